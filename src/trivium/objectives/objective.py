@@ -1,0 +1,54 @@
+"""What every objective is: a way to cut text, to make a batch of it, and a loss that is a sum with a count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from trivium.randomness import Draws
+from trivium.text.rows import Layout, Rows
+from trivium.tokenizers import Tokenizer
+from trivium.transformer import Inputs, TransformerConfig
+
+if TYPE_CHECKING:
+    from trivium.transformer import Model
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch, ready for the model. ``counts`` are known before the pass, so that sums over accumulated,
+    packed or distributed parts are divided by the global number of targets."""
+
+    inputs: Inputs
+    targets: dict[str, Tensor]
+    counts: dict[str, int]  # targets by name of loss
+    tokens: int  # real (unpadded) input tokens, encoder and decoder, for budgets and rates
+    draws: Sequence[int]  # which examples these are
+
+    def to(self, device: torch.device | str) -> Self:
+        moved = {name: t.to(device, non_blocking=True) for name, t in self.targets.items()}
+        return type(self)(self.inputs.to(device), moved, self.counts, self.tokens, self.draws)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sum over targets and how many there were; never a mean."""
+
+    total: Tensor  # scalar float32
+    count: int
+
+
+class Objective(Protocol):
+    """Frozen dataclasses: the fields are the settings, the recipe's ``[objective]`` table and the flags."""
+
+    def layout(self, tokenizer: Tokenizer, length: int) -> Layout: ...
+
+    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]: ...
+
+    def batch(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> Batch:
+        """Pure and vectorised: the same rows and draws give the same batch."""
+        ...
+
+    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]: ...

@@ -1,0 +1,31 @@
+"""Rows of token ids on their way from the shards to an objective."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an objective wants documents cut into rows; the cutting is done once and cached beside the shards.
+
+    ``stream``: documents joined end to end (each ends in its end token), cut every ``length`` tokens, each row
+    overlapping the next by ``overlap`` tokens. ``packed``: each document is cut into pieces of at most ``length``
+    tokens, ``before`` and ``after`` ids included, and pieces are packed into rows so that little padding is left.
+    """
+
+    mode: str  # "stream" | "packed"
+    length: int
+    overlap: int = 0
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch of rows, right-padded with id 0 where ``documents`` is -1."""
+
+    tokens: np.ndarray  # (B, T) int64
+    documents: np.ndarray  # (B, T) int64: 0, 1, 2 ... within a row; -1 on padding; all 0 in stream mode
+    positions: np.ndarray  # (B, T) int64: position within the piece; 0 on padding
+    draws: np.ndarray  # (B,) int64: the draw numbers in the whole run, which key the randomness

@@ -1,0 +1,104 @@
+"""The one description of a Transformer: encoder, decoder or both, by layer counts.
+
+Each field is one in which two shipped families differ; choices that carry numbers are types.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trivium.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained vector for each position (BERT, GPT). ``offset`` rows are skipped (RoBERTa and BART: 2)."""
+
+    kind: Literal["learned"] = "learned"
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Sinusoidal:
+    """Fixed sines and cosines, interleaved (Vaswani et al. 2017, section 3.5)."""
+
+    kind: Literal["sinusoidal"] = "sinusoidal"
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Rotation of query and key halves by position (Su et al. 2021; half-split layout as in Hugging Face)."""
+
+    kind: Literal["rotary"] = "rotary"
+    theta: float = 10000.0
+
+
+@dataclass(frozen=True)
+class RelativeBias:
+    """T5's bucketed bias on attention scores, one table a stack, shared by its layers (Raffel et al. 2020)."""
+
+    kind: Literal["relative"] = "relative"
+    buckets: int = 32
+    distance: int = 128
+
+
+@dataclass(frozen=True)
+class NoPosition:
+    """No position information at all: attention is permutation-equivariant."""
+
+    kind: Literal["none"] = "none"
+
+
+Position = Learned | Sinusoidal | Rotary | RelativeBias | NoPosition
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Sizes and choices of one Transformer. Encoder (L, 0), decoder (0, L), encoder-decoder (L, L)."""
+
+    vocab_size: int
+    width: int
+    heads: int
+    ffn_width: int
+    encoder_layers: int = 0
+    decoder_layers: int = 0
+    context: int = 512  # longest sequence of either side, in tokens
+    kv_heads: int | None = None  # None: as many as heads; fewer: grouped-query attention
+    head_width: int | None = None  # None: width / heads
+    position: Position = field(default_factory=Learned)
+    norm: Literal["layer", "rms"] = "layer"
+    norm_place: Literal["pre", "post"] = "pre"  # pre adds a final norm after each stack
+    norm_eps: float = 1e-5
+    embedding_norm: bool = False  # a norm right after the embeddings (BERT, BART)
+    activation: Literal["gelu", "gelu_tanh", "relu", "silu"] = "gelu"
+    gated: bool = False
+    bias: bool = True
+    segments: int = 0  # kinds of segment embeddings (BERT: 2)
+    tied: bool = True  # output projection shares the token embedding
+    vocabulary_head: Literal["plain", "transform"] = "plain"  # transform: BERT's dense, activation, norm, own bias
+    logit_scale: float = 1.0
+    attention_scale: float | None = None  # None: head_width ** -0.5; T5: 1
+    pooler: bool = False  # BERT's dense + tanh on the first token
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    init_std: float = 0.02
+    pad_token: int = 0
+    start_token: int | None = None  # what an encoder-decoder's decoder begins with
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "width", "heads", "ffn_width", "context"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 1")
+        if self.encoder_layers < 0 or self.decoder_layers < 0 or self.encoder_layers + self.decoder_layers == 0:
+            raise SettingsError("model.encoder_layers and model.decoder_layers must not be negative, nor both 0")
+        if self.head_width is None and self.width % self.heads:
+            raise SettingsError(
+                f"model.heads = {self.heads} does not divide model.width = {self.width}: "
+                "choose a divisor, or set model.head_width"
+            )
+        if self.heads % (self.kv_heads or self.heads):
+            raise SettingsError(f"model.kv_heads = {self.kv_heads} does not divide model.heads = {self.heads}")
+
+    @property
+    def per_head(self) -> int:
+        """Width of one attention head."""
+        return self.head_width or self.width // self.heads

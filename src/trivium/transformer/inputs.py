@@ -1,0 +1,65 @@
+"""What goes into the Transformer and what comes out. B batch, T query length, S source length, W width, V vocabulary."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One side of the input: the encoder's or the decoder's sequence.
+
+    ``documents`` is at once the padding and the packing mask: positions attend to each other only where the numbers
+    are equal; padding is -1. None: the row is one document without padding. ``prefix`` marks positions that a decoder
+    may see from everywhere (prefix LM).
+    """
+
+    ids: Tensor  # (B, T) int64
+    documents: Tensor | None = None  # (B, T) int64, -1 on padding
+    positions: Tensor | None = None  # (B, T) int64; None: 0..T-1 in each row (after the cache's length)
+    segments: Tensor | None = None  # (B, T) int64
+    prefix: Tensor | None = None  # (B, T) bool
+
+    def to(self, device: torch.device | str) -> Self:
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{k: v.to(device, non_blocking=True) if v is not None else None for k, v in moved.items()})
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """``source`` feeds the encoder, ``target`` the decoder; an encoder or decoder alone has one of them."""
+
+    source: Tokens | None = None
+    target: Tokens | None = None
+
+    def to(self, device: torch.device | str) -> Self:
+        return type(self)(
+            self.source.to(device) if self.source else None, self.target.to(device) if self.target else None
+        )
+
+
+@dataclass
+class Record:
+    """Filled by a forward pass that is given one: everything the views show. Slower, explicit attention is used."""
+
+    encoder_hidden: list[Tensor]  # (B, S, W) each: embeddings first, then after each layer
+    decoder_hidden: list[Tensor]  # (B, T, W)
+    encoder_attention: list[Tensor]  # (B, H, S, S)
+    decoder_attention: list[Tensor]  # (B, H, T, T)
+    cross_attention: list[Tensor]  # (B, H, T, S)
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls([], [], [], [], [])
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """``hidden`` is the last stack's final states: the decoder's where there is one."""
+
+    hidden: Tensor  # (B, T, W)
+    source_hidden: Tensor | None = None  # (B, S, W): the encoder's, when there is an encoder
+    logits: Tensor | None = None  # (N, V) at the positions asked for, or (B, T, V) for "all"
+    heads: dict[str, Tensor] | None = None  # by the name of the head asked for
