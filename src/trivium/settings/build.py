@@ -1,0 +1,121 @@
+"""Nested tables to a checked dataclass, and back."""
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from trivium.errors import SettingsError
+from trivium.settings.shape import (
+    MISSING,
+    adapter,
+    default_of,
+    hints,
+    item_of,
+    kind_of,
+    kinds_of,
+    members,
+    paths,
+    unknown,
+)
+
+T = TypeVar("T")
+Table = dict[str, Any]
+
+
+def build(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
+    """The dataclass ``kind`` with these values, all of them checked; ``path`` is its dotted place, for messages."""
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+    made = {}
+    for name, value in values.items():
+        if name not in fields:
+            raise unknown(path, name, fields, paths(kind, path))
+        made[name] = _value(fields[name], hints(kind)[name], value, f"{path}.{name}" if path else name)
+    for name, field in fields.items():
+        if name not in made and default_of(field) is MISSING:
+            raise SettingsError(f"{f'{path}.' if path else ''}{name} is missing: set it")
+    try:
+        return kind(**made)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{path or kind.__name__}: {error}") from error
+
+
+def _value(field: dataclasses.Field, annotation: Any, value: Any, path: str) -> Any:
+    kinds = kinds_of(field, annotation)
+    if kinds and (value is None or value == "none") and type(None) in members(annotation):
+        return None
+    if kinds:
+        return _tagged(field, kinds, value, path)
+    item = item_of(annotation)
+    if item is not None:
+        if not isinstance(value, list | tuple):
+            raise SettingsError(f"{path} = {value!r} must be a list of tables")
+        return tuple(build(item, _table(each, f"{path}[{i}]"), f"{path}[{i}]") for i, each in enumerate(value))
+    return _leaf(annotation, value, path)
+
+
+def _tagged(field: dataclasses.Field, kinds: dict[str, type], value: Any, path: str) -> Any:
+    """A dataclass chosen by ``kind``; the word alone stands for that kind with its defaults."""
+    if isinstance(value, str) and "" not in kinds:
+        value = {"kind": value}
+    values = dict(_table(value, path))
+    if "" in kinds:
+        return build(kinds[""], values, path)
+    name = values.pop("kind", None) or kind_of(kinds, default_of(field))
+    if name is None:
+        raise SettingsError(f"{path}.kind is missing: choose one of {', '.join(sorted(kinds))}")
+    if name not in kinds:
+        near = difflib.get_close_matches(str(name), kinds, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(sorted(kinds))}"
+        raise SettingsError(f"{path}.kind = {name!r} does not exist: {advice}")
+    return build(kinds[name], values, path)
+
+
+def _leaf(annotation: Any, value: Any, path: str) -> Any:
+    """A value that is no table, checked strictly: an integer refuses "8", 8.0, true and nan."""
+    from pydantic import ValidationError
+
+    if value is None or (value == "none" and str not in members(annotation)):
+        if type(None) not in members(annotation):
+            raise SettingsError(f"{path} cannot be none")
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"{path} = {value} must be a finite number")
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        return adapter(annotation).validate_json(json.dumps(value))
+    except TypeError:
+        raise SettingsError(f"{path} = {value!r} is not a number, text, truth value or list") from None
+    except ValidationError as error:
+        asked = {each["msg"][0].lower() + each["msg"][1:] for each in error.errors() if each["type"] != "none_required"}
+        raise SettingsError(f"{path} = {value!r}: {' or '.join(sorted(asked))}") from None
+
+
+def _table(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SettingsError(f"{path} = {value!r} must be a table of settings")
+    return value
+
+
+def dump(value: Any) -> Table:
+    """Nested tables of every field that is set; ``build`` of them gives an equal dataclass."""
+    table: Table = {}
+    for field in dataclasses.fields(value):
+        if not field.init:
+            continue
+        held = getattr(value, field.name)
+        if held is None:
+            if default_of(field) is not None:
+                table[field.name] = "none"
+        elif dataclasses.is_dataclass(held):
+            name = kind_of(kinds_of(field, hints(type(value))[field.name]), held)
+            table[field.name] = ({"kind": name} if name else {}) | dump(held)
+        elif isinstance(held, tuple | list):
+            table[field.name] = [dump(each) if dataclasses.is_dataclass(each) else each for each in held]
+        else:
+            table[field.name] = str(held) if isinstance(held, Path) else held
+    return table

@@ -1,0 +1,43 @@
+"""The JSON schema of a settings dataclass, for editors and other programs."""
+
+import dataclasses
+from typing import Any
+
+from trivium.settings.shape import MISSING, adapter, default_of, hints, item_of, kinds_of, members
+
+Table = dict[str, Any]
+
+
+def schema(kind: type) -> Table:
+    """The JSON schema (draft 2020-12) of a dataclass and everything in it, with defaults; nothing else is allowed."""
+    properties: Table = {}
+    required = []
+    for field in dataclasses.fields(kind):
+        if not field.init:
+            continue
+        annotation, default = hints(kind)[field.name], default_of(field)
+        kinds, item = kinds_of(field, annotation), item_of(annotation)
+        if kinds:
+            tables = [_with_kind(name, schema(each)) for name, each in kinds.items()]
+            nothing = [{"type": "null"}] if type(None) in members(annotation) else []
+            arms = tables + nothing
+            properties[field.name] = arms[0] if len(arms) == 1 else {"anyOf": arms}
+        elif item is not None:
+            properties[field.name] = {"type": "array", "items": schema(item)}
+        else:
+            properties[field.name] = adapter(annotation).json_schema()
+        if default is MISSING:
+            required.append(field.name)
+        elif default is not None and not dataclasses.is_dataclass(default):
+            properties[field.name]["default"] = list(default) if isinstance(default, tuple) else default
+    described = {"description": next(iter((kind.__doc__ or "").strip().splitlines()), "")}
+    return described | {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _with_kind(name: str, table: Table) -> Table:
+    return table | {"properties": {"kind": {"const": name}} | table["properties"]} if name else table
