@@ -26,14 +26,19 @@ T = TypeVar("T")
 Table = dict[str, Any]
 
 
-def build(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
-    """The dataclass ``kind`` with these values, all of them checked; ``path`` is its dotted place, for messages."""
+def build(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The dataclass ``kind`` with these values, all of them checked."""
+    return _build(kind, values, "", kind)
+
+
+def _build(kind: type[T], values: Mapping[str, Any], path: str, root: type) -> T:
+    """The part at a dotted ``path`` of the dataclass ``root``, where a misplaced name is looked for."""
     fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
     made = {}
     for name, value in values.items():
         if name not in fields:
-            raise unknown(path, name, fields, paths(kind, path))
-        made[name] = _value(fields[name], hints(kind)[name], value, f"{path}.{name}" if path else name)
+            raise unknown(path, name, fields, paths(root))
+        made[name] = _value(fields[name], hints(kind)[name], value, f"{path}.{name}" if path else name, root)
     for name, field in fields.items():
         if name not in made and default_of(field) is MISSING:
             raise SettingsError(f"{f'{path}.' if path else ''}{name} is missing: set it")
@@ -43,35 +48,35 @@ def build(kind: type[T], values: Mapping[str, Any], path: str = "") -> T:
         raise SettingsError(f"{path or kind.__name__}: {error}") from error
 
 
-def _value(field: dataclasses.Field, annotation: Any, value: Any, path: str) -> Any:
+def _value(field: dataclasses.Field, annotation: Any, value: Any, path: str, root: type) -> Any:
     kinds = kinds_of(field, annotation)
     if kinds and (value is None or value == "none") and type(None) in members(annotation):
         return None
     if kinds:
-        return _tagged(field, kinds, value, path)
+        return _tagged(field, kinds, value, path, root)
     item = item_of(annotation)
     if item is not None:
         if not isinstance(value, list | tuple):
             raise SettingsError(f"{path} = {value!r} must be a list of tables")
-        return tuple(build(item, _table(each, f"{path}[{i}]"), f"{path}[{i}]") for i, each in enumerate(value))
+        return tuple(_build(item, _table(each, f"{path}[{i}]"), f"{path}[{i}]", root) for i, each in enumerate(value))
     return _leaf(annotation, value, path)
 
 
-def _tagged(field: dataclasses.Field, kinds: dict[str, type], value: Any, path: str) -> Any:
+def _tagged(field: dataclasses.Field, kinds: dict[str, type], value: Any, path: str, root: type) -> Any:
     """A dataclass chosen by ``kind``; the word alone stands for that kind with its defaults."""
     if isinstance(value, str) and "" not in kinds:
         value = {"kind": value}
     values = dict(_table(value, path))
     if "" in kinds:
-        return build(kinds[""], values, path)
+        return _build(kinds[""], values, path, root)
     name = values.pop("kind", None) or kind_of(kinds, default_of(field))
     if name is None:
         raise SettingsError(f"{path}.kind is missing: choose one of {', '.join(sorted(kinds))}")
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         near = difflib.get_close_matches(str(name), kinds, n=1)
         advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(sorted(kinds))}"
         raise SettingsError(f"{path}.kind = {name!r} does not exist: {advice}")
-    return build(kinds[name], values, path)
+    return _build(kinds[name], values, path, root)
 
 
 def _leaf(annotation: Any, value: Any, path: str) -> Any:

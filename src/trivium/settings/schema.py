@@ -40,4 +40,4 @@ def schema(kind: type) -> Table:
 
 
 def _with_kind(name: str, table: Table) -> Table:
-    return table | {"properties": {"kind": {"const": name}} | table["properties"]} if name else table
+    return table | {"properties": table["properties"] | {"kind": {"const": name}}} if name else table

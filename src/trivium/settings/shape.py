@@ -62,12 +62,10 @@ def unknown(path: str, name: str, known: Iterable[str], elsewhere: Iterable[str]
     """The error for a name that is not there: the nearest valid one, here or by its full path in another table."""
     known = sorted(known)
     dotted = f"{path}.{name}" if path else name
-    near = difflib.get_close_matches(name, known, n=1)
-    other = sorted(p for p in elsewhere if p.rpartition(".")[2] == name)
-    if near:
-        return SettingsError(f"there is no setting {dotted}: did you mean {f'{path}.' if path else ''}{near[0]}?")
-    if other:
-        return SettingsError(f"there is no setting {dotted}: did you mean {' or '.join(other)}?")
+    near = [f"{path}.{each}" if path else each for each in difflib.get_close_matches(name, known, n=1)]
+    other = sorted({each for each in elsewhere if each.rpartition(".")[2] == name})
+    if other or near:
+        return SettingsError(f"there is no setting {dotted}: did you mean {' or '.join(other or near)}?")
     return SettingsError(f"there is no setting {dotted}: choose one of {', '.join(known)}")
 
 
