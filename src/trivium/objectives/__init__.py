@@ -1,0 +1,15 @@
+"""Pretraining objectives, one file each; ``OBJECTIVES`` is the table that recipes name them by."""
+
+from trivium.objectives.causal import Causal
+from trivium.objectives.corruption import Corruption
+from trivium.objectives.cross_entropy import cross_entropy
+from trivium.objectives.masked import Masked
+from trivium.objectives.objective import Batch, Loss, Objective
+
+OBJECTIVES: dict[str, type[Causal] | type[Masked] | type[Corruption]] = {
+    "causal": Causal,
+    "masked": Masked,
+    "corruption": Corruption,
+}
+
+__all__ = ["OBJECTIVES", "Batch", "Causal", "Corruption", "Loss", "Masked", "Objective", "cross_entropy"]

@@ -1,0 +1,50 @@
+"""Cross entropy as a float32 sum that makes no float32 copy of the logits.
+
+``F.cross_entropy(logits.float())`` keeps two or three (N, V) float32 tensors, more than the rest of a small model's step.
+Here rows are taken in chunks that stay in the processor's cache, the gradient ``softmax - one_hot`` is written during
+the forward pass in the logits' own type, and the backward pass only scales it. The arithmetic inside a chunk is float32
+(float64 for float64 logits), so a bfloat16 model loses nothing in the loss and one rounding in the gradient.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional as F
+
+_CHUNK = {"cpu": 2**19, "cuda": 2**26}  # elements of logits at a time: about one core's second-level cache
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Sum of -log softmax(logits)[target]. ``logits`` (..., V) of any float type, ``targets`` (...) int64.
+
+    Returns a scalar: float32, or float64 for float64 logits.
+    """
+    flat = logits.reshape(-1, logits.shape[-1])
+    total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1))
+    return total
+
+
+class _SummedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor) -> Tensor:
+        precise = torch.promote_types(logits.dtype, torch.float32)
+        rows = max(1, _CHUNK.get(logits.device.type, 2**24) // logits.shape[-1])
+        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        total = torch.zeros((), dtype=precise, device=logits.device)
+        for start in range(0, logits.shape[0], rows):
+            chosen = targets[start : start + rows, None]  # (C, 1)
+            logs = F.log_softmax(logits[start : start + rows], -1, dtype=precise)  # (C, V)
+            total -= logs.gather(-1, chosen).sum()
+            if gradient is not None:
+                shares = logs.exp_()
+                shares.scatter_add_(-1, chosen, shares.new_full((), -1.0).expand(chosen.shape))
+                gradient[start : start + rows] = shares
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, scale: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * scale, None

@@ -1,0 +1,125 @@
+"""Masked language modelling: -sum log P(x_t | corrupted text) over the chosen positions (BERT, Devlin et al. 2019, 3.1).
+
+Defaults are BERT's: 15% of the tokens, of which 80% become the mask token, 10% a random entry of the vocabulary and 10%
+stay. "Should You Mask 15%?" (Wettig et al. 2022) is ``Masked(rate=0.4, mask=1.0, random=0.0)``. Left out: BERT's
+``max_predictions_per_seq``, which only bounds memory.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from trivium.errors import SettingsError
+from trivium.objectives import selection
+from trivium.objectives.cross_entropy import cross_entropy
+from trivium.objectives.objective import Batch, Loss
+from trivium.objectives.packing import pack
+from trivium.objectives.words import word_numbers
+from trivium.randomness import Draws, key, mix
+from trivium.text.rows import Layout, Rows
+from trivium.tokenizers import Tokenizer
+from trivium.transformer import Inputs, TransformerConfig
+
+if TYPE_CHECKING:
+    from trivium.transformer import Model
+
+
+@dataclass(frozen=True)
+class Masked:
+    """``rate`` of the tokens are targets; ``mask`` and ``random`` are shares of those, the rest is kept unchanged."""
+
+    kind: Literal["masked"] = "masked"
+    rate: float = 0.15
+    mask: float = 0.8
+    random: float = 0.1
+    count: Literal["exact", "bernoulli"] = "exact"
+    whole_word: bool = False
+    copies: int | None = None  # None: a new mask at each visit (RoBERTa); n: a text has n fixed masks (BERT: 10)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise SettingsError(f"objective.rate = {self.rate}: it must lie between 0 and 1, such as 0.15")
+        if min(self.mask, self.random) < 0 or self.mask + self.random > 1 + 1e-9:
+            raise SettingsError(
+                f"objective.mask = {self.mask} and objective.random = {self.random}: shares must not be negative and "
+                "their sum must not pass 1"
+            )
+        if self.copies is not None and self.copies < 1:
+            raise SettingsError(f"objective.copies = {self.copies}: it must be at least 1, or left out")
+
+    def layout(self, tokenizer: Tokenizer, length: int) -> Layout:
+        classify, separator, _ = _specials(tokenizer)
+        return Layout("packed", length, before=(classify,), after=(separator,))
+
+    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]:
+        """None of its own (the vocabulary projection is the model's); refuses a model that is not an encoder."""
+        if config.encoder_layers == 0 or config.decoder_layers:
+            raise SettingsError(
+                f"the masked objective trains an encoder alone, but the model has {config.encoder_layers} encoder and "
+                f"{config.decoder_layers} decoder layers: set model.decoder_layers = 0 and model.encoder_layers"
+            )
+        return {}
+
+    def choose(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> np.ndarray:
+        """(B, T) bool: the positions to predict. Special tokens and padding are never among them."""
+        special = np.isin(rows.tokens, _control_ids(tokenizer))
+        real = rows.documents >= 0
+        candidates = real & ~special
+        words = word_numbers(rows.tokens, special | ~real, tokenizer) if self.whole_word else None
+        keys = draws.uniform("masked/where", candidates.shape[1])
+        if self.count == "bernoulli":
+            coins = keys if words is None else np.take_along_axis(keys, words, axis=1)
+            return candidates & (coins < self.rate)
+        budget = selection.budgets(real.sum(axis=1), self.rate)
+        if words is None:
+            return selection.exact(keys, candidates, budget)
+        return selection.whole_words(keys, candidates, words, budget)
+
+    def batch(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> Batch:
+        """(B, T) rows to corrupted inputs and the original ids at the chosen positions, (N,) with their flat places."""
+        _, _, mask = _specials(tokenizer)
+        if self.copies is not None:
+            draws = _fixed(rows, draws, self.copies)
+        length = rows.tokens.shape[1]
+        chosen = self.choose(rows, draws, tokenizer)
+        how = draws.uniform("masked/how", length)
+        other = draws.integers("masked/other", length, tokenizer.vocab_size)
+        ids = np.where(chosen & (how < self.mask), mask, rows.tokens)
+        ids = np.where(chosen & (how >= self.mask) & (how < self.mask + self.random), other, ids)
+        targets = {
+            "masked": torch.from_numpy(rows.tokens[chosen]),
+            "at": torch.from_numpy(np.flatnonzero(chosen)),
+        }
+        source = pack(ids, rows.documents, rows.positions)
+        tokens = int((rows.documents >= 0).sum())
+        return Batch(Inputs(source=source), targets, {"masked": int(chosen.sum())}, tokens, rows.draws.tolist())
+
+    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
+        logits = model(batch.inputs, at=batch.targets["at"]).logits
+        return {"masked": Loss(cross_entropy(logits, batch.targets["masked"]), batch.counts["masked"])}
+
+
+def _fixed(rows: Rows, draws: Draws, copies: int) -> Draws:
+    """Draws keyed by the row's own tokens and one of ``copies`` numbers, so that a text met again may meet its mask."""
+    places = np.arange(rows.tokens.shape[1], dtype=np.uint64)
+    content = mix(rows.tokens.astype(np.uint64) + (places << np.uint64(32))).sum(axis=1, dtype=np.uint64)
+    copy = draws.integers("masked/copy", 1, copies)[:, 0].astype(np.uint64)
+    return Draws(key(draws.seed, "masked/static"), mix(content + copy))
+
+
+def _control_ids(tokenizer: Tokenizer) -> list[int]:
+    named = (tokenizer.pad, tokenizer.begin, tokenizer.end, tokenizer.classify, tokenizer.separator, tokenizer.mask)
+    return [i for i in named if i is not None]
+
+
+def _specials(tokenizer: Tokenizer) -> tuple[int, int, int]:
+    classify, separator, mask = tokenizer.classify, tokenizer.separator, tokenizer.mask
+    if classify is None or separator is None or mask is None:
+        raise SettingsError(
+            "the masked objective needs a tokenizer with classify, separator and mask tokens: train one with "
+            "`trivium tokenizer train`, or use the tokenizer of a BERT-like model"
+        )
+    return classify, separator, mask
