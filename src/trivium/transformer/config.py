@@ -19,7 +19,11 @@ class Learned:
 
 @dataclass(frozen=True)
 class Sinusoidal:
-    """Fixed sines and cosines, interleaved (Vaswani et al. 2017, section 3.5)."""
+    """Fixed sines and cosines, interleaved (Vaswani et al. 2017, section 3.5).
+
+    Token embeddings are then multiplied by the square root of the width, as in section 3.4, so that the sines do not
+    drown them.
+    """
 
     kind: Literal["sinusoidal"] = "sinusoidal"
 
@@ -74,13 +78,14 @@ class TransformerConfig:
     bias: bool = True
     segments: int = 0  # kinds of segment embeddings (BERT: 2)
     tied: bool = True  # output projection shares the token embedding
-    vocabulary_head: Literal["plain", "transform"] = "plain"  # transform: BERT's dense, activation, norm, own bias
+    vocabulary_head: Literal["plain", "transform", "none"] = "plain"  # transform: BERT's dense, activation, norm, bias
     logit_scale: float = 1.0
     attention_scale: float | None = None  # None: head_width ** -0.5; T5: 1
     pooler: bool = False  # BERT's dense + tanh on the first token
     dropout: float = 0.0
     attention_dropout: float = 0.0
-    init_std: float = 0.02
+    init: Literal["normal", "scaled", "truncated", "factored"] = "normal"  # the table in initialisation.py
+    init_std: float = 0.02  # for "factored": a factor on T5's standard deviations
     pad_token: int = 0
     start_token: int | None = None  # what an encoder-decoder's decoder begins with
 
@@ -88,6 +93,9 @@ class TransformerConfig:
         for name in ("vocab_size", "width", "heads", "ffn_width", "context"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 0 and below 1")
         if self.encoder_layers < 0 or self.decoder_layers < 0 or self.encoder_layers + self.decoder_layers == 0:
             raise SettingsError("model.encoder_layers and model.decoder_layers must not be negative, nor both 0")
         if self.head_width is None and self.width % self.heads:
@@ -95,10 +103,24 @@ class TransformerConfig:
                 f"model.heads = {self.heads} does not divide model.width = {self.width}: "
                 "choose a divisor, or set model.head_width"
             )
-        if self.heads % (self.kv_heads or self.heads):
+        if self.kv_heads is not None and (self.kv_heads < 1 or self.heads % self.kv_heads):
             raise SettingsError(f"model.kv_heads = {self.kv_heads} does not divide model.heads = {self.heads}")
+        if isinstance(self.position, Rotary) and self.per_head % 2:
+            raise SettingsError(f"rotary positions need an even head width, not {self.per_head}: change model.heads")
+        if isinstance(self.position, Sinusoidal) and self.width % 2:
+            raise SettingsError(f"sinusoidal positions need an even model.width, but it is {self.width}")
 
     @property
     def per_head(self) -> int:
         """Width of one attention head."""
         return self.head_width or self.width // self.heads
+
+    @property
+    def groups(self) -> int:
+        """Number of key and value heads."""
+        return self.kv_heads or self.heads
+
+    @property
+    def score_scale(self) -> float:
+        """What query-key products are multiplied by."""
+        return self.per_head**-0.5 if self.attention_scale is None else self.attention_scale

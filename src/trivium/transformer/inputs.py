@@ -1,4 +1,7 @@
-"""What goes into the Transformer and what comes out. B batch, T query length, S source length, W width, V vocabulary."""
+"""What goes into the Transformer and what comes out.
+
+B batch, T query length, S source length, W width, V vocabulary, H heads.
+"""
 
 from dataclasses import dataclass, fields
 from typing import Self

@@ -1,0 +1,116 @@
+"""Keys and values of the tokens already read, so that generating one more token costs one token's work.
+
+Five verbs: preallocate (``Cache.of``), look up (``extend``, ``memory``), ``advance``, ``reset``, ``prefill``; and
+``select``, which reorders or drops rows. The model asks it and never slices its tensors. Nothing here is trained:
+use it under ``torch.inference_mode()`` or ``torch.no_grad()``.
+"""
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from trivium.errors import SettingsError
+from trivium.transformer.config import TransformerConfig
+
+
+class Cache:
+    """A decoder's self-attention keys and values, (layers, B, G, length, D), and those of cross-attention.
+
+    G is the number of key heads: grouped-query models keep that much less. ``length`` tokens are held of at most
+    ``capacity``. Document numbers of what is held are kept when any were given, so that padding stays hidden.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor):
+        self.keys, self.values = keys, values
+        self.length = 0
+        self.documents: Tensor | None = None  # (B, capacity) int64, once any were given
+        self.source_documents: Tensor | None = None  # (B, S) int64
+        self._memory: dict[int, tuple[Tensor, Tensor]] = {}  # cross-attention, (B, G, S, D) by layer
+
+    @classmethod
+    def of(
+        cls, config: TransformerConfig, rows: int, capacity: int, device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Self:  # fmt: skip
+        """Preallocate for ``rows`` sequences of at most ``capacity`` tokens; ``dtype`` is that of the weights."""
+        shape = (config.decoder_layers, rows, config.groups, capacity, config.per_head)
+        return cls(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+
+    @property
+    def rows(self) -> int:
+        return self.keys.shape[1]
+
+    @property
+    def capacity(self) -> int:
+        return self.keys.shape[3]
+
+    def note(self, rows: int, count: int, documents: Tensor | None) -> Tensor | None:
+        """Announce ``count`` new tokens and their documents (None: document 0); the documents of all keys, or None."""
+        if rows != self.rows:
+            raise SettingsError(f"the cache is for {self.rows} sequences, but {rows} were given: make another one")
+        if self.length + count > self.capacity:
+            raise SettingsError(
+                f"the cache holds {self.length} of at most {self.capacity} tokens and {count} more do not fit: "
+                "make a larger one"
+            )
+        if documents is not None and self.documents is None:
+            self.documents = torch.zeros(self.rows, self.capacity, dtype=torch.long, device=documents.device)
+        if self.documents is None:
+            return None
+        self.documents[:, self.length : self.length + count] = 0 if documents is None else documents
+        return self.documents[:, : self.length + count]
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new (B, G, T, D) keys and values of one layer; look up all of them, (B, G, length + T, D)."""
+        end = self.length + keys.shape[2]
+        self.keys[layer, :, :, self.length : end] = keys
+        self.values[layer, :, :, self.length : end] = values
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def advance(self, count: int) -> None:
+        """``count`` tokens have passed through all layers."""
+        self.length += count
+
+    def remember(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep a layer's cross-attention keys and values: the encoder's output does not change."""
+        self._memory[layer] = (keys.contiguous(), values.contiguous())
+        return self._memory[layer]
+
+    def remembers(self, layer: int) -> bool:
+        return layer in self._memory
+
+    def memory(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Look up cross-attention keys and values, (B, G, S, D)."""
+        return self._memory[layer]
+
+    def reset(self) -> None:
+        """Forget everything; the memory stays allocated."""
+        self.length = 0
+        self.documents = self.source_documents = None
+        self._memory.clear()
+
+    def prefill(self, prompt: "Cache") -> None:
+        """Start from what ``prompt`` has read: the same number of rows, or one row, given to every sequence here."""
+        self.reset()
+        if prompt.length > self.capacity:
+            raise SettingsError(f"the prompt's cache holds {prompt.length} tokens, more than the {self.capacity} here")
+        self.length = prompt.length
+        self.keys[:, :, :, : self.length] = prompt.keys[:, :, :, : self.length]
+        self.values[:, :, :, : self.length] = prompt.values[:, :, :, : self.length]
+        if prompt.documents is not None:
+            self.documents = prompt.documents.new_zeros(self.rows, self.capacity)
+            self.documents[:, : self.length] = prompt.documents[:, : self.length]
+        if prompt.source_documents is not None:
+            self.source_documents = prompt.source_documents.expand(self.rows, -1)
+        for layer, (keys, values) in prompt._memory.items():
+            self._memory[layer] = tuple(t.expand(self.rows, *t.shape[1:]).contiguous() for t in (keys, values))
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed: beams, samples, finished ones."""
+        self.keys, self.values = self.keys.index_select(1, rows), self.values.index_select(1, rows)
+        if self.documents is not None:
+            self.documents = self.documents.index_select(0, rows)
+        if self.source_documents is not None:
+            self.source_documents = self.source_documents.index_select(0, rows)
+        self._memory = {k: (a.index_select(0, rows), b.index_select(0, rows)) for k, (a, b) in self._memory.items()}

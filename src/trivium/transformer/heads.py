@@ -1,0 +1,65 @@
+"""Small modules on top of the hidden states, each with a name in the model."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trivium.transformer.config import TransformerConfig
+from trivium.transformer.inputs import Tokens
+from trivium.transformer.layers import drop
+
+Pooling = Literal["first", "last", "mean"]
+
+SEQUENCE = "sequence"
+"""The name under which a saved model's sequence head is found: ``model(inputs, heads=[SEQUENCE])``."""
+
+
+class Pooler(nn.Module):
+    """BERT's summary of a text: dense and tanh on its first token."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, W) -> (B, W)."""
+        return torch.tanh(self.dense(hidden[:, 0]))
+
+
+class SequenceHead(nn.Module):
+    """One vector for each row, then a score for each label.
+
+    ``first``: BERT's (the pooler, dropout, linear). ``last``: GPT-2's (the last real token, linear without bias).
+    ``mean``: the mean over the real tokens, dropout, linear. A model that has a pooler of its own shares it.
+    """
+
+    def __init__(self, config: TransformerConfig, labels: int, pooling: Pooling = "mean", dropout: float | None = None):
+        super().__init__()
+        self.labels, self.pooling = labels, pooling
+        self.dropout = config.dropout if dropout is None else dropout
+        self.pooler = Pooler(config.width) if pooling == "first" and not config.pooler else None
+        self.classifier = nn.Linear(config.width, labels, bias=pooling != "last")
+
+    def forward(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
+        """(B, T, W) -> (B, labels). ``pooled``: (B, W), what the model's own pooler gave."""
+        vector = self.pool(hidden, tokens, pooled)
+        if self.pooling != "last":
+            vector = drop(vector, self.dropout, self.training)
+        return self.classifier(vector)
+
+    def pool(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
+        """(B, T, W) -> (B, W)."""
+        if self.pooling == "first":
+            if self.pooler is not None:
+                return self.pooler(hidden)
+            assert pooled is not None
+            return pooled
+        if tokens.documents is None:
+            return hidden[:, -1] if self.pooling == "last" else hidden.mean(1)
+        real = tokens.documents >= 0  # (B, T)
+        if self.pooling == "last":
+            last = (torch.arange(real.shape[1], device=real.device) * real).argmax(1)
+            return hidden[torch.arange(len(last), device=real.device), last]
+        weights = real.to(hidden.dtype) / real.sum(1, keepdim=True).clamp(min=1).to(hidden.dtype)
+        return torch.bmm(weights[:, None], hidden)[:, 0]

@@ -1,0 +1,112 @@
+"""The block of the figure: attention, feed-forward, residuals and norms, before or after.
+
+Post-norm: Vaswani et al. 2017, section 3.1; pre-norm: Radford et al. 2019, section 2.3. Feed-forward: section 3.3;
+gated: Shazeer 2020. T5's dropout inside the feed-forward is left out: dropout falls on what joins the residual.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trivium.transformer.attention import Attention
+from trivium.transformer.cache import Cache
+from trivium.transformer.config import TransformerConfig
+from trivium.transformer.masks import Mask
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+}
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm (Zhang and Sennrich 2019): no mean, no bias; the square mean is taken in float32."""
+
+    def __init__(self, width: int, eps: float):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., W) -> (..., W)."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale = torch.rsqrt(norm.square() / x.shape[-1] + self.eps)
+        return x * scale.to(x.dtype) * self.weight
+
+
+def norm(config: TransformerConfig) -> nn.Module:
+    """The norm that the configuration names, over the model's width."""
+    if config.norm == "rms":
+        return RMSNorm(config.width, config.norm_eps)
+    return nn.LayerNorm(config.width, config.norm_eps, bias=True)
+
+
+def drop(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Dropout that costs nothing at rate 0, where torch's still draws and multiplies."""
+    return F.dropout(x, rate) if training and rate else x
+
+
+class FeedForward(nn.Module):
+    """down(act(up(x))), or gated: down(act(gate(x)) * up(x))."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.activation = ACTIVATIONS[config.activation]
+        self.up = nn.Linear(config.width, config.ffn_width, bias=config.bias)
+        self.gate = nn.Linear(config.width, config.ffn_width, bias=config.bias) if config.gated else None
+        self.down = nn.Linear(config.ffn_width, config.width, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, W) -> (B, T, W)."""
+        if self.gate is None:
+            return self.down(self.activation(self.up(x)))
+        return self.down(self.activation(self.gate(x)) * self.up(x))
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all layers of a stack share in one pass."""
+
+    mask: Mask
+    rotation: tuple[Tensor, Tensor] | None = None
+    memory: Tensor | None = None  # (B, S, W): the encoder's output
+    cross_mask: Mask = Mask()
+    cache: Cache | None = None
+    attention: list[Tensor] | None = None  # records, filled by each layer
+    cross_attention: list[Tensor] | None = None
+
+
+class Layer(nn.Module):
+    """Self-attention, cross-attention where ``cross``, feed-forward; each with its residual and norm."""
+
+    def __init__(self, config: TransformerConfig, index: int, cross: bool):
+        super().__init__()
+        self.pre, self.dropout = config.norm_place == "pre", config.dropout
+        self.attention_norm = norm(config)
+        self.attention = Attention(config, index)
+        self.cross_norm = norm(config) if cross else None
+        self.cross = Attention(config, index, cross=True) if cross else None
+        self.feed_forward_norm = norm(config)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, x: Tensor, around: Surroundings) -> Tensor:
+        """(B, T, W) -> (B, T, W)."""
+        h = self.attention_norm(x) if self.pre else x
+        h = self.attention(h, None, around.mask, around.rotation, around.cache, around.attention)
+        x = self._join(x, h, self.attention_norm)
+        if self.cross is not None and self.cross_norm is not None:
+            h = self.cross_norm(x) if self.pre else x
+            h = self.cross(h, around.memory, around.cross_mask, None, around.cache, around.cross_attention)
+            x = self._join(x, h, self.cross_norm)
+        h = self.feed_forward_norm(x) if self.pre else x
+        return self._join(x, self.feed_forward(h), self.feed_forward_norm)
+
+    def _join(self, x: Tensor, update: Tensor, norm: nn.Module) -> Tensor:
+        x = x + drop(update, self.dropout, self.training)
+        return x if self.pre else norm(x)

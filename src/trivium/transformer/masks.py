@@ -1,0 +1,87 @@
+"""Who may see whom: small boolean functions, joined by and/or, made additive once per forward pass.
+
+A boolean mask is True where a query (row) may attend to a key (column); the additive form holds 0 there and the
+lowest finite number elsewhere, so that a row without any visible key gives a mean instead of NaN.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trivium.transformer.inputs import Tokens
+from trivium.transformer.positions import remembered
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What attention adds to its scores. ``causal``: the plain lower triangle, which kernels know by themselves."""
+
+    bias: Tensor | None = None  # (1 or B, 1 or H, T, S), in the dtype of the scores; None: everything is visible
+    causal: bool = False
+
+    def explicit(self, queries: int, keys: int, device: torch.device, dtype: torch.dtype) -> Tensor | None:
+        """The bias, also for the plain lower triangle."""
+        return triangle_bias(queries, keys, device, dtype) if self.causal else self.bias
+
+
+def causal(queries: int, keys: int, device: torch.device) -> Tensor:
+    """(T, S): nothing after the query. The queries are the last of the keys' positions."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+
+
+def same_document(queries: Tensor, keys: Tensor) -> Tensor:
+    """(B, 1, T, S) from document numbers (B, T) and (B, S): padding and packing in one."""
+    return (queries[:, :, None] == keys[:, None, :])[:, None]
+
+
+def in_prefix(prefix: Tensor, keys: int) -> Tensor:
+    """(B, 1, 1, S) from the queries' prefix marks (B, T): keys seen from everywhere. Cached keys need no mark."""
+    return torch.nn.functional.pad(prefix, (keys - prefix.shape[1], 0))[:, None, None, :]
+
+
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where visible, the lowest finite number elsewhere."""
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(
+        ~visible, torch.finfo(dtype).min
+    )
+
+
+@remembered
+def triangle_bias(queries: int, keys: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(1, 1, T, S): the additive causal mask; no batch needs its own."""
+    return additive(causal(queries, keys, device), dtype)[None, None]
+
+
+def self_mask(tokens: Tensor, side: Tokens, past: int, causally: bool, known: Tensor | None) -> Mask:
+    """The mask of a stack's self-attention.
+
+    ``tokens``: (B, T, W) embeddings, for device and dtype; ``past``: how many keys a cache holds; ``known``: the
+    document numbers (B, S) of all keys where any were given, else None.
+    """
+    queries, keys = tokens.shape[1], tokens.shape[1] + past
+    if known is None and (not causally or side.prefix is None):
+        if not causally or queries == 1:
+            return Mask()
+        if past == 0:
+            return Mask(causal=True)
+        return Mask(triangle_bias(queries, keys, tokens.device, tokens.dtype))
+    visible = torch.ones(1, 1, 1, keys, dtype=torch.bool, device=tokens.device)
+    if causally and queries > 1:
+        visible = causal(queries, keys, tokens.device)[None, None]
+        if side.prefix is not None:
+            visible = visible | in_prefix(side.prefix, keys)
+    if known is not None:
+        visible = visible & same_document(known[:, past:], known)
+    return Mask(additive(visible, tokens.dtype))
+
+
+def cross_mask(tokens: Tensor, queries: Tensor | None, keys: Tensor | None) -> Mask:
+    """The mask of cross-attention, from document numbers (B, T) and (B, S); a missing side is document 0 throughout."""
+    if keys is None and queries is None:
+        return Mask()
+    if keys is None:
+        return Mask()  # without source padding or packing a target's padding cannot be told what to see: it sees all
+    if queries is None:
+        queries = keys.new_zeros(tokens.shape[:2])
+    return Mask(additive(same_document(queries, keys), tokens.dtype))

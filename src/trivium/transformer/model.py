@@ -1,0 +1,78 @@
+"""The model: token embeddings, the stacks, the vocabulary projection and named heads. What is saved and served."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from trivium.errors import SettingsError
+from trivium.transformer.cache import Cache
+from trivium.transformer.config import TransformerConfig
+from trivium.transformer.heads import Pooler
+from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
+from trivium.transformer.transformer import Records, Stack
+from trivium.transformer.vocabulary import Vocabulary
+
+
+class Model(nn.Module):
+    """Encoder, decoder or both, by the configuration's layer counts. Knows nothing of losses, labels or training.
+
+    A head is a module called with the last stack's hidden states (B, T, W), its ``Tokens``, and the pooler's output
+    (B, W) or None. Weights are torch's defaults until ``initialise`` or a checkpoint sets them.
+    """
+
+    def __init__(self, config: TransformerConfig, heads: Mapping[str, nn.Module] | None = None):
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.vocab_size, config.width)
+        self.encoder = Stack(config, decoder=False) if config.encoder_layers else None
+        self.decoder = Stack(config, decoder=True) if config.decoder_layers else None
+        self.vocabulary = Vocabulary(config) if config.vocabulary_head != "none" else None
+        self.pooler = Pooler(config.width) if config.pooler else None
+        self.heads = nn.ModuleDict(dict(heads or {}))
+
+    def forward(
+        self, inputs: Inputs, *, at: Tensor | Literal["all"] | None = None, heads: Sequence[str] = (),
+        cache: Cache | None = None, record: Record | None = None,
+    ) -> Outputs:  # fmt: skip
+        """``at``: flat indices (N,) into the last stack's (B, T) positions at which vocabulary scores are wanted.
+
+        With a ``cache`` the target continues what the cache holds; the source is needed in the first call only.
+        """
+        source = target = None
+        if self.encoder is not None and (inputs.source is not None or self.decoder is None):
+            side = _given(inputs.source, "source")
+            records = Records(record.encoder_hidden, record.encoder_attention) if record else Records()
+            source = self.encoder(self.tokens(side.ids), side, records=records)
+        if self.decoder is not None:
+            side = _given(inputs.target, "target")
+            if self.encoder is not None and source is None and (cache is None or not cache.remembers(0)):
+                raise SettingsError("an encoder-decoder needs inputs.source in the first call")
+            records = (
+                Records(record.decoder_hidden, record.decoder_attention, record.cross_attention)
+                if record
+                else Records()
+            )
+            target = self.decoder(self.tokens(side.ids), side, source, inputs.source, cache, records)
+        elif cache is not None:
+            raise SettingsError("a model without a decoder has nothing to cache: leave out the cache")
+        hidden = source if target is None else target
+        assert hidden is not None
+        pooled = self.pooler(hidden) if heads and self.pooler is not None else None
+        scores = {name: self.heads[name](hidden, side, pooled) for name in heads} if heads else None
+        return Outputs(hidden, source, self._logits(hidden, at), scores)
+
+    def _logits(self, hidden: Tensor, at: Tensor | Literal["all"] | None) -> Tensor | None:
+        if at is None:
+            return None
+        if self.vocabulary is None:
+            raise SettingsError("this model was made without a vocabulary projection (model.vocabulary_head = 'none')")
+        if isinstance(at, Tensor):
+            hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, at)  # (N, W)
+        return self.vocabulary(hidden, self.tokens.weight)
+
+
+def _given(side: Tokens | None, name: str) -> Tokens:
+    if side is None:
+        raise SettingsError(f"this model reads inputs.{name}, but it is missing")
+    return side

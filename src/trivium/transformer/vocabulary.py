@@ -1,0 +1,32 @@
+"""From hidden states to a score for each token of the vocabulary."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trivium.transformer.config import TransformerConfig
+from trivium.transformer.layers import ACTIVATIONS, norm
+
+
+class Vocabulary(nn.Module):
+    """The output projection; tied, it has no matrix of its own and is handed the token embeddings.
+
+    ``transform`` is BERT's head (Devlin et al. 2019, code release): dense, activation, norm, then a bias per token.
+    """
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        transform = config.vocabulary_head == "transform"
+        self.scale = config.logit_scale
+        self.activation = ACTIVATIONS[config.activation]
+        self.dense = nn.Linear(config.width, config.width) if transform else None
+        self.norm = norm(config) if transform else None
+        self.projection = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
+        self.bias = nn.Parameter(Tensor(config.vocab_size).zero_()) if transform else None
+
+    def forward(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
+        """(..., W) and the (V, W) token embeddings -> (..., V)."""
+        if self.dense is not None and self.norm is not None:
+            hidden = self.norm(self.activation(self.dense(hidden)))
+        if self.scale != 1.0:
+            hidden = hidden * self.scale
+        return F.linear(hidden, embeddings if self.projection is None else self.projection.weight, self.bias)
