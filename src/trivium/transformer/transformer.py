@@ -79,7 +79,7 @@ class Stack(nn.Module):
         position, end = self.config.position, past + x.shape[1]
         if isinstance(position, Learned):
             assert isinstance(self.positions, nn.Embedding)
-            if end > self.config.context:
+            if side.positions is None and end > self.config.context:
                 raise SettingsError(
                     f"a sequence of {end} tokens is longer than model.context = {self.config.context}: "
                     "cut it, or train a model with a larger context"
