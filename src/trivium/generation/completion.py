@@ -1,0 +1,94 @@
+"""Text in, text out: prompts to completions, streamed as pieces or all at once.
+
+A decoder continues the prompt. An encoder-decoder reads the prompt and writes an answer to it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from trivium.errors import SettingsError
+from trivium.generation.engine import Decoding, Finish
+from trivium.generation.prompts import prompt_of
+from trivium.generation.sampling import Sampling
+from trivium.generation.text_stream import TextStream
+from trivium.tokenizers import Tokenizer
+from trivium.transformer import Model
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one step adds to one completion; ``finish`` is set on its last piece."""
+
+    prompt: int  # which prompt, from 0
+    sample: int  # which completion of that prompt, from 0
+    text: str  # whole characters; may be empty
+    token: int | None  # None: nothing but text that was held back
+    log_probability: float  # natural log, by the model itself, before temperature and filters
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One text written by the model, and why it ended there.
+
+    ``finish``: ``end`` the model ended the text, ``stop`` a stop string came (it is not part of ``text``), ``length``
+    ``max_tokens`` were written, ``context`` the model's context is full.
+    """
+
+    prompt: int
+    sample: int
+    text: str
+    finish: Finish
+    tokens: tuple[int, ...]  # those of a stop string included, the end token not
+    log_probabilities: tuple[float, ...]  # one a token, then that of the end token where the model ended the text
+
+
+def stream(
+    model: Model, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
+) -> Iterator[Piece]:
+    """Yields pieces as tokens are chosen, all prompts and their samples side by side."""
+    if samples < 1:
+        raise SettingsError(f"samples is {samples}: it must be at least 1")
+    rows = [prompt_of(model, tokenizer, text, sample) for text in prompts for sample in range(samples)]
+    if not rows:
+        return
+    ends = frozenset() if tokenizer.end is None else frozenset({tokenizer.end})
+    decoding = Decoding(model, rows, sampling, ends, tokenizer.vocab_size)
+    continues = model.config.encoder_layers == 0
+    texts = [TextStream(tokenizer.decode, sampling.stop, row.ids if continues else ()) for row in rows]
+    for step in decoding:
+        for choice in step:
+            text = texts[choice.row]
+            piece = "" if choice.finish == "end" else text.push(choice.token)
+            finish = choice.finish
+            if text.stopped:
+                decoding.stop(choice.row)
+                finish = "stop"
+            elif finish:
+                piece += text.flush()
+            prompt, sample = divmod(choice.row, samples)
+            token = None if choice.finish == "end" else choice.token
+            yield Piece(prompt, sample, piece, token, choice.log_probability, finish)
+
+
+def complete(
+    model: Model, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
+) -> list[Completion]:
+    """All completions, by prompt and then by sample."""
+    pieces: dict[tuple[int, int], list[Piece]] = {}
+    for piece in stream(model, tokenizer, prompts, sampling, samples):
+        pieces.setdefault((piece.prompt, piece.sample), []).append(piece)
+    return [_joined(pieces[place]) for place in sorted(pieces)]
+
+
+def _joined(pieces: Sequence[Piece]) -> Completion:
+    last = pieces[-1]
+    assert last.finish is not None
+    return Completion(
+        last.prompt,
+        last.sample,
+        "".join(piece.text for piece in pieces),
+        last.finish,
+        tuple(piece.token for piece in pieces if piece.token is not None),
+        tuple(piece.log_probability for piece in pieces),
+    )

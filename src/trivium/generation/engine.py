@@ -1,0 +1,188 @@
+"""Decoding, one token a step for many sequences side by side: cached, each row independent of the others.
+
+Prompts of different lengths are padded on the left, so that all rows write at the same column of the cache; padding is
+in no document, and positions count real tokens only. Sequences that have ended leave the batch. Logits are computed at
+the last position only. R live rows, V vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trivium.errors import SettingsError
+from trivium.generation.prompts import Prompt
+from trivium.generation.rows import check_length, left_padded, right_padded
+from trivium.generation.sampling import Sampling, choose, penalised, uniforms
+from trivium.transformer import Cache, Inputs, Model, Tokens
+
+Finish = Literal["end", "stop", "length", "context"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The next token of one sequence; ``finish`` is set when it is the last."""
+
+    row: int
+    token: int
+    log_probability: float  # by the model itself, before penalty, temperature and filters
+    finish: Finish | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished sequence: its new tokens without the end token, the log-probabilities with it."""
+
+    tokens: tuple[int, ...]
+    log_probabilities: tuple[float, ...]
+    finish: Finish
+
+    @property
+    def probability(self) -> float:
+        return exp(sum(self.log_probabilities))
+
+
+class Decoding:
+    """Iterating over it yields, step by step, one ``Choice`` for every sequence still being written.
+
+    ``ends``: tokens that end a sequence; ``vocabulary``: how many tokens may be chosen from (a model may have more rows
+    than its tokenizer has tokens). ``stop(row)`` ends a sequence from outside.
+    """
+
+    def __init__(
+        self, model: Model, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
+    ):
+        config = model.config
+        if config.decoder_layers == 0:
+            raise SettingsError("this model is an encoder, which writes no text: use fill to predict missing words")
+        for prompt in prompts:
+            if len(prompt.ids) >= config.context:
+                raise SettingsError(
+                    f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.context}: shorten it "
+                    f"by at least {len(prompt.ids) - config.context + 1} tokens"
+                )
+            check_length(len(prompt.source or ()), config.context, "the prompt")
+        self._model, self._prompts, self._sampling = model, prompts, sampling
+        self._ends, self._vocabulary = ends, vocabulary
+        self._stopped: set[int] = set()
+
+    def stop(self, row: int) -> None:
+        """Leaves a sequence as it is; no more choices come for it."""
+        self._stopped.add(row)
+
+    def __iter__(self) -> Iterator[list[Choice]]:
+        prompts, sampling, config = self._prompts, self._sampling, self._model.config
+        rooms = [min(sampling.max_tokens, config.context - len(prompt.ids)) for prompt in prompts]
+        steps = max(rooms)
+        noise = self._noise(steps)
+        live = list(range(len(prompts)))
+        logits, cache = prefill(self._model, prompts, steps)
+        lengths = torch.tensor([len(prompt.ids) for prompt in prompts], device=logits.device)  # (R,)
+        seen = self._seen(logits.device) if sampling.repetition_penalty != 1 else None
+        for step in range(steps):
+            with torch.inference_mode():  # entered at each step: a caller's code runs between the steps
+                logits = logits[:, : self._vocabulary].float()  # (R, V)
+                steered = logits if seen is None else penalised(logits, seen, sampling.repetition_penalty)
+                tokens = choose(steered, sampling, noise[live, step].to(logits.device))  # (R,)
+                chances = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
+            choices = [
+                Choice(row, token, chance, self._finish(token, step + 1, rooms[row]))
+                for row, token, chance in zip(live, tokens.tolist(), chances.tolist(), strict=True)
+            ]
+            yield choices
+            on = [i for i, choice in enumerate(choices) if not choice.finish and choice.row not in self._stopped]
+            if not on:
+                return
+            with torch.inference_mode():
+                if len(on) < len(live):
+                    kept = torch.tensor(on, device=logits.device)
+                    cache.select(kept)
+                    live, lengths, tokens = [live[i] for i in on], lengths[kept], tokens[kept]
+                    seen = None if seen is None else seen[kept]
+                if seen is not None:
+                    seen.scatter_(1, tokens[:, None], True)
+                logits = self._step(tokens, lengths + step, cache)
+
+    def _step(self, tokens: Tensor, positions: Tensor, cache: Cache) -> Tensor:
+        """(R, V) logits after one more token in each row."""
+        padded = cache.documents is not None
+        target = Tokens(tokens[:, None], positions=positions[:, None] if padded else None)
+        logits = self._model(
+            Inputs(target=target), at=torch.arange(len(tokens), device=tokens.device), cache=cache
+        ).logits
+        assert logits is not None
+        return logits
+
+    def _finish(self, token: int, written: int, room: int) -> Finish | None:
+        if token in self._ends:
+            return "end"
+        if written < room:
+            return None
+        return "length" if written == self._sampling.max_tokens else "context"
+
+    def _noise(self, count: int) -> Tensor:
+        """(R, count) float64 in [0, 1): the randomness of each row, whatever stands beside it."""
+        if self._sampling.temperature == 0:
+            return torch.zeros(len(self._prompts), count)
+        seed = self._sampling.seed
+        rows = [uniforms(seed, (*p.ids, -1, *(p.source or ())), p.sample, count) for p in self._prompts]
+        return torch.from_numpy(np.stack(rows))
+
+    def _seen(self, device: torch.device) -> Tensor:
+        """(R, V) bool: tokens in each row so far, which the repetition penalty is for."""
+        seen = torch.zeros(len(self._prompts), self._vocabulary, dtype=torch.bool)
+        for row, prompt in zip(seen, self._prompts, strict=True):
+            row[[token for token in prompt.ids if token < self._vocabulary]] = True
+        return seen.to(device)
+
+
+@torch.inference_mode()
+def prefill(model: Model, prompts: Sequence[Prompt], room: int) -> tuple[Tensor, Cache]:
+    """(R, V) logits after each prompt, and the cache that has read them, with room for ``room`` more tokens.
+
+    Prompts that occur several times (samples of one text) are read once.
+    """
+    places: dict[tuple[tuple[int, ...], tuple[int, ...] | None], int] = {}
+    rows = torch.tensor([places.setdefault((prompt.ids, prompt.source), len(places)) for prompt in prompts])
+    weight, pad = next(model.parameters()), model.config.pad_token
+    target = left_padded([ids for ids, _ in places], pad, weight.device)
+    source = None
+    if model.config.encoder_layers:
+        source = right_padded([source or () for _, source in places], pad, weight.device)
+    count, width = target.ids.shape
+    cache = Cache.of(model.config, count, width + room, weight.device, weight.dtype)
+    last = torch.arange(1, count + 1, device=weight.device) * width - 1
+    logits = model(Inputs(source, target), at=last, cache=cache).logits
+    assert logits is not None
+    if count < len(prompts):
+        rows = rows.to(weight.device)
+        cache.select(rows)
+        logits = logits[rows]
+    return logits, cache
+
+
+def next_tokens(model: Model, prompt: Prompt, vocabulary: int) -> Tensor:
+    """(V,) log-probabilities of the token after a prompt."""
+    return prefill(model, [prompt], 0)[0][0, :vocabulary].float().log_softmax(dim=-1)
+
+
+def run(
+    model: Model, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
+) -> list[Written]:
+    """Writes all sequences to their ends."""
+    choices: dict[int, list[Choice]] = {row: [] for row in range(len(prompts))}
+    for step in Decoding(model, prompts, sampling, ends, vocabulary):
+        for choice in step:
+            choices[choice.row].append(choice)
+    return [
+        Written(
+            tuple(choice.token for choice in row if choice.finish != "end"),
+            tuple(choice.log_probability for choice in row),
+            row[-1].finish or "length",
+        )
+        for row in choices.values()
+    ]

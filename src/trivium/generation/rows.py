@@ -1,0 +1,50 @@
+"""Lists of token ids of different lengths, as the padded tensors the model takes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trivium.errors import SettingsError
+from trivium.transformer import Tokens
+
+
+def right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> Tokens:
+    """(B, T): padding after each row, in no document."""
+    ids, lengths = _filled(rows, pad, left=False)
+    width = ids.shape[1]
+    if int(lengths.min()) == width:
+        return Tokens(ids.to(device))
+    real = torch.arange(width) < lengths[:, None]
+    return Tokens(ids.to(device), documents=(real.long() - 1).to(device))
+
+
+def left_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> Tokens:
+    """(B, T): padding before each row, so that all rows go on at the same column; positions count real tokens."""
+    ids, lengths = _filled(rows, pad, left=True)
+    width = ids.shape[1]
+    if int(lengths.min()) == width:
+        return Tokens(ids.to(device))
+    positions = torch.arange(width) - (width - lengths[:, None])
+    return Tokens(
+        ids.to(device),
+        documents=((positions >= 0).long() - 1).to(device),
+        positions=positions.clamp(min=0).to(device),
+    )
+
+
+def check_length(length: int, context: int, what: str) -> None:
+    """Refuses a sequence that does not fit, with the numbers."""
+    if length > context:
+        raise SettingsError(
+            f"{what} has {length} tokens, and this model's context is {context}: shorten it by {length - context} tokens"
+        )
+
+
+def _filled(rows: Sequence[Sequence[int]], pad: int, left: bool) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.full((len(rows), int(lengths.max())), pad, dtype=torch.int64)
+    for line, row in zip(ids, rows, strict=True):
+        if len(row):
+            (line[-len(row) :] if left else line[: len(row)]).copy_(torch.tensor(list(row)))
+    return ids, lengths

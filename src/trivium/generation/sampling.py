@@ -1,0 +1,106 @@
+"""From logits to the next token: temperature, top-k, top-p, min-p and repetition penalty, as pure functions.
+
+Order and definitions are those of the field's common library, so that settings found elsewhere mean the same here:
+repetition penalty (Keskar et al. 2019, section 4.1), temperature, top-k (Fan et al. 2018), top-p or nucleus (Holtzman
+et al. 2020), min-p (Nguyen et al. 2024). One difference: tokens exactly as probable as the last one kept are kept too,
+so that no choice hangs on the order of ties. R rows (sequences), V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trivium.errors import SettingsError, TriviumError
+from trivium.randomness import Draws, key
+
+_FIRST_LOOK = 1024  # top-p looks at this many tokens before it sorts the whole vocabulary
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen and when a text ends. ``temperature=0`` always takes the most probable token."""
+
+    max_tokens: int = 100
+    temperature: float = 0.8
+    top_k: int = 0  # 0: all
+    top_p: float = 0.95  # 1: all
+    min_p: float = 0.0  # 0: all; else at least this share of the most probable token's probability
+    repetition_penalty: float = 1.0  # 1: none; above 1 makes tokens already in the text less likely
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        limits = (
+            ("max_tokens", self.max_tokens >= 1, "at least 1"),
+            ("temperature", 0 <= self.temperature < float("inf"), "0 (always the most probable token) or above"),
+            ("top_k", self.top_k >= 0, "0 (all) or above"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
+            ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "above 0, 1 for none"),
+            ("stop", all(self.stop), "made of texts that are not empty"),
+        )
+        for name, holds, allowed in limits:
+            if not holds:
+                raise SettingsError(f"{name} is {getattr(self, name)!r}: it must be {allowed}")
+
+
+def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """(R, V) logits with those of the tokens ``seen`` (R, V bool) divided by ``penalty``, or multiplied if negative."""
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+
+
+def nucleus_floor(logits: Tensor, top_p: float) -> Tensor:
+    """(R, 1): the lowest logit of the smallest set of most probable tokens whose probabilities reach ``top_p``."""
+    total = logits.logsumexp(dim=-1, keepdim=True)
+    for count in (_FIRST_LOOK, logits.shape[-1]):
+        ordered = logits.topk(min(count, logits.shape[-1]), dim=-1).values  # (R, count), falling
+        through = (ordered - total).exp().cumsum(dim=-1)
+        if bool((through[:, -1] >= top_p).all()):
+            break
+    before = through - (ordered - total).exp()  # probability of all that are more probable
+    last = (before < top_p).sum(dim=-1, keepdim=True) - 1
+    return ordered.gather(-1, last.clamp(min=0))
+
+
+def filtered(logits: Tensor, sampling: Sampling) -> Tensor:
+    """(R, V) logits after temperature, top-k, top-p and min-p; what is ruled out is -inf. Temperature above 0."""
+    kept = logits / sampling.temperature
+    if 0 < sampling.top_k < kept.shape[-1]:
+        floor = kept.topk(sampling.top_k, dim=-1).values[:, -1:]
+        kept = kept.masked_fill(kept < floor, -torch.inf)
+    if sampling.top_p < 1:
+        kept = kept.masked_fill(kept < nucleus_floor(kept, sampling.top_p), -torch.inf)
+    if sampling.min_p > 0:
+        floor = kept.amax(dim=-1, keepdim=True) + float(np.log(sampling.min_p))
+        kept = kept.masked_fill(kept < floor, -torch.inf)
+    return kept
+
+
+def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
+    """(R, V) float64: the distribution the next token is drawn from; all on one token at temperature 0."""
+    if sampling.temperature == 0:
+        return torch.zeros_like(logits, dtype=torch.float64).scatter_(-1, logits.argmax(dim=-1, keepdim=True), 1.0)
+    return filtered(logits, sampling).double().softmax(dim=-1)
+
+
+def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
+    """(R,) next tokens for (R, V) float32 logits; row r is settled by ``uniform[r]`` in [0, 1) alone."""
+    if not bool(torch.isfinite(logits.amax(dim=-1)).all()):
+        raise TriviumError("the model's output is not finite: its weights are damaged, or its training diverged")
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1)
+    through = probabilities(logits, sampling).cumsum(dim=-1)
+    # scaled by the last sum, so that rounding leaves no gap at the top; the first sum above has probability > 0
+    threshold = uniform.to(through)[:, None] * through[:, -1:]
+    return torch.searchsorted(through, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+
+def uniforms(seed: int, prompt: Sequence[int], sample: int, count: int) -> np.ndarray:
+    """(count,) numbers in [0, 1), one a position: a function of seed, prompt and sample, not of the batch around it."""
+    row = key(seed, "generate", sample, *prompt)
+    return Draws(row, np.arange(count)).uniform("token", 1)[:, 0]

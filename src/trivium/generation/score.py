@@ -1,0 +1,182 @@
+"""How probable a model finds a text: a continuation after a prompt, or a whole text in sliding windows.
+
+Decoders and encoder-decoders give the exact log-probability. Encoders have none; for them every token is masked in turn
+and the log-probabilities of the masked tokens are added up: the pseudo-log-likelihood of Salazar et al. (2020).
+Results do not depend on what else is in the batch. N positions asked about, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from trivium.errors import SettingsError
+from trivium.generation.rows import check_length, right_padded
+from trivium.transformer import Inputs, Model
+
+_LOGITS = 2**26  # at most this many logits in one pass: 256 MB in float32
+
+
+@dataclass(frozen=True)
+class Question:
+    """One row for the model, and the ``targets`` whose log-probabilities are asked for at ``positions`` of ``ids``.
+
+    ``ids`` feed the last stack; ``source`` feeds the encoder below a decoder.
+    """
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+    targets: tuple[int, ...]
+    source: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Natural-log probabilities of tokens; ``greedy``: each was the model's most probable choice."""
+
+    log_probabilities: tuple[float, ...]
+    greedy: bool
+
+    @property
+    def log_probability(self) -> float:
+        return sum(self.log_probabilities)
+
+    @property
+    def tokens(self) -> int:
+        return len(self.log_probabilities)
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """What a text costs a model, in nats; ``tokens`` counts those that were predicted."""
+
+    nats: float
+    tokens: int
+    bytes: int
+    characters: int
+
+
+@torch.inference_mode()
+def answers(model: Model, questions: Sequence[Question], tokens: int = 4096) -> list[Score]:
+    """Scores of all questions, in their order; run in batches of similar length of about ``tokens`` tokens."""
+    config = model.config
+    for question in questions:
+        check_length(max(len(question.ids), len(question.source or ())), config.context, "the text")
+    results: dict[int, Score] = {}
+    for batch in _batches(questions, tokens, max(1, _LOGITS // config.vocab_size)):
+        for index, score in zip(batch, _answer(model, [questions[i] for i in batch]), strict=True):
+            results[index] = score
+    return [results[i] for i in range(len(questions))]
+
+
+def _answer(model: Model, questions: Sequence[Question]) -> list[Score]:
+    device = next(model.parameters()).device
+    config = model.config
+    last = right_padded([q.ids for q in questions], config.pad_token, device)
+    if config.decoder_layers == 0:
+        inputs = Inputs(source=last)
+    elif config.encoder_layers == 0:
+        inputs = Inputs(target=last)
+    else:
+        inputs = Inputs(right_padded([q.source or () for q in questions], config.pad_token, device), last)
+    width = last.ids.shape[1]
+    at = torch.tensor([row * width + p for row, q in enumerate(questions) for p in q.positions], device=device)
+    targets = torch.tensor([t for q in questions for t in q.targets], device=device)
+    logits = model(inputs, at=at).logits.float()  # (N, V)
+    chosen = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=1)  # (N,)
+    best = logits.argmax(dim=1) == targets
+    counts = [len(q.targets) for q in questions]
+    return [
+        Score(tuple(values.tolist()), bool(hits.all()))
+        for values, hits in zip(chosen.split(counts), best.split(counts), strict=True)
+    ]
+
+
+def _batches(questions: Sequence[Question], tokens: int, positions: int) -> list[list[int]]:
+    lengths = [max(len(q.ids), len(q.source or ())) for q in questions]
+    batches: list[list[int]] = []
+    asked = 0
+    for index in sorted(range(len(questions)), key=lambda i: (-lengths[i], i)):
+        batch = batches[-1] if batches else []
+        asked += len(questions[index].positions)
+        if not batch or (len(batch) + 1) * lengths[batch[0]] > tokens or asked > positions:
+            batch = []
+            batches.append(batch)
+            asked = len(questions[index].positions)
+        batch.append(index)
+    return batches
+
+
+def continuation(model: Model, prompt: Sequence[int], target: Sequence[int]) -> Question:
+    """The question how probable ``target`` is after ``prompt``; a decoder's prompt has at least one token."""
+    if not target:
+        raise SettingsError("the continuation to score is empty: give at least one token of text")
+    config = model.config
+    count = len(target)
+    if config.encoder_layers:
+        start = config.pad_token if config.start_token is None else config.start_token
+        return Question((start, *target[:-1]), tuple(range(count)), tuple(target), tuple(prompt))
+    if not prompt:
+        raise SettingsError(
+            "a continuation is scored after at least one token: this tokenizer has no begin or end token"
+        )
+    ids = (*prompt, *target)[:-1]
+    return Question(ids, tuple(range(len(ids) - count, len(ids))), tuple(target))
+
+
+def masked(ids: Sequence[int], positions: Sequence[int], mask: int) -> list[Question]:
+    """One question a position: how probable is the token there when it is masked and all others are seen?"""
+    return [
+        Question((*ids[:position], mask, *ids[position + 1 :]), (position,), (ids[position],)) for position in positions
+    ]
+
+
+def joined(scores: Sequence[Score]) -> Score:
+    """Scores of parts as one score of the whole."""
+    return Score(tuple(v for s in scores for v in s.log_probabilities), all(s.greedy for s in scores))
+
+
+def windows(count: int, context: int, stride: int) -> list[tuple[int, int, int]]:
+    """(begin, end, scored) of the windows over ``count`` predictions: each is scored once, in the first window it is in.
+
+    The first window scores all it holds, later ones their last ``stride``.
+    """
+    if not 1 <= stride <= context:
+        raise SettingsError(f"stride is {stride}: it must be between 1 and the context, {context}")
+    cuts = [(0, min(context, count), min(context, count))] if count else []
+    while cuts and cuts[-1][1] < count:
+        begin, end = cuts[-1][:2]
+        following = min(end + stride, count)
+        cuts.append((begin + stride, following, following - end))
+    return cuts
+
+
+def text_questions(ids: Sequence[int], context: int, stride: int) -> list[Question]:
+    """A decoder's questions for a text: each token but the first, with up to ``context`` tokens before it."""
+    return [
+        Question(
+            tuple(ids[begin:end]),
+            tuple(range(end - begin - scored, end - begin)),
+            tuple(ids[end - scored + 1 : end + 1]),
+        )
+        for begin, end, scored in windows(len(ids) - 1, context, stride)
+    ]
+
+
+def masked_text_questions(
+    ids: Sequence[int], around: tuple[Sequence[int], Sequence[int]], context: int, mask: int
+) -> list[Question]:
+    """An encoder's questions for a text: each token masked once, within pieces that fill the context."""
+    before, after = around
+    room = context - len(before) - len(after)
+    questions = []
+    for start in range(0, len(ids), room):
+        piece = ids[start : start + room]
+        row = (*before, *piece, *after)
+        questions += masked(row, range(len(before), len(before) + len(piece)), mask)
+    return questions
+
+
+def surprise(score: Score, text: str) -> Surprise:
+    """The score of a text, with the sizes that make it comparable across tokenizers."""
+    return Surprise(-score.log_probability, score.tokens, len(text.encode()), len(text))

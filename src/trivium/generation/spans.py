@@ -1,0 +1,66 @@
+"""Filling blanks of any length with a model trained on span corruption (Raffel et al. 2020, section 3.1.4).
+
+The encoder reads the text with a sentinel in each blank; the decoder writes sentinel, span, next sentinel and so on.
+Blanks are filled from left to right. Candidates for a blank begin with its most probable first tokens, each continued
+with the most probable tokens up to the next sentinel. They are different texts, so their probabilities, which include
+that of ending there, add up to at most 1.
+"""
+
+from collections.abc import Sequence
+
+from trivium.errors import SettingsError
+from trivium.generation.blanks import split, with_blanks
+from trivium.generation.engine import next_tokens, run
+from trivium.generation.fill import Blank, Candidate, Filling
+from trivium.generation.prompts import Prompt, source_ids, start_token
+from trivium.generation.sampling import Sampling
+from trivium.tokenizers import Tokenizer
+from trivium.transformer import Model
+
+
+def fill_spans(
+    model: Model, tokenizer: Tokenizer, texts: Sequence[str], top: int = 5, max_tokens: int = 20
+) -> list[Filling]:
+    """Fills the blanks of each text; ``top`` candidates a blank, of at most ``max_tokens`` tokens each."""
+    if top < 1:
+        raise SettingsError(f"top is {top}: it must be at least 1")
+    return [_fill(model, tokenizer, text, top, max_tokens) for text in texts]
+
+
+def _fill(model: Model, tokenizer: Tokenizer, text: str, top: int, max_tokens: int) -> Filling:
+    parts = split(text)
+    count = len(parts) - 1
+    if count > len(tokenizer.sentinels):
+        raise SettingsError(
+            f"the text has {count} blanks, and this tokenizer has {len(tokenizer.sentinels)} sentinels: "
+            + ("split the text" if tokenizer.sentinels else "fill needs a model trained by span corruption")
+        )
+    sentinels = tokenizer.sentinels[:count]
+    source = source_ids(tokenizer, with_blanks(parts, lambda part: tokenizer.encode(part).ids, sentinels))
+    written = [start_token(model)]
+    blanks = []
+    for sentinel in sentinels:
+        written.append(sentinel)
+        blank = _candidates(model, tokenizer, Prompt(tuple(written), source), top, max_tokens)
+        blanks.append(blank)
+        written += blank.candidates[0].tokens
+    whole = with_blanks(parts, lambda part: tokenizer.encode(part).ids, sentinels)
+    spans = dict(zip(sentinels, (blank.candidates[0].tokens for blank in blanks), strict=True))
+    filled = [token for original in whole for token in spans.get(original, (original,))]
+    return Filling(tokenizer.decode(filled), tuple(blanks))
+
+
+def _candidates(model: Model, tokenizer: Tokenizer, prompt: Prompt, top: int, max_tokens: int) -> Blank:
+    ends = frozenset(tokenizer.sentinels) | ({tokenizer.end} if tokenizer.end is not None else set())
+    first = next_tokens(model, prompt, tokenizer.vocab_size).exp()  # (V,)
+    first[list(ends)] = 0.0  # a blank is never empty in training; what the model thinks of it counts as other
+    best = first.topk(min(top, len(first)))
+    starts = list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+    greedy = Sampling(max_tokens=max_tokens, temperature=0)
+    rows = [Prompt((*prompt.ids, token), prompt.source) for token, _ in starts]
+    candidates = []
+    for (token, probability), row in zip(starts, run(model, rows, greedy, ends, tokenizer.vocab_size), strict=True):
+        tokens = (token, *row.tokens)
+        candidates.append(Candidate(tokenizer.decode(tokens), probability * row.probability, tokens))
+    candidates.sort(key=lambda candidate: -candidate.probability)
+    return Blank(tuple(candidates), max(0.0, 1.0 - sum(c.probability for c in candidates)))

@@ -1,0 +1,67 @@
+"""Tokens in, pieces of text out: never half a character, never a part of a stop string.
+
+A byte-level token may end inside a UTF-8 character, and a stop string may begin in one token and end in another; both
+are held back until it is settled what they are.
+"""
+
+from collections.abc import Callable, Sequence
+
+_UNFINISHED = "\ufffd"  # what a decoder writes for bytes that are not (yet) a character
+_WINDOW = 16  # tokens decoded again at each step: enough for every character and joining rule, constant cost
+
+
+class TextStream:
+    """The text of one sequence as its tokens arrive.
+
+    ``decode`` turns ids into text; ``context`` are the last tokens of the prompt, which settle whether the first new
+    token begins with a space. ``text`` is all that has been released.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = (), context: Sequence[int] = ()):
+        self._decode = decode
+        self._stop = tuple(stop)
+        self._ids = list(context[-_WINDOW:])
+        self._done = len(self._decode(self._ids)) if self._ids else 0  # characters of the window already taken
+        self._held = ""
+        self.text = ""
+        self.stopped = False
+
+    def push(self, token: int) -> str:
+        """Adds a token and returns the text that is now certain; sets ``stopped`` when a stop string is complete."""
+        self._ids.append(token)
+        decoded = self._decode(self._ids)
+        # only the last replacement character can still become something else
+        certain = len(decoded) - decoded.endswith(_UNFINISHED)
+        self._held += decoded[self._done : certain]
+        self._done = max(certain, self._done)
+        if len(self._ids) >= 2 * _WINDOW and certain == len(decoded):
+            self._ids = self._ids[-_WINDOW:]
+            self._done = len(self._decode(self._ids))
+        return self._release()
+
+    def flush(self) -> str:
+        """At the end: what was held back, an unfinished character as U+FFFD."""
+        if self.stopped:
+            return ""
+        piece = self._held + (self._decode(self._ids)[self._done :] if self._ids else "")
+        self._held, self._ids, self._done = "", [], 0
+        self.text += piece
+        return piece
+
+    def _release(self) -> str:
+        found = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if found:
+            piece, self._held, self.stopped = self._held[: min(found)], "", True
+        else:
+            cut = len(self._held) - max((_overlap(self._held, stop) for stop in self._stop), default=0)
+            piece, self._held = self._held[:cut], self._held[cut:]
+        self.text += piece
+        return piece
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` with which ``stop`` could begin."""
+    for length in range(min(len(text), len(stop) - 1), 0, -1):
+        if stop.startswith(text[-length:]):
+            return length
+    return 0
