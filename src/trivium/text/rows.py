@@ -1,8 +1,11 @@
 """Rows of token ids on their way from the shards to an objective."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+
+from trivium.errors import SettingsError
 
 
 @dataclass(frozen=True)
@@ -10,15 +13,29 @@ class Layout:
     """How an objective wants documents cut into rows; the cutting is done once and cached beside the shards.
 
     ``stream``: documents joined end to end (each ends in its end token), cut every ``length`` tokens, each row
-    overlapping the next by ``overlap`` tokens. ``packed``: each document is cut into pieces of at most ``length``
-    tokens, ``before`` and ``after`` ids included, and pieces are packed into rows so that little padding is left.
+    overlapping the next by ``overlap`` tokens; the last row is padded. ``packed``: each document, without its end
+    token, is cut into pieces of at most ``length`` tokens, ``before`` and ``after`` ids included, and pieces are
+    packed into rows so that little padding is left.
     """
 
-    mode: str  # "stream" | "packed"
+    mode: Literal["stream", "packed"]
     length: int
     overlap: int = 0
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("stream", "packed"):
+            raise SettingsError(f'layout mode is {self.mode!r}: it must be "stream" or "packed"')
+        if not 0 <= self.overlap < self.length:
+            raise SettingsError(f"rows of {self.length} tokens cannot overlap by {self.overlap}")
+        if len(self.before) + len(self.after) >= self.length:
+            raise SettingsError(
+                f"rows of {self.length} tokens leave no room for text beside "
+                f"{len(self.before) + len(self.after)} control tokens: make them longer"
+            )
+        if self.mode == "stream" and (self.before or self.after):
+            raise SettingsError("stream rows have no ids before or after: use packed")
 
 
 @dataclass(frozen=True)

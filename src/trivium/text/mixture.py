@@ -1,0 +1,113 @@
+"""Several sources drawn by weight: which row each draw of the run is, a pure function of the draw's number.
+
+Weights are shares of the draws, as in GPT-3's table 2.2 (Brown et al. 2020), whatever the sources' sizes. A cycle of
+draws holds each source in its exact share, in a keyed order; a source's own rows come in a keyed order that is new
+each epoch. Both are found without history, so that a run goes on anywhere at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd, lcm
+from typing import Self
+
+import numpy as np
+
+from trivium.errors import SettingsError
+from trivium.randomness import key
+from trivium.text.blocks import Blocks
+from trivium.text.order import drawn, permuted
+from trivium.text.rows import Rows
+
+LONGEST_CYCLE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Rows of ``sources`` in proportion to ``weights``. Draws are numbered from 0 over the whole run."""
+
+    sources: Sequence[Blocks]
+    weights: Sequence[float]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not self.sources or len(self.sources) != len(self.weights):
+            raise SettingsError(f"{len(self.sources)} sources have {len(self.weights)} weights: give each one")
+        if len({source.layout.length for source in self.sources}) > 1:
+            raise SettingsError("all sources of a mixture need rows of one length")
+        object.__setattr__(self, "cycle", shares(self.weights))
+
+    cycle: np.ndarray = None  # type: ignore[assignment]  # (S,) draws of each source in one cycle
+
+    @classmethod
+    def of(cls, blocks: Blocks, seed: int) -> Self:
+        """One source."""
+        return cls([blocks], [1.0], seed)
+
+    def draw(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each draw number (any shape): which source, and which of its rows."""
+        numbers = np.asarray(numbers, dtype=np.int64)
+        source, place = self._places(numbers)
+        row = np.empty_like(place)
+        for index, blocks in enumerate(self.sources):
+            of_source = source == index
+            row[of_source] = drawn(key(self.seed, "source", index), len(blocks), place[of_source])
+        return source, row
+
+    def rows(self, first: int, count: int) -> Rows:
+        """The rows of draws ``first`` to ``first + count - 1``: arrays of (count, T)."""
+        numbers = np.arange(first, first + count, dtype=np.int64)
+        source, row = self.draw(numbers)
+        if len(self.sources) == 1:
+            return self.sources[0].rows(row, numbers)
+        length = self.sources[0].layout.length
+        joined = Rows(*(np.empty((count, length), dtype=np.int64) for _ in range(3)), numbers)
+        for index, blocks in enumerate(self.sources):
+            where = np.flatnonzero(source == index)
+            part = blocks.rows(row[where], numbers[where])
+            joined.tokens[where], joined.documents[where] = part.tokens, part.documents
+            joined.positions[where] = part.positions
+        return joined
+
+    def epochs(self, draws: int) -> list[float]:
+        """How often each source has been seen through after the first ``draws`` draws."""
+        whole, rest = divmod(draws, int(self.cycle.sum()))
+        source, _ = self._places(whole * int(self.cycle.sum()) + np.arange(rest))
+        counts = whole * self.cycle + np.bincount(source, minlength=len(self.cycle))
+        return [float(count / len(blocks)) for count, blocks in zip(counts, self.sources, strict=True)]
+
+    def _places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of each draw: its source, and how many draws of that source have lower places (a number without gaps)."""
+        if len(self.cycle) == 1:
+            return np.zeros_like(numbers), numbers
+        length = int(self.cycle.sum())
+        ends = np.cumsum(self.cycle)
+        cycles, slots = np.divmod(numbers, length)
+        slot = np.empty_like(slots)
+        for cycle in np.unique(cycles):
+            here = cycles == cycle
+            slot[here] = permuted(key(self.seed, "mixture"), int(cycle), length, slots[here])
+        source = np.searchsorted(ends, slot, side="right")
+        return source, cycles * self.cycle[source] + slot - (ends - self.cycle)[source]
+
+
+def shares(weights: Sequence[float]) -> np.ndarray:
+    """Draws of each source in a cycle, (S,) int64: the smallest whole numbers in the ratio of the weights, which need
+    not sum to 1; above a million in all, a million divided by largest remainder."""
+    if any(not 0 < weight < float("inf") for weight in weights):
+        raise SettingsError(f"weights {list(weights)}: each must be above 0; leave a source out instead of 0")
+    exact = [Fraction(weight).limit_denominator(LONGEST_CYCLE) for weight in weights]
+    scale = lcm(*(share.denominator for share in exact))
+    counts = [int(share * scale) for share in exact]
+    divisor = gcd(*counts)
+    if divisor and sum(counts) // divisor <= LONGEST_CYCLE and all(counts):
+        return np.array([count // divisor for count in counts], dtype=np.int64)
+    total = sum(Fraction(weight) for weight in weights)
+    ideal = [Fraction(weight) / total * LONGEST_CYCLE for weight in weights]
+    floors = [int(share) for share in ideal]
+    by_remainder = sorted(range(len(ideal)), key=lambda index: floors[index] - ideal[index])
+    for index in by_remainder[: LONGEST_CYCLE - sum(floors)]:
+        floors[index] += 1
+    if not all(floors):
+        raise SettingsError(f"weights {list(weights)}: the smallest is under a millionth of the rest; leave it out")
+    return np.array(floors, dtype=np.int64)

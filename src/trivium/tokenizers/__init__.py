@@ -1,0 +1,24 @@
+"""Text to ids and back: one type, ``Tokenizer``, and one file for each way of learning a vocabulary."""
+
+from typing import TYPE_CHECKING
+
+from trivium.tokenizers.specials import STYLES, SpecialTokens
+
+if TYPE_CHECKING:
+    from trivium.tokenizers.bpe import train_bpe
+    from trivium.tokenizers.tokenizer import Encoding, Tokenizer
+
+# Algorithm -> the function that learns a vocabulary: (documents, vocab_size, specials=..., layout=...) -> Tokenizer.
+ALGORITHMS = {"bpe": "trivium.tokenizers.bpe:train_bpe"}
+
+_HOMES = {"Tokenizer": "tokenizer", "Encoding": "tokenizer", "train_bpe": "bpe"}
+
+__all__ = ["ALGORITHMS", "STYLES", "Encoding", "SpecialTokens", "Tokenizer", "train_bpe"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,35 @@
+"""Control tokens around a text, saved in ``tokenizer.json`` as its post-processor, so that other programs add them too."""
+
+from typing import Any, Literal, get_args
+
+import tokenizers
+
+from trivium.errors import SettingsError
+from trivium.tokenizers.specials import SpecialTokens
+
+LayoutName = Literal["plain", "classify", "end"]
+
+
+def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.Tokenizer) -> dict[str, Any] | None:
+    """``plain``: nothing (decoders). ``classify``: [CLS] A [SEP], [CLS] A [SEP] B [SEP] with segments 0 and 1 (BERT).
+    ``end``: A </s>, A </s> B </s> (T5)."""
+    if name not in get_args(LayoutName):
+        raise SettingsError(f"tokenizer layout {name!r}: choose one of {', '.join(get_args(LayoutName))}")
+    if name == "plain":
+        return None
+    classify, end = specials.classify, specials.separator if name == "classify" else specials.end
+    if end is None or (name == "classify" and classify is None):
+        raise SettingsError(f"tokenizer layout {name!r} needs special tokens that this tokenizer does not have")
+    if name == "classify":
+        single, pair = [(classify, 0), ("A", 0), (end, 0)], [(classify, 0), ("A", 0), (end, 0), ("B", 1), (end, 1)]
+    else:
+        single, pair = [("A", 0), (end, 0)], [("A", 0), (end, 0), ("B", 0), (end, 0)]
+
+    def template(parts: list[tuple[Any, int]]) -> list[dict[str, Any]]:
+        return [
+            {"Sequence" if part in ("A", "B") else "SpecialToken": {"id": part, "type_id": segment}}
+            for part, segment in parts
+        ]
+
+    tokens = {part: {"id": part, "ids": [whole.token_to_id(part)], "tokens": [part]} for part in {classify, end} - {None}}
+    return {"type": "TemplateProcessing", "single": template(single), "pair": template(pair), "special_tokens": tokens}
