@@ -62,7 +62,7 @@ def paired_bootstrap(
     """
     pair = np.stack([np.asarray(first, float), np.asarray(second, float)])
     measure = statistic or (lambda scores: scores.mean(axis=-1))
-    difference = float((measure(pair[:1])[0] - measure(pair[1:])[0]))
+    difference = float(measure(pair[:1])[0] - measure(pair[1:])[0])
     items, drawn = pair.shape[1], []
     step = max(1, 2_000_000 // items)
     for start in range(0, samples, step):

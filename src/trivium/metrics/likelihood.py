@@ -1,7 +1,7 @@
 """Perplexity and bits: what a language model's summed negative log-likelihood (in nats) means.
 
-Perplexity per token depends on the tokenizer; only values per word, byte and character compare across tokenizers. Words,
-bytes and characters are those of the original text.
+Perplexity per token depends on the tokenizer; only values per word, byte and character compare across tokenizers.
+Words, bytes and characters are those of the original text.
 """
 
 import math

@@ -2,7 +2,6 @@
 
 from trivium.objectives.causal import Causal
 from trivium.objectives.corruption import Corruption
-from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.masked import Masked
 from trivium.objectives.objective import Batch, Loss, Objective
 
@@ -12,4 +11,4 @@ OBJECTIVES: dict[str, type[Causal] | type[Masked] | type[Corruption]] = {
     "corruption": Corruption,
 }
 
-__all__ = ["OBJECTIVES", "Batch", "Causal", "Corruption", "Loss", "Masked", "Objective", "cross_entropy"]
+__all__ = ["OBJECTIVES", "Batch", "Causal", "Corruption", "Loss", "Masked", "Objective"]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Causal:
-    """``isolate_documents``: attention stops at document bounds and each document begins anew after the begin token;
-    otherwise rows are windows of one endless text, as in GPT-2."""
+    """``isolate_documents``: attention stops at document bounds and each document (or piece of one that is longer than
+    a row) stands between the begin and the end token; otherwise rows are windows of one endless text, as in GPT-2."""
 
     kind: Literal["causal"] = "causal"
     isolate_documents: bool = False
@@ -61,7 +61,9 @@ class Causal:
         if (at := places(predicted)) is not None:
             targets["at"] = at
         count = int(predicted.sum())
-        return Batch(Inputs(target=target), targets, {"causal": count}, int((documents >= 0).sum()), rows.draws.tolist())
+        return Batch(
+            Inputs(target=target), targets, {"causal": count}, int((documents >= 0).sum()), rows.draws.tolist()
+        )
 
     def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
         logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scheme:
-    """Where noise falls, what the encoder sees and what the decoder writes (in the paper's format and in the code's)."""
+    """Where noise falls, what the encoder sees and what the decoder writes (the paper's way and the code's)."""
 
     noise: Callable[[np.ndarray, int, Draws, float, float], np.ndarray]
     inputs: Callable[[Noised], Ragged]
@@ -104,8 +104,8 @@ class Corruption:
         """None of its own; refuses a model that is not an encoder-decoder started by its padding token."""
         if not (config.encoder_layers and config.decoder_layers):
             raise SettingsError(
-                f"the corruption objective trains an encoder-decoder, but the model has {config.encoder_layers} encoder "
-                f"and {config.decoder_layers} decoder layers: set both"
+                f"the corruption objective trains an encoder-decoder, but the model has {config.encoder_layers} "
+                f"encoder and {config.decoder_layers} decoder layers: set both"
             )
         if config.start_token not in (None, config.pad_token):
             raise SettingsError(

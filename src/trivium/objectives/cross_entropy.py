@@ -1,7 +1,7 @@
 """Cross entropy as a float32 sum that makes no float32 copy of the logits.
 
-``F.cross_entropy(logits.float())`` keeps two or three (N, V) float32 tensors, more than the rest of a small model's step.
-Here rows are taken in chunks that stay in the processor's cache, the gradient ``softmax - one_hot`` is written during
+``F.cross_entropy(logits.float())`` keeps two or three (N, V) float32 tensors, more than the rest of a small model's
+step. Here rows are taken in chunks that stay in the processor's cache, the gradient ``softmax - one_hot`` is written during
 the forward pass in the logits' own type, and the backward pass only scales it. The arithmetic inside a chunk is float32
 (float64 for float64 logits), so a bfloat16 model loses nothing in the loss and one rounding in the gradient.
 """

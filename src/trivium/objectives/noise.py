@@ -1,6 +1,7 @@
 """Where noise falls in a text: T5's noise masks (Raffel et al. 2020, section 3.3; t5/data/preprocessors.py).
 
-Each is a pure function of lengths and draws for a whole batch: (lengths (B,), T, draws, rate, mean_length) -> (B, T) bool.
+Each is a pure function of lengths and draws for a whole batch: (lengths (B,), T, draws, rate, mean_length) -> (B, T)
+bool.
 """
 
 import numpy as np

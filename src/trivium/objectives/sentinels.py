@@ -60,7 +60,8 @@ def sentinel_for_text(batch: Noised) -> Ragged:
 
 
 def noise_after_sentinels(batch: Noised) -> Ragged:
-    """The paper's targets: each run of noise after its own sentinel, one more at the end: ``<X> for inviting <Y> last <Z>``"""
+    """The paper's targets: each run of noise after its own sentinel, one more at the end:
+    ``<X> for inviting <Y> last <Z>``"""
     starts = run_starts(batch.noise)
     runs = np.cumsum(starts, axis=1)
     rows, columns = np.nonzero(batch.noise)

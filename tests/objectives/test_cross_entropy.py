@@ -1,0 +1,55 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from trivium.objectives.cross_entropy import cross_entropy
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (50, 300), (3, 41, 500), (700, 1000)])
+def test_equals_torch_in_float32(shape):
+    torch.manual_seed(0)
+    logits = (torch.randn(shape) * 5).requires_grad_()
+    targets = torch.randint(0, shape[-1], shape[:-1])
+    total = cross_entropy(logits, targets)
+    (gradient,) = torch.autograd.grad(total * 0.3, logits)
+    expected = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="sum")
+    (expected_gradient,) = torch.autograd.grad(expected * 0.3, logits)
+    torch.testing.assert_close(total, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-6)
+
+
+def test_gradient_by_finite_differences():
+    torch.manual_seed(1)
+    logits = torch.randn(6, 11, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(cross_entropy, (logits, torch.randint(0, 11, (6,))))
+
+
+def test_bfloat16_logits_lose_nothing_in_the_sum():
+    torch.manual_seed(2)
+    logits = torch.randn(300, 4000, dtype=torch.bfloat16).requires_grad_()
+    targets = torch.randint(0, 4000, (300,))
+    total = cross_entropy(logits, targets)
+    exact = F.cross_entropy(logits.double(), targets, reduction="sum")
+    assert total.dtype == torch.float32
+    torch.testing.assert_close(total.double(), exact, rtol=1e-6, atol=0)
+    (gradient,) = torch.autograd.grad(total, logits)
+    (expected,) = torch.autograd.grad(exact, logits)
+    assert gradient.dtype == torch.bfloat16
+    torch.testing.assert_close(gradient.double(), expected.double(), rtol=2**-7, atol=1e-12)
+
+
+def test_extreme_logits_stay_finite_and_no_rows_sum_to_zero():
+    logits = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
+    total = cross_entropy(logits, torch.tensor([1]))
+    assert total.item() == pytest.approx(2e4)
+    assert torch.autograd.grad(total, logits)[0].isfinite().all()
+    empty = torch.zeros(0, 5, requires_grad=True)
+    total = cross_entropy(empty, torch.zeros(0, dtype=torch.int64))
+    assert total.item() == 0 and torch.autograd.grad(total, empty)[0].shape == (0, 5)
+
+
+def test_needs_no_gradient_in_evaluation():
+    with torch.no_grad():
+        total = cross_entropy(torch.zeros(4, 8), torch.zeros(4, dtype=torch.int64))
+    assert not total.requires_grad
+    assert total.item() == pytest.approx(4 * torch.log(torch.tensor(8.0)).item())
