@@ -208,7 +208,8 @@ def _heat_map(view: AttentionView, summary: HeadSummary) -> Markup:
     )
     return html(
         '<div class="scroll" tabindex="0"><svg class="map" width="{0:.0f}" height="{1:.0f}"'
-        ' viewBox="0 0 {0:.0f} {1:.0f}" role="img" aria-label="{2} attention, layer {3}, head {4}: rows look at columns, in percent">'
+        ' viewBox="0 0 {0:.0f} {1:.0f}" role="img"'
+        ' aria-label="{2} attention, layer {3}, head {4}: rows look at columns, in percent">'
         '<g class="cells" transform="translate({5:.0f} {6:.0f}) scale({7})"><rect width="{8}" height="{9}"/>{10}</g>'
         "{11}{12}{13}</svg></div>",
         *(width, height, view.stack, summary.layer, summary.head, left, top, _CELL, columns, rows, joined(paths)),
