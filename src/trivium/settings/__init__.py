@@ -10,6 +10,6 @@ from. TOML has no null: a value that is absent though its default is present is 
 from trivium.settings.build import build, dump
 from trivium.settings.layers import Layer, leaves, merge, override
 from trivium.settings.schema import schema
-from trivium.settings.toml import read_toml, to_toml
+from trivium.settings.toml import read_toml, spell, to_toml
 
-__all__ = ["Layer", "build", "dump", "leaves", "merge", "override", "read_toml", "schema", "to_toml"]
+__all__ = ["Layer", "build", "dump", "leaves", "merge", "override", "read_toml", "schema", "spell", "to_toml"]

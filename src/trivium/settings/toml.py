@@ -27,7 +27,7 @@ def to_toml(table: Mapping[str, Any], path: str = "") -> str:
     """TOML of nested tables of numbers, text, truth values and lists; plain values first, then the tables."""
     plain = [(k, v) for k, v in table.items() if not isinstance(v, Mapping)]
     below = [(k, v) for k, v in table.items() if isinstance(v, Mapping)]
-    text = "".join(f"{_bare(k)} = {_toml(v)}\n" for k, v in plain)
+    text = "".join(f"{_bare(k)} = {spell(v)}\n" for k, v in plain)
     for name, value in below:
         dotted = f"{path}.{_bare(name)}" if path else _bare(name)
         text += ("\n" if text else "") + f"[{dotted}]\n" + to_toml(value, dotted)
@@ -35,10 +35,11 @@ def to_toml(table: Mapping[str, Any], path: str = "") -> str:
 
 
 def _bare(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml(name)
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else spell(name)
 
 
-def _toml(value: Any) -> str:
+def spell(value: Any) -> str:
+    """One value as TOML has it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -46,7 +47,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(each) for each in value) + "]"
+        return "[" + ", ".join(spell(each) for each in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_bare(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_bare(k)} = {spell(v)}" for k, v in value.items()) + "}"
     return str(value)

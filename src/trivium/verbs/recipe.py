@@ -42,7 +42,7 @@ class DataSettings:
     sources: tuple[Source, ...] = ()
     corpus: Literal["python-docs"] | None = None
     field: str = "text"  # the column or key that holds the text, in jsonl, csv and parquet
-    errors: Literal["strict", "replace", "ignore"] = "strict"  # what to do with bytes that are not UTF-8
+    errors: Literal["strict", "replace"] = "strict"  # what to do with bytes that are not UTF-8
     heldout: float = 0.02  # share of the documents kept for evaluation
 
     def __post_init__(self) -> None:
@@ -66,10 +66,6 @@ class TokenizerSettings:
         if (self.vocab_size is None) == (self.path is None):
             raise SettingsError(
                 "set one of tokenizer.vocab_size (train a new one) and tokenizer.path (use a saved one)"
-            )
-        if self.vocab_size is not None and self.vocab_size < 300:
-            raise SettingsError(
-                f"tokenizer.vocab_size = {self.vocab_size} is too small: bytes and special tokens alone take about 300"
             )
 
 
@@ -169,6 +165,8 @@ def read_recipe(path: Path) -> Recipe:
 
 def _find(recipe: str | Path) -> tuple[str, dict[str, Any]]:
     """A recipe's origin and tables: a path when it looks like one, else the name of a shipped recipe."""
+    if Path(recipe).is_dir():
+        recipe = Path(recipe) / "trivium.toml"  # a run's own
     text = str(recipe)
     if text.endswith(".toml") or "/" in text or isinstance(recipe, Path):
         return text, read_toml(Path(recipe))

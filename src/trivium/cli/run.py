@@ -1,0 +1,89 @@
+"""One command from its arguments to its exit code: every error a sentence on stderr, a traceback only on ``--debug``.
+
+0 done; 1 failed; 2 usage or settings; 3 data; 4 refused before start; 75 stopped by itself with a good checkpoint;
+130 and 143 after Ctrl-C and SIGTERM.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+import typer
+
+from trivium.errors import TriviumError
+
+INTERRUPTED = 130
+TERMINATED = 143
+_MANY = ("--data", "--set")  # options that take several values: `--data *.txt`
+# Typer carries its own copy of click since 0.26 and used click's classes before: this names either.
+_ParsingError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command that the arguments name and returns the exit code. Installs a handler for SIGTERM."""
+    from trivium.cli.app import app
+
+    signal.signal(signal.SIGTERM, _terminate)
+    debug = "--debug" in arguments[:1]
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(list(_spread(arguments)), prog_name="trivium", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        return _closed()
+    except (KeyboardInterrupt, typer.Abort):
+        return _failed("interrupted", INTERRUPTED, debug)
+    except _ParsingError as error:
+        return _failed(_usage(error), 2, debug)
+    except TriviumError as error:
+        return _failed(str(error), error.exit_code, debug)
+    except MemoryError:
+        return _failed("this machine has not enough memory: use a smaller model, context or batch", 1, debug)
+    except Exception as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no further word'}"
+        return _failed(f"{what} (unexpected; `trivium --debug ...` shows where)", 1, debug)
+
+
+def _failed(sentence: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {sentence}", file=sys.stderr)
+    return code
+
+
+def _closed() -> int:
+    """The reader of stdout went away (``| head``): nothing is left to say, and Python must not try when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
+
+
+def _usage(error: Exception) -> str:
+    """Typer's complaint in one sentence, with the command whose help says more."""
+    message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "trivium"
+    return f"{message}; see `{path} --help`"
+
+
+def _spread(arguments: Sequence[str]) -> Iterator[str]:
+    """``--data a b c`` as ``--data a --data b --data c``, so that a shell's ``*.txt`` works."""
+    option, taken = "", 0
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            yield from arguments[position:]
+            return
+        if argument.startswith("-") and argument != "-":
+            option, taken = (argument if argument in _MANY else ""), 0
+        elif option:
+            if taken:
+                yield option
+            taken += 1
+        yield argument
