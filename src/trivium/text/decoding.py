@@ -56,9 +56,7 @@ def texts(path: Path, errors: Errors) -> Iterator[str]:
     yield newlines.decode(_decoded(decoder, b"", True, path, line, offset - pending), final=True)
 
 
-def _decoded(
-    decoder: codecs.IncrementalDecoder, data: bytes, final: bool, path: Path, line: int, start: int
-) -> str:
+def _decoded(decoder: codecs.IncrementalDecoder, data: bytes, final: bool, path: Path, line: int, start: int) -> str:
     held = decoder.getstate()[0]
     try:
         return decoder.decode(data, final)
@@ -85,22 +83,18 @@ def _refuse_by_first_bytes(path: Path, data: bytes) -> None:
         raise DataError(f"{path} is gzip data: give it a name that ends in .gz")
 
 
-def lines(path: Path, errors: Errors) -> Iterator[tuple[int, int, str]]:
-    r"""(number from 1, offset of its first character, text without its end) of every line that ends in ``\n``."""
-    number, held, size = 1, [], 0
-    held = []
-    characters = 0
+def lines(path: Path, errors: Errors) -> Iterator[tuple[int, str]]:
+    """(number from 1, text without its end) of every line."""
+    number, size = 1, 0
+    held: list[str] = []
     for text in texts(path, errors):
-        parts = text.split("\n")
-        for part in parts[:-1]:
-            held.append(part)
-            whole = "".join(held)
-            yield number, characters, whole
-            characters += len(whole) + 1
-            number, held, size = number + 1, [], 0
-        held.append(parts[-1])
-        size += len(parts[-1])
+        first, *others = text.split("\n")
+        held.append(first)
+        size += len(first)
+        for part in others:
+            yield number, "".join(held)
+            number, held, size = number + 1, [part], len(part)
         if size > LONGEST_LINE:
             raise DataError(f"{path}:{number}: a line of more than {LONGEST_LINE >> 20} MB: is it one row a line?")
     if last := "".join(held):
-        yield number, characters, last
+        yield number, last

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trivium.errors import DataError
 from trivium.text.decoding import CHUNK_BYTES, Errors
-from trivium.text.formats import READERS, parquet, plain
+from trivium.text.formats import READERS, Reader, parquet, plain
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -40,7 +40,7 @@ def _documents(found: list[tuple[Path, bool]], field: str, errors: Errors) -> It
         raise DataError(f"{found[0][0].parent} holds only empty files: name files with text")
 
 
-def reader(path: Path):  # type: ignore[no-untyped-def]
+def reader(path: Path) -> Reader:
     """The function that reads a file, by the end of its name."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     zipped = bool(suffixes) and suffixes[-1] == ".gz"

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from trivium.text.decoding import Errors, lines, texts
 
 SECTION = 2_000  # characters that a document of a plain text has at least
 LONGEST_SECTION = 100_000  # and at most
+_EMPTY_LINES = re.compile(r"\n\n+")
 
 
 def plain(path: Path, field: str, errors: Errors) -> Iterator[str]:
@@ -21,26 +23,21 @@ def plain(path: Path, field: str, errors: Errors) -> Iterator[str]:
     nothing, the sections are the text: nothing is lost but a last section without a visible character.
     """
     held = ""
-    searched = 0
     for text in texts(path, errors):
         held += text
         start = 0
-        while True:
-            end = held.find("\n\n", max(start + SECTION, searched))
-            if end < 0 and len(held) - start <= LONGEST_SECTION:
-                break
-            if end < 0 or end - start > LONGEST_SECTION:
-                end = _last_space(held, start, start + LONGEST_SECTION)
-            else:
-                end += 2
-                while end < len(held) and held[end] == "\n":
-                    end += 1
+        while len(held) - start > LONGEST_SECTION + 2:  # enough to decide without what follows
+            empty = _EMPTY_LINES.search(held, start + SECTION, start + LONGEST_SECTION)
+            end = empty.end() if empty else _last_space(held, start, start + LONGEST_SECTION)
             yield held[start:end]
             start = end
         held = held[start:]
-        searched = max(0, len(held) - 1)
-    if held.strip():
-        yield held
+    start = 0
+    while empty := _EMPTY_LINES.search(held, start + SECTION):
+        yield held[start : empty.end()]
+        start = empty.end()
+    if held[start:].strip():
+        yield held[start:]
 
 
 def _last_space(text: str, start: int, end: int) -> int:
@@ -54,7 +51,7 @@ def _last_space(text: str, start: int, end: int) -> int:
 
 def jsonl(path: Path, field: str, errors: Errors) -> Iterator[str]:
     """The ``field`` of the object on each line, or the string on it. Empty lines and texts are passed over."""
-    for number, _, line in lines(path, errors):
+    for number, line in lines(path, errors):
         if not line or line.isspace():
             continue
         if number == 1 and line.lstrip().startswith("[") and not line.rstrip().endswith("]"):
@@ -80,7 +77,7 @@ def table(path: Path, field: str, errors: Errors) -> Iterator[str]:
     """The column ``field`` of a CSV file with a header line (tab-separated where the name ends in ``.tsv``)."""
     csv.field_size_limit(1 << 30)  # the module's own limit of 131,072 is for all its users at once; only ever raised
     tabs = ".tsv" in path.suffixes
-    reader = csv.reader((line + "\n" for _, _, line in lines(path, errors)), delimiter="\t" if tabs else ",", strict=True)
+    reader = csv.reader((line + "\n" for _, line in lines(path, errors)), delimiter="\t" if tabs else ",", strict=True)
     try:
         header = next(reader, None)
         if header is None:
@@ -128,7 +125,9 @@ def parquet(path: Path, field: str, errors: Errors) -> Iterator[str]:
         raise DataError(f"{path} is not a sound Parquet file (after row {number}): {str(error)[:200]}") from error
 
 
-READERS = {
+Reader = Callable[[Path, str, Errors], Iterator[str]]
+
+READERS: dict[str, Reader] = {
     ".txt": plain,
     ".text": plain,
     ".md": plain,

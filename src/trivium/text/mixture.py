@@ -8,6 +8,7 @@ each epoch. Both are found without history, so that a run goes on anywhere at on
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import gcd, lcm
 from typing import Self
 
@@ -35,9 +36,12 @@ class Mixture:
             raise SettingsError(f"{len(self.sources)} sources have {len(self.weights)} weights: give each one")
         if len({source.layout.length for source in self.sources}) > 1:
             raise SettingsError("all sources of a mixture need rows of one length")
-        object.__setattr__(self, "cycle", shares(self.weights))
+        _ = self.cycle  # refuses weights that cannot be used
 
-    cycle: np.ndarray = None  # type: ignore[assignment]  # (S,) draws of each source in one cycle
+    @cached_property
+    def cycle(self) -> np.ndarray:
+        """(S,) draws of each source in one cycle."""
+        return shares(self.weights)
 
     @classmethod
     def of(cls, blocks: Blocks, seed: int) -> Self:
@@ -60,8 +64,8 @@ class Mixture:
         source, row = self.draw(numbers)
         if len(self.sources) == 1:
             return self.sources[0].rows(row, numbers)
-        length = self.sources[0].layout.length
-        joined = Rows(*(np.empty((count, length), dtype=np.int64) for _ in range(3)), numbers)
+        shape = (count, self.sources[0].layout.length)
+        joined = Rows(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), numbers)
         for index, blocks in enumerate(self.sources):
             where = np.flatnonzero(source == index)
             part = blocks.rows(row[where], numbers[where])

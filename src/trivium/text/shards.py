@@ -7,18 +7,20 @@ on the disk for certain; a run that was cut off goes on from there. Every docume
 SHA-256, one a segment of 32 MiB, so that damage is named by place.
 """
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from trivium.errors import DataError
+from trivium.errors import DataError, StoppedError
 from trivium.text.order import held_out
 
 SEGMENT_BYTES = 32 << 20
@@ -139,21 +141,36 @@ def write_shards(
     dtype = np.dtype("<u2") if vocab_size <= 1 << 16 else np.dtype("<u4")
     facts = {"format": _FORMAT, "fingerprint": fingerprint, "dtype": dtype.str, "vocab_size": vocab_size}
     writer = _Writer.resume(folder, facts | {"end_token": end_token})
-    with writer:
+    with writer, _room_on_disk(folder):
         for texts in _batches(islice(documents, writer.documents, None)):
-            batch = [np.asarray([*ids, end_token], dtype=np.int64) for ids in encode_batch(texts)]
-            flat = np.concatenate(batch)
+            batch = encode_batch(texts)
+            lengths = np.fromiter(map(len, batch), dtype=np.int64, count=len(batch)) + 1
+            flat = np.empty(lengths.sum(), dtype=np.int64)
+            is_end = np.zeros(len(flat), dtype=bool)
+            is_end[np.cumsum(lengths) - 1] = True
+            flat[is_end] = end_token
+            flat[~is_end] = np.fromiter(chain.from_iterable(batch), dtype=np.int64, count=len(flat) - len(batch))
             if flat.min() < 0 or flat.max() >= vocab_size:
                 raise DataError(
                     f"the tokenizer gave id {flat.max()}, but the vocabulary was said to hold {vocab_size}: "
                     "use the tokenizer that belongs to the model"
                 )
             sizes = np.array([(len(text.encode("utf-8", "replace")), len(text)) for text in texts], dtype="<i8")
-            writer.add(flat.astype(dtype), np.array([len(ids) for ids in batch]), sizes)
+            writer.add(flat.astype(dtype), lengths, sizes)
         if writer.documents == 0:
             raise DataError("there is no text to tokenise: every file is empty")
         writer.finish()
     return Shards.open(folder, verify=False)
+
+
+@contextmanager
+def _room_on_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoppedError(f"no room is left on the disk of {folder}: make some and run again, it goes on") from error
 
 
 def _batches(documents: Iterator[str]) -> Iterator[list[str]]:
@@ -204,12 +221,12 @@ class _Part:
 class _Writer:
     """The three growing files and how far they are known to be on the disk."""
 
-    def __init__(self, folder: Path, facts: dict[str, object], parts: dict[str, _Part], documents: int, tokens: int):
+    def __init__(self, folder: Path, facts: dict[str, Any], parts: dict[str, _Part], documents: int, tokens: int):
         self.folder, self.facts, self.parts = folder, facts, parts
         self.documents, self.tokens, self.synced = documents, tokens, parts["tokens"].length
 
     @classmethod
-    def resume(cls, folder: Path, facts: dict[str, object]) -> Self:
+    def resume(cls, folder: Path, facts: dict[str, Any]) -> Self:
         """Where an interrupted writing of the same thing stopped, or the beginning."""
         try:
             progress = _read_json(folder / "progress.json")
@@ -235,7 +252,8 @@ class _Writer:
 
     def __exit__(self, *_: object) -> None:
         for part in self.parts.values():
-            part.file.close()
+            with suppress(OSError):  # a full disk: said already, and what was synced stays
+                part.file.close()
 
     def add(self, tokens: np.ndarray, lengths: np.ndarray, sizes: np.ndarray) -> None:
         self.parts["tokens"].add(tokens.tobytes())
@@ -260,7 +278,7 @@ class _Writer:
         _write_json(self.folder / "shards.json", {**self.facts, **self._state()})
         (self.folder / "progress.json").unlink(missing_ok=True)
 
-    def _state(self) -> dict[str, object]:
+    def _state(self) -> dict[str, Any]:
         return {
             "documents": self.documents,
             "tokens": self.tokens,
@@ -289,7 +307,7 @@ def _check_part(path: Path, length: int, sums: list[str] | None, longer: bool = 
                 raise DataError(f"{path} is damaged between bytes {start} and {end}: {_REBUILD}")
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
@@ -301,7 +319,7 @@ def _read_json(path: Path) -> dict[str, object]:
     return value
 
 
-def _write_json(path: Path, value: dict[str, object]) -> None:
+def _write_json(path: Path, value: dict[str, Any]) -> None:
     """Atomic and durable: temporary file, fsync, rename, fsync of the folder."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", encoding="utf-8") as file:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
-
 from trivium.errors import DataError, SettingsError
 from trivium.tokenizers.layouts import LayoutName, post_processor
 from trivium.tokenizers.specials import TRIVIUM, SpecialTokens
@@ -56,8 +55,8 @@ def train_bpe(
     found = whole.get_vocab_size()
     if found < vocab_size:
         raise DataError(
-            f"a vocabulary of {vocab_size} was asked for, but {seen[0]} characters of text support only {found} tokens: "
-            f"ask for {found} or less, or give more text"
+            f"a vocabulary of {vocab_size} was asked for, but {seen[0]} characters of text support only {found} "
+            f"tokens: ask for {found} or less, or give more text"
         )
     document = json.loads(whole.to_str())
     document["post_processor"] = post_processor(layout, specials, whole)

@@ -1,9 +1,8 @@
-"""Control tokens around a text, saved in ``tokenizer.json`` as its post-processor, so that other programs add them too."""
+"""Control tokens around a text, saved in ``tokenizer.json`` as its post-processor: other programs add them too."""
 
 from typing import Any, Literal, get_args
 
 import tokenizers
-
 from trivium.errors import SettingsError
 from trivium.tokenizers.specials import SpecialTokens
 
@@ -31,5 +30,6 @@ def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.
             for part, segment in parts
         ]
 
-    tokens = {part: {"id": part, "ids": [whole.token_to_id(part)], "tokens": [part]} for part in {classify, end} - {None}}
+    controls = {part for part, _ in pair} - {"A", "B"}
+    tokens = {part: {"id": part, "ids": [whole.token_to_id(part)], "tokens": [part]} for part in sorted(controls)}
     return {"type": "TemplateProcessing", "single": template(single), "pair": template(pair), "special_tokens": tokens}

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tokenizers
-
 from trivium.errors import DataError
 from trivium.tokenizers.layouts import LayoutName, post_processor
 from trivium.tokenizers.specials import HF_ROLES, SpecialTokens, recognise, sentinels_among
-from trivium.tokenizers.validation import check, guarded, read_json
+from trivium.tokenizers.validation import check, guarded, model_type, read_json
 
 PIECE_CHARACTERS = 200_000  # a longer text is encoded in pieces, cut where no token crosses
 BATCH_CHARACTERS = 1 << 20
@@ -54,7 +53,6 @@ class Tokenizer:
     """Text to ids and back. ``pad``, ``begin`` ... are ids, or None where there is no such token."""
 
     def __init__(self, document: dict[str, Any], specials: SpecialTokens, path: Path = Path("tokenizer.json")) -> None:
-        check(document, path)
         document = {**document, "truncation": None, "padding": None}
         if document["model"].get("dropout"):  # subword regularisation belongs to training, and draws unkeyed numbers
             document["model"] = {**document["model"], "dropout": None}
@@ -239,7 +237,7 @@ def _without_controls(document: dict[str, Any]) -> dict[str, Any]:
     controls = {token["content"] for token in added if token.get("special")}
     model = dict(document["model"])
     names = {content: f" {content} " for content in controls}
-    if model.get("type") == "Unigram":
+    if model_type(model) == "Unigram":
         model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
     else:
         model["vocab"] = {names.get(piece, piece): number for piece, number in model["vocab"].items()}
@@ -266,5 +264,3 @@ def _write(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-
-

@@ -56,7 +56,7 @@ def check(document: dict[str, Any], path: Path) -> None:
     if not isinstance(model, dict):
         refuse("it has no model")
         return
-    kind = model.get("type") or ("BPE" if "merges" in model else None)
+    kind = model_type(model)
     if kind not in MODELS:
         refuse(f"its model is {str(kind)[:40]!r}, known are {', '.join(MODELS)}")
     vocab = model.get("vocab")
@@ -74,6 +74,17 @@ def check(document: dict[str, Any], path: Path) -> None:
         refuse(f"its unknown token {model.get('unk_token')!r} is not in its vocabulary")
     _check_added(document.get("added_tokens") or [], refuse)
     _check_patterns(document, refuse)
+
+
+def model_type(model: dict[str, Any]) -> object:
+    """The algorithm; files of before 2021 (GPT-2's and BERT's own) do not name it."""
+    if "type" in model:
+        return model["type"]
+    if "merges" in model:
+        return "BPE"
+    if isinstance(model.get("vocab"), list):
+        return "Unigram"
+    return "WordPiece" if "continuing_subword_prefix" in model else "WordLevel"
 
 
 def _check_unigram(model: dict[str, Any], refuse: Any) -> None:
