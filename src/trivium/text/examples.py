@@ -1,0 +1,65 @@
+"""What one example is before it is tokenised: plain text in frozen dataclasses, one for each kind of task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trivium.errors import DataError
+from trivium.randomness import Draws
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text to learn from, and the name that tells where it came from."""
+
+    text: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A text and the class it belongs to."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two texts and what is true of the two together."""
+
+    first: str
+    second: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A text and the text it is to be turned into."""
+
+    source: str
+    target: str
+
+
+def few(examples: Sequence[Labelled], per_class: int, seed: int) -> list[Labelled]:
+    """``per_class`` examples of each label, mixed: a draw that depends on the seed and the examples' order alone.
+
+    A smaller draw with the same seed is contained in a larger one, so that learning curves compare like with like.
+    """
+    order = np.argsort(Draws(seed, np.arange(len(examples))).bits("few labels", 1)[:, 0], kind="stable")
+    left = dict.fromkeys((example.label for example in examples), per_class)
+    drawn = []
+    for index in order:
+        example = examples[int(index)]
+        if left[example.label]:
+            left[example.label] -= 1
+            drawn.append(example)
+    short = {label: per_class - count for label, count in left.items() if count}
+    if short:
+        label, missing = max(short.items(), key=lambda item: item[1])
+        raise DataError(
+            f"{per_class} examples of each class were asked for, but the class {label!r} has {per_class - missing}: "
+            "ask for fewer or give more data"
+        )
+    return drawn
