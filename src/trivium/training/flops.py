@@ -1,0 +1,42 @@
+"""Arithmetic of a training step, so that equal compute means equal FLOPs and a speed has a share of the possible.
+
+The rule: forward and backward cost 6 FLOPs per matrix weight and token that passes it (the vocabulary projection where
+logits are computed, look-ups nothing), plus 12 T W per token and layer for attention over T positions of width W, half
+of it where attention is causal (Kaplan et al. 2020, section 2.1; PaLM's appendix B). Padding is not counted.
+"""
+
+from dataclasses import dataclass
+
+from trivium.transformer.config import TransformerConfig
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a batch puts through the model: tokens of each side, the rows' lengths, and positions with logits."""
+
+    source: int = 0
+    source_length: int = 0
+    target: int = 0
+    target_length: int = 0
+    logits: int = 0
+
+
+def training_flops(config: TransformerConfig, passes: Passes) -> float:
+    """FLOPs of one forward and backward pass."""
+    attention_width = config.heads * config.per_head
+    keys_width = (config.kv_heads or config.heads) * config.per_head
+    queries = 2 * config.width * attention_width  # query and output projections
+    keys = 2 * config.width * keys_width  # key and value projections
+    feed_forward = (3 if config.gated else 2) * config.width * config.ffn_width
+    both = config.encoder_layers > 0 and config.decoder_layers > 0
+    encoder = config.encoder_layers * (queries + keys + feed_forward) * passes.source
+    decoder = config.decoder_layers * (queries + keys + feed_forward) * passes.target
+    cross = config.decoder_layers * (queries * passes.target + keys * passes.source) if both else 0
+    transform = config.width**2 if config.vocabulary_head == "transform" else 0
+    head = (config.vocab_size * config.width + transform) * passes.logits
+    attention = attention_width * (
+        config.encoder_layers * passes.source * passes.source_length
+        + 0.5 * config.decoder_layers * passes.target * passes.target_length
+        + (config.decoder_layers * passes.target * passes.source_length if both else 0)
+    )
+    return 6.0 * (encoder + decoder + cross + head) + 12.0 * attention

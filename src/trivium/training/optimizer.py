@@ -1,0 +1,189 @@
+"""The update: float32 masters, fused AdamW for everything or Muon for the hidden matrices, and one exact state.
+
+The optimizer owns the float32 masters of all parameters, and they are what is optimised and saved. In float32 they are
+the weights themselves; in bfloat16 the model computes with bf16 copies, written by one foreach copy after each update,
+and gradients go from bf16 to float32 once, so that sums over micro-batches are float32 sums (the layout measured
+fastest on CPUs with bf16 matrix units, and what mixed-precision training has done since Micikevicius et al. 2018).
+
+Weight decay is decoupled and touches matrices only (two dimensions or more): not biases, not norms.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from trivium.errors import DataError
+from trivium.training.settings import AdamW, Muon, Optimizer
+
+_STATES = {"exp_avg": "first", "exp_avg_sq": "second", "step": "count", "momentum_buffer": "momentum"}
+
+
+class MasterOptimizer:
+    """Masters by name, their gradients, and torch's optimizers over them behind one step and one state."""
+
+    def __init__(self, model: nn.Module, settings: Optimizer, precision: torch.dtype) -> None:
+        self.settings = settings
+        self.weights: dict[str, nn.Parameter] = dict(model.named_parameters())  # tied parameters appear once
+        self.separate = precision != torch.float32
+        self.masters: dict[str, Tensor] = {}
+        for name, weight in self.weights.items():
+            if self.separate:
+                self.masters[name] = weight.detach().to(torch.float32, copy=True)
+                weight.data = weight.data.to(precision)
+            else:
+                self.masters[name] = weight
+        trained = [name for name, weight in self.weights.items() if weight.requires_grad]
+        self.trained = {name: self.masters[name] for name in trained}
+        self._trained_weights = [self.weights[name] for name in trained]
+        self._trained_masters = list(self.trained.values())
+        if self.separate:
+            self._gradients = [torch.zeros_like(master) for master in self._trained_masters]
+        self._hidden = hidden_matrices(model) & set(trained) if isinstance(settings, Muon) else set()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all moments, as before the first step."""
+        self.parts = build(self.settings, self.trained, self._hidden)
+
+    def collect(self, first: bool) -> None:
+        """After a micro-batch's backward pass: bf16 gradients are added to the float32 ones, or replace them."""
+        if not self.separate:
+            return
+        gradients = [weight.grad for weight in self._trained_weights if weight.grad is not None]
+        if len(gradients) == len(self._gradients):
+            (torch._foreach_copy_ if first else torch._foreach_add_)(self._gradients, gradients)
+        else:  # a parameter that this batch did not use has no gradient
+            for total, weight in zip(self._gradients, self._trained_weights, strict=True):
+                if first:
+                    total.zero_()
+                if weight.grad is not None:
+                    total.add_(weight.grad)
+        for weight in self._trained_weights:
+            weight.grad = None
+
+    def gradients(self) -> list[Tensor]:
+        """The float32 gradients of the whole step, in no order that matters."""
+        if self.separate:
+            return self._gradients
+        return [weight.grad for weight in self._trained_weights if weight.grad is not None]
+
+    def step(self, factor: float) -> None:
+        """One update at ``factor`` times the peak learning rates, then no gradients and the weights up to date."""
+        if self.separate:
+            for master, gradient in zip(self._trained_masters, self._gradients, strict=True):
+                master.grad = gradient
+        for part, peaks in self.parts:
+            for group, peak in zip(part.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            part.step()
+        if self.separate:
+            self.copy_to_weights()
+        else:
+            self.clear()
+
+    def clear(self) -> None:
+        """Drop the gradients without an update."""
+        for weight in self._trained_weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def copy_to_weights(self) -> None:
+        """The low-precision weights again from the masters."""
+        if self.separate:
+            torch._foreach_copy_([self.weights[name] for name in self.masters], list(self.masters.values()))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Moments and counts by ``<kind>.<parameter>``: everything but the masters. Not copies."""
+        names = {id(tensor): name for name, tensor in self.trained.items()}
+        return {
+            f"{_STATES[kind]}.{names[id(parameter)]}": value
+            for part, _ in self.parts
+            for parameter, states in part.state.items()
+            for kind, value in states.items()
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """The exact inverse of :meth:`state_dict`; empty means no step was taken yet."""
+        self.reset()
+        names = {id(tensor): name for name, tensor in self.trained.items()}
+        used: set[str] = set()
+        for part, _ in self.parts:
+            kinds = ("momentum_buffer",) if isinstance(part, torch.optim.Muon) else ("exp_avg", "exp_avg_sq", "step")
+            for group in part.param_groups:
+                for parameter in group["params"]:
+                    keys = {kind: f"{_STATES[kind]}.{names[id(parameter)]}" for kind in kinds}
+                    if not any(key in state for key in keys.values()):
+                        continue  # no gradient yet, or no step
+                    if missing := [key for key in keys.values() if key not in state]:
+                        raise DataError(f"the optimizer's state has no {missing[0]}: it is of another run")
+                    part.state[parameter] = {
+                        kind: state[key].to(parameter.device, copy=True) for kind, key in keys.items()
+                    }
+                    used.update(keys.values())
+        if unknown := sorted(set(state) - used):
+            raise DataError(f"the optimizer's state has {unknown[0]}, which the model has not: it is of another run")
+
+    @torch.no_grad()
+    def load_masters(self, masters: Mapping[str, Tensor]) -> None:
+        """Every parameter from ``masters``, none missing, none unknown."""
+        if masters.keys() != self.masters.keys():
+            odd = sorted(masters.keys() ^ self.masters.keys())
+            raise DataError(f"the checkpoint's weights differ from the model's in {len(odd)} names, first {odd[0]}")
+        for name, master in self.masters.items():
+            if master.shape != masters[name].shape:
+                raise DataError(f"{name} is {tuple(masters[name].shape)} in the checkpoint, {tuple(master.shape)} here")
+            master.copy_(masters[name])
+        self.copy_to_weights()
+
+
+def hidden_matrices(model: nn.Module) -> set[str]:
+    """Names of the 2-D weights of linear layers inside numbered layers of a stack: what Muon is for.
+
+    Embeddings, the vocabulary projection, poolers and heads stay with AdamW, as Muon's author found best.
+    """
+    shared = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    return {
+        f"{path}.weight"
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and id(module.weight) not in shared
+        and not path.startswith("heads.")
+        and any(part.isdecimal() for part in path.split("."))
+    }
+
+
+def build(
+    settings: Optimizer, trained: Mapping[str, Tensor], hidden: Iterable[str]
+) -> list[tuple[torch.optim.Optimizer, list[float]]]:
+    """torch's optimizers with the peak learning rate of each of their parameter groups."""
+    hidden = set(hidden)
+    rest = {name: tensor for name, tensor in trained.items() if name not in hidden}
+    groups = [
+        ([tensor for tensor in rest.values() if tensor.ndim >= 2], settings.weight_decay),
+        ([tensor for tensor in rest.values() if tensor.ndim < 2], 0.0),
+    ]
+    groups = [(tensors, decay) for tensors, decay in groups if tensors]
+    peak = settings.learning_rate if isinstance(settings, AdamW) else settings.rest_learning_rate
+    parts: list[tuple[torch.optim.Optimizer, list[float]]] = []
+    if groups:
+        adamw = torch.optim.AdamW(
+            [{"params": tensors, "weight_decay": decay} for tensors, decay in groups],
+            lr=peak,
+            betas=(settings.beta1, settings.beta2),
+            eps=settings.eps,
+            fused=True,
+        )
+        parts.append((adamw, [peak] * len(groups)))
+    if hidden and isinstance(settings, Muon):
+        muon = torch.optim.Muon(
+            [tensor for name, tensor in trained.items() if name in hidden],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+            nesterov=True,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        parts.append((muon, [settings.learning_rate]))
+    return parts

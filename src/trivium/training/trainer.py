@@ -1,0 +1,173 @@
+"""The training loop: an iterator of steps that knows batches, named losses and an optimizer, and nothing else.
+
+Each step is a pure function of the state before it and the step's number: the feed gives the batches of a number, the
+learning rate follows from it, and torch's generator (dropout) is seeded from it. So a run that was stopped anywhere and
+restored goes on bit for bit as if it had not been, on the CPU with the same number of threads.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from trivium.errors import StoppedError
+from trivium.randomness import key
+from trivium.training.optimizer import MasterOptimizer
+from trivium.training.precision import choose_device, choose_precision
+from trivium.training.schedule import factor
+from trivium.training.settings import TrainingSettings
+
+
+class Batch(Protocol):
+    """What the trainer has to know of a micro-batch; objectives and tasks have the real ones."""
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+    @property
+    def tokens(self) -> int: ...
+
+    @property
+    def draws(self) -> Sequence[int]: ...
+
+    def to(self, device: torch.device | str) -> Self: ...
+
+
+class Loss(Protocol):
+    """A sum over targets (scalar) and how many there were."""
+
+    @property
+    def total(self) -> Tensor: ...
+
+    @property
+    def count(self) -> int: ...
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Batch)
+AnyModel = TypeVar("AnyModel", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened in one step. ``losses`` are means over all targets of the step, ``loss`` is their sum."""
+
+    number: int  # 0-based
+    loss: float
+    losses: Mapping[str, float]
+    tokens: int
+    flops: float
+    seconds: float
+    learning_rate: float
+    grad_norm: float  # before clipping
+    draws: Sequence[int]
+
+
+class Trainer(Generic[AnyModel, AnyBatch]):
+    """``for step in Trainer(...)``: takes the next step each time it is asked, from ``self.number`` up to ``steps``.
+
+    ``loss(model, batch)`` gives named sums; ``feed(number)`` the micro-batches of a step. Sums are divided by the
+    counts of all micro-batches together, so that accumulation gives the full batch's result. The model is moved to
+    the device and computes in the precision of the settings from here on.
+    """
+
+    def __init__(
+        self,
+        model: AnyModel,
+        loss: Callable[[AnyModel, AnyBatch], Mapping[str, Loss]],
+        feed: Callable[[int], Sequence[AnyBatch]],
+        settings: TrainingSettings,
+        *,
+        steps: int,
+        flops: Callable[[AnyBatch], float] | None = None,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.feed = feed
+        self.settings = settings
+        self.steps = steps
+        self.number = 0
+        self.device = choose_device(settings.device)
+        self.precision = choose_precision(settings.precision, self.device)
+        model.to(self.device)
+        self.optimizer = MasterOptimizer(model, settings.optimizer, self.precision)
+        self._flops = flops
+        if settings.compile:
+            model.compile()
+
+    def __iter__(self) -> Iterator[Step]:
+        while self.number < self.steps:
+            yield self.step()
+
+    def step(self) -> Step:
+        """One step. Non-finite losses or gradients stop it before anything has changed."""
+        started = time.perf_counter()
+        if not self.model.training:
+            self.model.train()
+        batches = self.feed(self.number)
+        counts = {name: max(1, sum(b.counts[name] for b in batches)) for name in batches[0].counts}
+        sums: dict[str, Tensor] = {}
+        for micro, batch in enumerate(batches):
+            torch.manual_seed(key(self.settings.seed, "dropout", self.number, micro) >> 1)
+            losses = self.loss(self.model, batch if self.device.type == "cpu" else batch.to(self.device))
+            torch.stack([part.total / counts[name] for name, part in losses.items()]).sum().backward()
+            self.optimizer.collect(first=micro == 0)
+            for name, part in losses.items():
+                sums[name] = sums[name] + part.total.detach() if name in sums else part.total.detach()
+        norm = self._clip()
+        *totals, norm = torch.stack([*sums.values(), norm]).tolist()
+        means = {name: total / counts[name] for name, total in zip(sums, totals, strict=True)}
+        draws = [draw for batch in batches for draw in batch.draws]
+        self._stop_if_not_finite(means, norm, draws)
+        scale = factor(self.settings.schedule, self.number, self.steps)
+        self.optimizer.step(scale)
+        self.number += 1
+        return Step(
+            number=self.number - 1,
+            loss=sum(means.values()),
+            losses=means,
+            tokens=sum(batch.tokens for batch in batches),
+            flops=sum(map(self._flops, batches)) if self._flops else 0.0,
+            seconds=time.perf_counter() - started,
+            learning_rate=self.settings.optimizer.learning_rate * scale,
+            grad_norm=norm,
+            draws=draws,
+        )
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Masters by parameter name, and the optimizer's moments. Not copies: save or clone them before stepping."""
+        return dict(self.optimizer.masters), self.optimizer.state_dict()
+
+    def load_state_dict(self, number: int, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
+        """Everything as it was before step ``number``: the exact inverse of :meth:`state_dict`."""
+        self.optimizer.load_masters(weights)
+        self.optimizer.load_state_dict(moments)
+        self.number = number
+
+    @torch.no_grad()
+    def _clip(self) -> Tensor:
+        """The gradients' norm (float32 scalar); scales them in place where it is above the limit."""
+        gradients = self.optimizer.gradients()
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if self.settings.clip:
+            scale = self.settings.clip / (norm + 1e-6)
+            if self.device.type != "cpu":  # no wait for the device
+                torch._foreach_mul_(gradients, scale.clamp(max=1.0))
+            elif scale < 1:
+                torch._foreach_mul_(gradients, scale.item())
+        return norm
+
+    def _stop_if_not_finite(self, means: Mapping[str, float], norm: float, draws: Sequence[int]) -> None:
+        values = {**means, "the gradient norm": norm}
+        bad = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        if not bad:
+            return
+        self.optimizer.clear()
+        shown = f"{', '.join(map(str, draws[:8]))}{' ...' if len(draws) > 8 else ''}"
+        raise StoppedError(
+            f"step {self.number} was not taken: {' and '.join(bad)}, on the batch of draws {shown}; the weights are "
+            "those before it: lower the learning rate or look at that batch"
+        )

@@ -1,0 +1,90 @@
+"""Muon and AdamW against torch used directly, which parameters get which, and an exact state."""
+
+import pytest
+import torch
+from toy_model import Toy, feed, loss, trainer, weights
+
+from trivium.errors import DataError
+from trivium.training.optimizer import MasterOptimizer, hidden_matrices
+from trivium.training.settings import AdamW, Muon
+
+
+def test_muon_gets_the_matrices_inside_the_stack_and_nothing_else():
+    assert hidden_matrices(Toy()) == {"layers.0.weight", "layers.1.weight"}
+
+
+def test_muon_leaves_tied_embeddings_and_heads_alone():
+    model = Toy()
+    model.layers.append(torch.nn.Linear(8, 23, bias=False))
+    model.layers[2].weight = model.embedding.weight
+    model.heads = torch.nn.ModuleDict({"task": torch.nn.Sequential(torch.nn.Linear(8, 8))})
+    assert hidden_matrices(model) == {"layers.0.weight", "layers.1.weight"}
+
+
+def test_muon_and_its_rest_equal_torch_optimizers_used_directly():
+    settings = Muon(learning_rate=0.02, rest_learning_rate=0.004)
+    ours = MasterOptimizer(Toy(), settings, torch.float32)
+    model = Toy()
+    named = dict(model.named_parameters())
+    matrices = [named["layers.0.weight"], named["layers.1.weight"]]
+    rest = [p for name, p in named.items() if p.ndim == 2 and "layers" not in name]
+    vectors = [p for p in named.values() if p.ndim == 1]
+    references = [
+        torch.optim.Muon(matrices, lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=0.004, betas=(0.9, 0.95), weight_decay=0.1),
+        torch.optim.AdamW(vectors, lr=0.004, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+    for step in range(4):
+        for each in (dict(ours.weights), named):
+            for name, parameter in each.items():
+                generator = torch.Generator().manual_seed(step * 100 + len(name))
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
+        ours.step(1.0)
+        for reference in references:
+            reference.step()
+    for name, parameter in named.items():
+        torch.testing.assert_close(ours.masters[name], parameter, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(named["layers.0.weight"], Toy().layers[0].weight, atol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [AdamW(), Muon()])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_restored_state_goes_on_bit_for_bit(settings, precision):
+    whole = trainer(steps=10, optimizer=settings, precision=precision)
+    list(whole)
+    first = trainer(steps=10, optimizer=settings, precision=precision)
+    for _ in range(4):
+        first.step()
+    saved, moments = first.state_dict()
+    second = trainer(steps=10, optimizer=settings, precision=precision)
+    second.load_state_dict(4, {n: t.clone() for n, t in saved.items()}, {n: t.clone() for n, t in moments.items()})
+    list(second)
+    assert all(torch.equal(weights(whole)[name], tensor) for name, tensor in weights(second).items())
+    assert whole.state_dict()[1].keys() == second.state_dict()[1].keys()
+    assert all(torch.equal(whole.state_dict()[1][n], t) for n, t in second.state_dict()[1].items())
+
+
+def test_a_state_of_another_model_is_refused():
+    one = trainer()
+    one.step()
+    saved, moments = one.state_dict()
+    with pytest.raises(DataError, match="no second.output.weight"):
+        trainer().load_state_dict(1, saved, {n: t for n, t in moments.items() if n != "second.output.weight"})
+    with pytest.raises(DataError, match=r"first\.other"):
+        trainer().load_state_dict(1, saved, {**moments, "first.other": torch.zeros(1)})
+    with pytest.raises(DataError, match="1 names, first norm.bias"):
+        trainer().load_state_dict(1, {n: t for n, t in saved.items() if n != "norm.bias"}, moments)
+    with pytest.raises(DataError, match=r"norm.bias is \(3,\) in the checkpoint, \(8,\) here"):
+        trainer().load_state_dict(1, {**saved, "norm.bias": torch.zeros(3)}, moments)
+
+
+def test_unused_parameters_have_no_effect_in_bfloat16():
+    """A parameter without a gradient counts as one with a gradient of 0."""
+    model = Toy()
+    model.unused = torch.nn.Parameter(torch.ones(3))
+    ours = MasterOptimizer(model, AdamW(), torch.bfloat16)
+    (batch,) = feed(0)
+    loss(model, batch)["next"].total.backward()
+    ours.collect(first=True)
+    ours.step(1.0)
+    assert torch.equal(ours.masters["unused"], torch.ones(3))
