@@ -135,7 +135,7 @@ def test_no_room_is_refused_with_the_numbers(tiny: Tiny) -> None:
     with pytest.raises(SettingsError, match="14 tokens.*context is 12.*at least 3"):
         Decoding(model, [Prompt(tuple(range(14)))], GREEDY, NO_ENDS, 64)
     both = tiny(encoder=1, decoder=1, context=12)
-    with pytest.raises(SettingsError, match="13 tokens.*context is 12.*by 1"):
+    with pytest.raises(SettingsError, match="13 tokens.*context is 12.*by 1$"):
         Decoding(both, [Prompt((0,), tuple(range(13)))], GREEDY, NO_ENDS, 64)
 
 

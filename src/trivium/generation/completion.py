@@ -42,6 +42,9 @@ class Completion:
     tokens: tuple[int, ...]  # those of a stop string included, the end token not
     log_probabilities: tuple[float, ...]  # one a token, then that of the end token where the model ended the text
 
+    def __str__(self) -> str:
+        return self.text
+
 
 def stream(
     model: Model, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1

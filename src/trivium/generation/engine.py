@@ -62,8 +62,8 @@ class Decoding:
         for prompt in prompts:
             if len(prompt.ids) >= config.context:
                 raise SettingsError(
-                    f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.context}: shorten it "
-                    f"by at least {len(prompt.ids) - config.context + 1} tokens"
+                    f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.context}: shorten "
+                    f"it by at least {len(prompt.ids) - config.context + 1} tokens"
                 )
             check_length(len(prompt.source or ()), config.context, "the prompt")
         self._model, self._prompts, self._sampling = model, prompts, sampling
@@ -87,7 +87,7 @@ class Decoding:
             with torch.inference_mode():  # entered at each step: a caller's code runs between the steps
                 logits = logits[:, : self._vocabulary].float()  # (R, V)
                 steered = logits if seen is None else penalised(logits, seen, sampling.repetition_penalty)
-                tokens = choose(steered, sampling, noise[live, step].to(logits.device))  # (R,)
+                tokens = choose(steered, sampling, noise[live, step])  # (R,)
                 chances = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
             choices = [
                 Choice(row, token, chance, self._finish(token, step + 1, rooms[row]))

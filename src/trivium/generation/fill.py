@@ -10,7 +10,9 @@ import torch
 
 from trivium.errors import SettingsError
 from trivium.generation.blanks import split, with_blanks
+from trivium.generation.prompts import frame
 from trivium.generation.rows import check_length, right_padded
+from trivium.generation.sampling import exact
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Inputs, Model
 
@@ -47,12 +49,12 @@ def fill_masks(model: Model, tokenizer: Tokenizer, texts: Sequence[str], top: in
         raise SettingsError("this model's tokenizer has no mask token: fill needs a model trained by masking")
     if top < 1:
         raise SettingsError(f"top is {top}: it must be at least 1")
-    layout = tokenizer.layout()
+    before, after = frame(tokenizer)
     rows = []
     for text in texts:
         blanks = split(text)
-        middle = with_blanks(blanks, _plain(tokenizer), [tokenizer.mask] * (len(blanks) - 1))
-        rows.append([*layout.before, *middle, *layout.after])
+        middle = with_blanks(blanks, lambda part: tokenizer.encode(part).ids, [tokenizer.mask] * (len(blanks) - 1))
+        rows.append([*before, *middle, *after])
         check_length(len(rows[-1]), model.config.context, "the text")
     if not rows:
         return []
@@ -61,7 +63,7 @@ def fill_masks(model: Model, tokenizer: Tokenizer, texts: Sequence[str], top: in
     places = [[i for i, token in enumerate(row) if token == tokenizer.mask] for row in rows]
     width = source.ids.shape[1]
     at = torch.tensor([r * width + p for r, row in enumerate(places) for p in row], device=device)
-    probabilities = model(Inputs(source=source), at=at).logits.double().softmax(dim=-1)  # (N, V)
+    probabilities = exact(model(Inputs(source=source), at=at).logits).softmax(dim=-1)  # (N, V)
     best = probabilities.topk(min(top, probabilities.shape[-1]), dim=-1)
     found = [
         _blank(tokenizer, values, ids) for values, ids in zip(best.values.tolist(), best.indices.tolist(), strict=True)
@@ -82,7 +84,3 @@ def _blank(tokenizer: Tokenizer, probabilities: list[float], ids: list[int]) -> 
         for probability, token in zip(probabilities, ids, strict=True)
     )
     return Blank(candidates, max(0.0, 1.0 - sum(probabilities)))
-
-
-def _plain(tokenizer: Tokenizer):
-    return lambda text: tokenizer.encode(text).ids

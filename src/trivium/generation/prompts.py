@@ -25,18 +25,21 @@ def prompt_of(model: Model, tokenizer: Tokenizer, text: str, sample: int = 0) ->
     return Prompt(opening(tokenizer, ids), None, sample)
 
 
-def opening(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
-    """A decoder's tokens for a text that begins here: after what the tokenizer puts before every text, if anything.
+def beginning(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """What stands before a text that begins: what the tokenizer puts before every text, or the end token, which stands
+    between documents in training, or the begin token, or nothing."""
+    for token in (tokenizer.end, tokenizer.begin):
+        if token is not None:
+            return tokenizer.layout().before or (token,)
+    return tokenizer.layout().before
 
-    An empty text is begun by the end token, which stands between documents in training, or else by the begin token.
-    """
-    whole = (*tokenizer.layout().before, *ids)
-    if whole:
-        return whole
-    begin = tokenizer.begin if tokenizer.end is None else tokenizer.end
-    if begin is None:
+
+def opening(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
+    """A decoder's tokens for a prompt; an empty one is a text that begins."""
+    whole = (*tokenizer.layout().before, *ids) or beginning(tokenizer)
+    if not whole:
         raise SettingsError("the prompt is empty and this tokenizer has no begin or end token: give at least one word")
-    return (begin,)
+    return whole
 
 
 def source_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
@@ -47,3 +50,11 @@ def source_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
 def start_token(model: Model) -> int:
     """What an encoder-decoder's decoder begins with."""
     return model.config.pad_token if model.config.start_token is None else model.config.start_token
+
+
+def frame(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What an encoder expects before and after a text: the tokenizer's layout, or else its classify and separator."""
+    layout = tokenizer.layout()
+    if layout.before or layout.after or tokenizer.classify is None or tokenizer.separator is None:
+        return layout.before, layout.after
+    return (tokenizer.classify,), (tokenizer.separator,)

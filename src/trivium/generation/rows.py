@@ -37,7 +37,7 @@ def check_length(length: int, context: int, what: str) -> None:
     """Refuses a sequence that does not fit, with the numbers."""
     if length > context:
         raise SettingsError(
-            f"{what} has {length} tokens, and this model's context is {context}: shorten it by {length - context} tokens"
+            f"{what} has {length} tokens, and this model's context is {context}: shorten it by {length - context}"
         )
 
 

@@ -84,8 +84,13 @@ def filtered(logits: Tensor, sampling: Sampling) -> Tensor:
 def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     """(R, V) float64: the distribution the next token is drawn from; all on one token at temperature 0."""
     if sampling.temperature == 0:
-        return torch.zeros_like(logits, dtype=torch.float64).scatter_(-1, logits.argmax(dim=-1, keepdim=True), 1.0)
-    return filtered(logits, sampling).double().softmax(dim=-1)
+        return exact(torch.zeros_like(logits)).scatter_(-1, exact(logits).argmax(dim=-1, keepdim=True), 1.0)
+    return exact(filtered(logits, sampling)).softmax(dim=-1)
+
+
+def exact(values: Tensor) -> Tensor:
+    """As float64; on the CPU where the device has none (Apple's)."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
 
 
 def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
@@ -97,7 +102,8 @@ def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
     through = probabilities(logits, sampling).cumsum(dim=-1)
     # scaled by the last sum, so that rounding leaves no gap at the top; the first sum above has probability > 0
     threshold = uniform.to(through)[:, None] * through[:, -1:]
-    return torch.searchsorted(through, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+    chosen = torch.searchsorted(through, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+    return chosen.to(logits.device)
 
 
 def uniforms(seed: int, prompt: Sequence[int], sample: int, count: int) -> np.ndarray:

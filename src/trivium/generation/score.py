@@ -1,8 +1,7 @@
-"""How probable a model finds a text: a continuation after a prompt, or a whole text in sliding windows.
+"""How probable a model finds tokens: questions in, natural-log probabilities out, in batches of similar length.
 
-Decoders and encoder-decoders give the exact log-probability. Encoders have none; for them every token is masked in turn
-and the log-probabilities of the masked tokens are added up: the pseudo-log-likelihood of Salazar et al. (2020).
-Results do not depend on what else is in the batch. N positions asked about, V vocabulary.
+Logits are computed at the positions asked about only. Results do not depend on what else is in the batch. N positions
+asked about, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 
-from trivium.errors import SettingsError
 from trivium.generation.rows import check_length, right_padded
 from trivium.transformer import Inputs, Model
 
@@ -107,74 +105,9 @@ def _batches(questions: Sequence[Question], tokens: int, positions: int) -> list
     return batches
 
 
-def continuation(model: Model, prompt: Sequence[int], target: Sequence[int]) -> Question:
-    """The question how probable ``target`` is after ``prompt``; a decoder's prompt has at least one token."""
-    if not target:
-        raise SettingsError("the continuation to score is empty: give at least one token of text")
-    config = model.config
-    count = len(target)
-    if config.encoder_layers:
-        start = config.pad_token if config.start_token is None else config.start_token
-        return Question((start, *target[:-1]), tuple(range(count)), tuple(target), tuple(prompt))
-    if not prompt:
-        raise SettingsError(
-            "a continuation is scored after at least one token: this tokenizer has no begin or end token"
-        )
-    ids = (*prompt, *target)[:-1]
-    return Question(ids, tuple(range(len(ids) - count, len(ids))), tuple(target))
-
-
-def masked(ids: Sequence[int], positions: Sequence[int], mask: int) -> list[Question]:
-    """One question a position: how probable is the token there when it is masked and all others are seen?"""
-    return [
-        Question((*ids[:position], mask, *ids[position + 1 :]), (position,), (ids[position],)) for position in positions
-    ]
-
-
 def joined(scores: Sequence[Score]) -> Score:
     """Scores of parts as one score of the whole."""
     return Score(tuple(v for s in scores for v in s.log_probabilities), all(s.greedy for s in scores))
-
-
-def windows(count: int, context: int, stride: int) -> list[tuple[int, int, int]]:
-    """(begin, end, scored) of the windows over ``count`` predictions: each is scored once, in the first window it is in.
-
-    The first window scores all it holds, later ones their last ``stride``.
-    """
-    if not 1 <= stride <= context:
-        raise SettingsError(f"stride is {stride}: it must be between 1 and the context, {context}")
-    cuts = [(0, min(context, count), min(context, count))] if count else []
-    while cuts and cuts[-1][1] < count:
-        begin, end = cuts[-1][:2]
-        following = min(end + stride, count)
-        cuts.append((begin + stride, following, following - end))
-    return cuts
-
-
-def text_questions(ids: Sequence[int], context: int, stride: int) -> list[Question]:
-    """A decoder's questions for a text: each token but the first, with up to ``context`` tokens before it."""
-    return [
-        Question(
-            tuple(ids[begin:end]),
-            tuple(range(end - begin - scored, end - begin)),
-            tuple(ids[end - scored + 1 : end + 1]),
-        )
-        for begin, end, scored in windows(len(ids) - 1, context, stride)
-    ]
-
-
-def masked_text_questions(
-    ids: Sequence[int], around: tuple[Sequence[int], Sequence[int]], context: int, mask: int
-) -> list[Question]:
-    """An encoder's questions for a text: each token masked once, within pieces that fill the context."""
-    before, after = around
-    room = context - len(before) - len(after)
-    questions = []
-    for start in range(0, len(ids), room):
-        piece = ids[start : start + room]
-        row = (*before, *piece, *after)
-        questions += masked(row, range(len(before), len(before) + len(piece)), mask)
-    return questions
 
 
 def surprise(score: Score, text: str) -> Surprise:

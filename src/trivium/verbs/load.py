@@ -1,0 +1,131 @@
+"""``trivium.load``: a model's folder as one object that writes, fills, scores and predicts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from trivium.errors import DataError, SettingsError
+from trivium.families import Family
+from trivium.families.huggingface import load as read_folder
+from trivium.generation.completion import Completion, Piece, complete, stream
+from trivium.generation.fill import Filling, fill_masks
+from trivium.generation.questions import about_continuation, about_text
+from trivium.generation.sampling import Sampling
+from trivium.generation.score import Score, Surprise, answers, joined, surprise
+from trivium.generation.spans import fill_spans
+from trivium.tokenizers import Tokenizer
+from trivium.training.precision import choose_device
+from trivium.transformer import Model, TransformerConfig
+
+if TYPE_CHECKING:
+    from trivium.verbs.predict import Prediction
+
+Precision = Literal["float32", "bfloat16"]
+_PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A model with its tokenizer, ready to use. What it can do depends on its kind, and the others say what to use."""
+
+    model: Model
+    tokenizer: Tokenizer
+    family: Family
+    config: TransformerConfig
+    directory: Path
+
+    @property
+    def kind(self) -> Literal["encoder", "decoder", "encoder-decoder"]:
+        if self.config.decoder_layers == 0:
+            return "encoder"
+        return "encoder-decoder" if self.config.encoder_layers else "decoder"
+
+    def generate(self, prompt: str, sampling: Sampling = Sampling()) -> Completion:  # noqa: B008 (frozen)
+        """One text that goes on from the prompt (decoder) or answers it (encoder-decoder)."""
+        return self.complete([prompt], sampling)[0]
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        samples: int = 1,
+    ) -> list[Completion]:
+        """``samples`` texts for each prompt, written side by side, by prompt and then by sample."""
+        self._check_vocabulary()
+        return complete(self.model, self.tokenizer, prompts, sampling, samples)
+
+    def stream(
+        self,
+        prompts: Sequence[str],
+        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        samples: int = 1,
+    ) -> Iterator[Piece]:
+        """The same, piece by piece as tokens are chosen."""
+        self._check_vocabulary()
+        return stream(self.model, self.tokenizer, prompts, sampling, samples)
+
+    def fill(self, text: str, top: int = 5) -> Filling:
+        """Fills a text's blanks (``___`` or ``<mask>``): a token each by an encoder, a span by an encoder-decoder."""
+        if self.kind == "decoder":
+            raise SettingsError(
+                f"{self.directory} is a decoder, which only writes on from a prompt: use generate, or give fill an "
+                "encoder or an encoder-decoder"
+            )
+        self._check_vocabulary()
+        fill = fill_masks if self.kind == "encoder" else fill_spans
+        return fill(self.model, self.tokenizer, [text], top)[0]
+
+    def score(self, prompt: str, continuation: str) -> Score:
+        """How probable the continuation is after the prompt (by an encoder: its pseudo-log-likelihood)."""
+        return self.scores([(prompt, continuation)])[0]
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> list[Score]:
+        """Scores of many (prompt, continuation) pairs, batched."""
+        self._check_vocabulary()
+        questions = [about_continuation(self.model, self.tokenizer, *pair) for pair in pairs]
+        found = iter(answers(self.model, [question for each in questions for question in each]))
+        return [joined([next(found) for _ in each]) for each in questions]
+
+    def surprise(self, text: str, stride: int | None = None) -> Surprise:
+        """What a text costs, each token seeing up to a context of text before it.
+
+        A smaller ``stride`` (half the context) is slower and lowers the cost. By an encoder: each token masked once.
+        """
+        self._check_vocabulary()
+        questions = about_text(self.model, self.tokenizer, text, stride)
+        if not questions:
+            raise SettingsError("the text is too short for a token of it to be predicted: give more text")
+        return surprise(joined(answers(self.model, questions)), text)
+
+    def predict(self, texts: Sequence[str]) -> "list[Prediction]":
+        """Labels with probabilities, by a model that ``trivium finetune`` made."""
+        from trivium.verbs.predict import predict
+
+        return list(predict(self.directory, texts))
+
+
+def load(
+    model: "str | Path | LanguageModel", *, precision: Precision = "float32", device: str = "auto"
+) -> LanguageModel:
+    """The model in a folder: one that ``trivium`` made, or a Hugging Face model folder on this machine.
+
+    ``precision``: bfloat16 halves memory; on most CPUs float32 is as fast for one text at a time. A model that is
+    loaded already is given back as it is.
+    """
+    if isinstance(model, LanguageModel):
+        return model
+    if precision not in _PRECISIONS:
+        raise SettingsError(f"precision is {precision!r}: choose float32 or bfloat16")
+    directory = Path(model)
+    if not directory.is_dir():
+        raise DataError(
+            f"there is no model folder {directory}: give the folder that a run wrote (--out), or a Hugging Face model "
+            "folder with config.json, model.safetensors and tokenizer.json"
+        )
+    where = choose_device(device)
+    loaded = read_folder(directory)
+    body = loaded.model.to(device=where, dtype=_PRECISIONS[precision]).eval().requires_grad_(False)
+    return LanguageModel(body, loaded.tokenizer, loaded.family, loaded.config, directory)
