@@ -9,6 +9,7 @@ os.environ["NO_COLOR"] = "1"
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,3 +30,40 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     yield
+
+
+SENTENCES = (
+    "The quick brown fox jumps over the lazy dog.",
+    "A list is a mutable sequence of items.",
+    "Return the number of items in a container.",
+    "Raise an error when the file is missing.",
+    "Every model reads tokens and writes tokens.",
+)
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small text of two hundred different documents."""
+    path = tmp_path_factory.mktemp("text") / "sentences.txt"
+    texts = [f"{SENTENCES[i % 5]} Number {i} of the {SENTENCES[(i * 3) % 5].lower()}" for i in range(200)]
+    path.write_text("\n\n".join(texts), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of untrained models, the smallest of each family, with one tokenizer: bert, gpt2, t5."""
+    from trivium.families import FAMILIES
+    from trivium.families.huggingface import save
+    from trivium.tokenizers import train_bpe
+    from trivium.transformer import Model, initialise
+
+    tokenizer = train_bpe(SENTENCES * 4, 320)
+    folder = tmp_path_factory.mktemp("models")
+    for name, family in FAMILIES.items():
+        start = {"start_token": tokenizer.pad} if name == "t5" else {}
+        model = Model(family.size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad, **start))
+        initialise(model, 0)
+        layout = {"bert": "classify", "gpt2": "plain", "t5": "end"}[name]
+        save(model, family, tokenizer.with_layout(layout), folder / name)
+    return {name: folder / name for name in FAMILIES}

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from trivium import __version__
-from trivium.cli import look
+from trivium.cli import inspect, look, tokenizer, use
 
 app = typer.Typer(
     name="trivium",
@@ -34,10 +34,22 @@ def options(
     """Options before the command."""
 
 
+tokenizers = typer.Typer(help="Train a tokenizer, and look inside one.", no_args_is_help=True)
+tokenizers.command("train")(tokenizer.train)
+tokenizers.command("show")(tokenizer.show)
+
+inspector = typer.Typer(help="Open a model: its parts, and its attention on a text.", no_args_is_help=True)
+inspector.command("text")(inspect.text)
+inspector.command("model")(inspect.model)
+
 config = typer.Typer(help="Show what a recipe comes to, and what it may hold.", no_args_is_help=True)
 config.command("show")(look.config_show)
 config.command("schema")(look.config_schema)
 
+app.command("generate")(use.generate)
+app.command("fill")(use.fill)
+app.add_typer(inspector, name="inspect")
+app.add_typer(tokenizers, name="tokenizer")
 app.add_typer(config, name="config")
 app.command("runs")(look.runs)
 app.command("doctor")(look.doctor)

@@ -17,3 +17,7 @@ Sets = Annotated[
     ),
 ]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.")]
+ModelDirectory = Annotated[
+    Path, typer.Option("--model", metavar="M", help="The folder of a model: a run's, or a Hugging Face one.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]

@@ -1,32 +1,28 @@
 """One command from its arguments to its exit code: every error a sentence on stderr, a traceback only on ``--debug``.
 
 0 done; 1 failed; 2 usage or settings; 3 data; 4 refused before start; 75 stopped by itself with a good checkpoint;
-130 and 143 after Ctrl-C and SIGTERM.
+130 and 143 after Ctrl-C and SIGTERM (a run in training saves first; elsewhere SIGTERM ends the process at once).
 """
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
 import typer
 
 from trivium.errors import TriviumError
 
 INTERRUPTED = 130
-TERMINATED = 143
 _MANY = ("--data", "--set")  # options that take several values: `--data *.txt`
 # Typer carries its own copy of click since 0.26 and used click's classes before: this names either.
 _ParsingError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs the command that the arguments name and returns the exit code. Installs a handler for SIGTERM."""
+    """Runs the command that the arguments name and returns the exit code."""
     from trivium.cli.app import app
 
-    signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in arguments[:1]
     try:
         command = typer.main.get_command(app)
@@ -59,10 +55,6 @@ def _closed() -> int:
     """The reader of stdout went away (``| head``): nothing is left to say, and Python must not try when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 1
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
 
 
 def _usage(error: Exception) -> str:

@@ -144,10 +144,10 @@ def _memory() -> int | None:
 
 
 def _corpus() -> Finding:
-    from trivium.text.python_docs import corpus_hash, docstrings
+    from trivium.text.python_docs import corpus_hash, documents
 
     try:
-        return Finding("python-docs", f"{len(docstrings()):,} docstrings and topics, SHA-256 {corpus_hash()}", True)
+        return Finding("python-docs", f"{len(documents()):,} documents, SHA-256 {corpus_hash()}", True)
     except DataError as error:
         return Finding("python-docs", "missing", False, str(error))
 

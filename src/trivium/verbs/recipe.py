@@ -99,6 +99,7 @@ class ModelSettings:
     pooler: bool | None = None
     dropout: float | None = None
     attention_dropout: float | None = None
+    init: Literal["normal", "scaled", "truncated", "factored"] | None = None
     init_std: float | None = None
 
     def changes(self) -> dict[str, Any]:

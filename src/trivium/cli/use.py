@@ -1,0 +1,67 @@
+"""Commands that use a model: generate, fill."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from trivium.cli.options import Device, Json, ModelDirectory
+from trivium.cli.output import emit
+
+Precision = Annotated[
+    Literal["float32", "bfloat16"], typer.Option("--precision", help="bfloat16 takes half the memory.")
+]
+
+
+def generate(
+    model: ModelDirectory,
+    prompt: Annotated[str, typer.Option("--prompt", metavar="P", help="The text to go on from.")],
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="At most so many tokens.")] = 100,
+    temperature: Annotated[float, typer.Option("--temperature", help="0: always the most probable token.")] = 0.8,
+    top_k: Annotated[int, typer.Option("--top-k", help="Only the K most probable tokens; 0: all.")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Only the tokens that make up this probability.")] = 0.95,
+    min_p: Annotated[float, typer.Option("--min-p", help="Only tokens at least this probable, of the best.")] = 0.0,
+    repetition_penalty: Annotated[
+        float, typer.Option("--repetition-penalty", help="Above 1: tokens already there become less likely.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
+    stop: Annotated[list[str] | None, typer.Option("--stop", help="End before this text. Repeatable.")] = None,
+    samples: Annotated[int, typer.Option("--samples", help="How many texts.")] = 1,
+    precision: Precision = "float32",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Write on from a prompt, shown as it is written."""
+    from trivium.generation.sampling import Sampling
+    from trivium.verbs.load import load
+
+    sampling = Sampling(max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, tuple(stop or ()))
+    loaded = load(model, precision=precision, device=device)
+    if as_json or samples > 1:
+        made = loaded.complete([prompt], sampling, samples)
+        shown = "" if loaded.config.encoder_layers else prompt
+        emit(made, as_json, "\n---\n".join(shown + each.text for each in made))
+        return
+    if not loaded.config.encoder_layers:
+        typer.echo(prompt, nl=False)
+    for piece in loaded.stream([prompt], sampling):
+        typer.echo(piece.text, nl=False)
+    typer.echo()
+
+
+def fill(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text with blanks: ___ or <mask>.")],
+    model: ModelDirectory,
+    top: Annotated[int, typer.Option("--top", help="How many candidates for each blank.")] = 5,
+    precision: Precision = "float32",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Fill the blanks of a text, with probabilities."""
+    from trivium.verbs.fill import fill as filled
+
+    filling = filled(model, text, top=top, precision=precision, device=device)
+    lines = [filling.text]
+    for number, blank in enumerate(filling.blanks, 1):
+        guesses = ", ".join(f"{each.text.strip() or each.text!r} {each.probability:.1%}" for each in blank.candidates)
+        lines.append(f"blank {number}: {guesses}; all others {blank.other:.1%}")
+    emit(filling, as_json, "\n".join(lines))

@@ -1,0 +1,108 @@
+"""Each command once or more, as text and as JSON; what it computes is tested with its verb."""
+
+import json
+from pathlib import Path
+
+from trivium.verbs.recipe import recipe_names
+
+
+def test_config_show_names_the_origin_of_each_value(trivium_command) -> None:
+    outcome = trivium_command("config", "show", "gpt2-mini", "--set", "training.steps=9", "--data", "a.txt", "b.txt")
+    assert outcome.code == 0, outcome.err
+    rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in outcome.out.splitlines()}
+    assert rows["training.steps"].endswith("--set") and rows["training.steps"].startswith("9")
+    assert rows["data.files"].endswith("--data") and '["a.txt", "b.txt"]' in rows["data.files"]
+    assert rows["model.family"].endswith("recipe gpt2-mini")
+    assert rows["training.keep"].endswith("default")
+    assert "training.minutes" not in rows and "data.corpus" not in rows
+
+
+def test_config_show_as_json(trivium_command) -> None:
+    for name in recipe_names():
+        outcome = trivium_command("config", "show", name, "--json")
+        values = {each["name"]: each["value"] for each in json.loads(outcome.out)}
+        assert values["training.seed"] == 0 and outcome.err == ""
+
+
+def test_config_schema_is_json(trivium_command) -> None:
+    schema = json.loads(trivium_command("config", "schema").out)
+    assert set(schema["properties"]) == {"data", "tokenizer", "model", "objective", "training"}
+
+
+def test_doctor(trivium_command) -> None:
+    outcome = trivium_command("doctor", "--json")
+    findings = {each["name"]: each for each in json.loads(outcome.out)}
+    assert {"python", "torch", "cpu", "products", "allocator", "memory", "disk", "python-docs", "extras"} <= set(
+        findings
+    )
+    assert "SHA-256" in findings["python-docs"]["value"]
+    assert "GFLOP/s" in findings["products"]["value"]
+
+
+def test_runs_of_an_empty_folder(trivium_command, tmp_path: Path) -> None:
+    assert trivium_command("runs", tmp_path).out == f"no runs in {tmp_path}\n"
+    assert json.loads(trivium_command("runs", tmp_path, "--json").out) == []
+    missing = trivium_command("runs", tmp_path / "missing")
+    assert missing.code == 3 and "is not a folder" in missing.err
+
+
+def test_tokenizer_train_and_show(trivium_command, tmp_path: Path, text_file: Path) -> None:
+    out = tmp_path / "tokenizer"
+    made = trivium_command("tokenizer", "train", text_file, "--out", out, "--vocab-size", 350, "--json")
+    assert json.loads(made.out)["vocab_size"] == 350 and made.code == 0
+    shown = trivium_command("tokenizer", "show", out, "--text", "A list</s>")
+    assert "BPE with 350 tokens" in shown.out and "bytes a token" in shown.out
+    view = json.loads(trivium_command("tokenizer", "show", out, "--text", "A list</s>", "--json").out)
+    assert "".join(each["text"] for each in view["pieces"]) == "A list</s>"
+    again = trivium_command("tokenizer", "train", text_file, "--out", out)
+    assert again.code == 2 and "is in use" in again.err
+    missing = trivium_command("tokenizer", "train", tmp_path / "nothing.txt", "--out", tmp_path / "x")
+    assert missing.code == 3 and "nothing.txt" in missing.err
+    large = trivium_command("tokenizer", "train", text_file, "--out", tmp_path / "y", "--vocab-size", 50000)
+    assert large.code == 3 and "support only" in large.err
+
+
+def test_generate(trivium_command, tiny_models: dict[str, Path]) -> None:
+    arguments = ("generate", "--model", tiny_models["gpt2"], "--prompt", "The quick", "--max-tokens", 5, "--seed", 3)
+    streamed = trivium_command(*arguments)
+    assert streamed.code == 0, streamed.err
+    assert streamed.out.startswith("The quick")
+    whole = json.loads(trivium_command(*arguments, "--json").out)
+    assert "The quick" + whole[0]["text"] + "\n" == streamed.out
+    assert len(json.loads(trivium_command(*arguments, "--samples", 3, "--json").out)) == 3
+    assert trivium_command(*arguments, "--temperature", -1).code == 2
+
+
+def test_generate_needs_a_model(trivium_command, tmp_path: Path) -> None:
+    outcome = trivium_command("generate", "--model", tmp_path / "none", "--prompt", "x")
+    assert outcome.code == 3 and "there is no model folder" in outcome.err
+
+
+def test_fill(trivium_command, tiny_models: dict[str, Path]) -> None:
+    text = "A list is a ___ of items."
+    outcome = trivium_command("fill", text, "--model", tiny_models["bert"], "--top", 3)
+    assert outcome.code == 0, outcome.err
+    assert "blank 1:" in outcome.out and "all others" in outcome.out
+    filling = json.loads(trivium_command("fill", text, "--model", tiny_models["bert"], "--json").out)
+    blank = filling["blanks"][0]
+    assert len(blank["candidates"]) == 5
+    assert abs(sum(each["probability"] for each in blank["candidates"]) + blank["other"] - 1) < 1e-5
+    refused = trivium_command("fill", text, "--model", tiny_models["gpt2"])
+    assert refused.code == 2 and "decoder" in refused.err
+
+
+def test_inspect_model(trivium_command, tiny_models: dict[str, Path]) -> None:
+    outcome = trivium_command("inspect", "model", "--model", tiny_models["bert"])
+    assert outcome.code == 0 and "bert, encoder:" in outcome.out
+    view = json.loads(trivium_command("inspect", "model", "--model", tiny_models["t5"], "--json").out)
+    assert view["parameters"] == sum(part["parameters"] for part in view["parts"])
+
+
+def test_inspect_text(trivium_command, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    page = tmp_path / "attention.html"
+    outcome = trivium_command("inspect", "text", "A list", "--model", tiny_models["gpt2"], "--html", page)
+    assert outcome.code == 0 and "entropy" in outcome.out and "wrote" in outcome.err
+    assert "<svg" in page.read_text(encoding="utf-8")
+    for name in ("bert", "t5"):
+        view = json.loads(trivium_command("inspect", "text", "A list", "--model", tiny_models[name], "--json").out)
+        assert len(view["attention"]["weights"][0][0]) == len(view["tokens"])
