@@ -31,14 +31,14 @@ class SequenceHead(nn.Module):
     """One vector for each row, then a score for each label.
 
     ``first``: BERT's (the pooler, dropout, linear). ``last``: GPT-2's (the last real token, linear without bias).
-    ``mean``: the mean over the real tokens, dropout, linear. A model that has a pooler of its own shares it.
+    ``mean``: the mean over the real tokens, dropout, linear. The pooler belongs to the model, which makes one where
+    the configuration or a head asks for it.
     """
 
     def __init__(self, config: TransformerConfig, labels: int, pooling: Pooling = "mean", dropout: float | None = None):
         super().__init__()
         self.labels, self.pooling = labels, pooling
         self.dropout = config.dropout if dropout is None else dropout
-        self.pooler = Pooler(config.width) if pooling == "first" and not config.pooler else None
         self.classifier = nn.Linear(config.width, labels, bias=pooling != "last")
 
     def forward(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
@@ -51,8 +51,6 @@ class SequenceHead(nn.Module):
     def pool(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
         """(B, T, W) -> (B, W)."""
         if self.pooling == "first":
-            if self.pooler is not None:
-                return self.pooler(hidden)
             assert pooled is not None
             return pooled
         if tokens.documents is None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from trivium.errors import SettingsError
 from trivium.transformer.cache import Cache
 from trivium.transformer.config import TransformerConfig
-from trivium.transformer.heads import Pooler
+from trivium.transformer.heads import Pooler, SequenceHead
 from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
 from trivium.transformer.transformer import Records, Stack
 from trivium.transformer.vocabulary import Vocabulary
@@ -28,7 +28,8 @@ class Model(nn.Module):
         self.encoder = Stack(config, decoder=False) if config.encoder_layers else None
         self.decoder = Stack(config, decoder=True) if config.decoder_layers else None
         self.vocabulary = Vocabulary(config) if config.vocabulary_head != "none" else None
-        self.pooler = Pooler(config.width) if config.pooler else None
+        pooled = any(isinstance(head, SequenceHead) and head.pooling == "first" for head in (heads or {}).values())
+        self.pooler = Pooler(config.width) if config.pooler or pooled else None
         self.heads = nn.ModuleDict(dict(heads or {}))
 
     def forward(

@@ -1,0 +1,45 @@
+"""The model card that goes with saved weights when the caller has no better one."""
+
+from collections.abc import Sequence
+
+from trivium.families.family import Family
+from trivium.transformer import Model
+
+
+def model_card(model: Model, family: Family, labels: Sequence[str] | None = None) -> str:
+    """``README.md``: front matter that model hubs read, then what the model is, with its numbers."""
+    config = model.config
+    stacks = [f"{n} {kind} layers" for kind, n in _layers(config.encoder_layers, config.decoder_layers) if n]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    task = "text-classification" if labels else _task(config.encoder_layers, config.decoder_layers)
+    lines = [
+        "---",
+        "library_name: transformers" if family.architectures else "library_name: trivium",
+        f"pipeline_tag: {task}",
+        "tags: [trivium]",
+        "---",
+        "",
+        f"# A {family.name} model made with Trivium",
+        "",
+        f"{' and '.join(stacks)} of width {config.width} with {config.heads} attention heads, "
+        f"a vocabulary of {config.vocab_size:,} tokens, {parameters:,} parameters.",
+    ]
+    if family.paper:
+        lines += ["", f"Architecture: {family.paper}."]
+    if labels:
+        lines += ["", "Labels: " + ", ".join(labels) + "."]
+    if family.architectures:
+        lines += ["", "Open it with `trivium.load(folder)` or with `transformers`."]
+    else:
+        lines += ["", "No class of `transformers` computes this model: open it with `trivium.load(folder)`."]
+    return "\n".join(lines) + "\n"
+
+
+def _layers(encoder: int, decoder: int) -> list[tuple[str, int]]:
+    return [("encoder", encoder), ("decoder", decoder)]
+
+
+def _task(encoder: int, decoder: int) -> str:
+    if encoder and decoder:
+        return "translation"
+    return "text-generation" if decoder else "fill-mask"

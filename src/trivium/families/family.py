@@ -1,0 +1,199 @@
+"""What a family is: sizes, a config table and a rename table, each read both ways. Data; no modules, no torch.
+
+A family is a point in the space that ``TransformerConfig`` spans, under the names that Hugging Face gives things.
+"""
+
+import difflib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from trivium.errors import DataError, SettingsError
+from trivium.tokenizers.specials import SpecialTokens
+from trivium.transformer.config import TransformerConfig
+
+Value = object
+Fields = dict[str, Value]
+
+MISSING = object()
+
+UNSEEN = ("init", "init_std", "dropout", "attention_dropout")
+"""Fields that say how a model is trained, not what it computes: a config file need not express them exactly."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A row of a config table: our field (or dotted field of the position) and their keys, all with the same value.
+
+    ``values`` translates ours to theirs where the words differ; ``default`` is what a missing key of theirs means;
+    ``write`` and ``read`` are for the few values that are computed from others.
+    """
+
+    ours: str
+    theirs: str | tuple[str, ...]
+    default: Value = MISSING
+    values: Mapping[Value, Value] | None = None
+    least: int | None = None  # below this their class does not work
+    write: Callable[[TransformerConfig], Value] | None = None
+    read: Callable[[Value, Mapping[str, Value]], Value] | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.theirs,) if isinstance(self.theirs, str) else self.theirs
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A row of a rename table. ``{n}`` is a layer's number, ``*`` stands for weight or bias. Several tensors of ours
+    may be one of theirs, joined along the output; ``transposed``: theirs is (in, out)."""
+
+    ours: str | tuple[str, ...]
+    theirs: str
+    transposed: bool = False
+    gated: bool | None = None  # a row only for gated, or only for plain, feed-forward layers
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (self.ours,) if isinstance(self.ours, str) else self.ours
+
+
+def _no_features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
+    return {}
+
+
+def _nothing_derived(settings: Mapping[str, Value]) -> Fields:
+    return {}
+
+
+@dataclass(frozen=True)
+class Family:
+    """``base``: the fields all its models share; ``sizes``: what makes one; ``fixed``: keys that have these values."""
+
+    name: str
+    paper: str
+    hf_type: str
+    base: Mapping[str, Value]
+    sizes: Mapping[str, Mapping[str, Value]]
+    keys: tuple[Key, ...]
+    weights: tuple[Weight, ...]
+    architectures: Mapping[str, str]  # by what is on top: "vocabulary", "body", "sequence"
+    pooling: str | None = None  # the pooling that its sequence classifier has
+    prefix: str = ""  # before the names of the body, in files of models with a head
+    aliases: Mapping[str, str] = field(default_factory=dict)  # second names of tied tensors, and whose they are
+    left_out: tuple[str, ...] = ()  # patterns of tensors that need not be read
+    old_names: Mapping[str, str] = field(default_factory=dict)  # endings in old files
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    written: Mapping[str, Value] = field(default_factory=dict)  # further keys that their class expects
+    size_aliases: Mapping[str, str] = field(default_factory=dict)
+    specials: SpecialTokens = SpecialTokens()  # the published tokenizer's
+    derived: Callable[[Mapping[str, Value]], Fields] = _nothing_derived
+    features: Callable[[Collection[str], Mapping[str, Value]], Fields] = _no_features
+
+    def size(self, name: str, vocab_size: int | None = None, **changes: Value) -> TransformerConfig:
+        """A configuration by its size's name. Published sizes know their vocabulary; ``changes`` are config fields."""
+        name = self.size_aliases.get(name, name)
+        if name not in self.sizes:
+            raise SettingsError(f"family {self.name} has no size {name!r}: {_choices(name, self.sizes)}")
+        known = [f.name for f in fields(TransformerConfig)]
+        for change in changes:
+            if change not in known:
+                raise SettingsError(f"a model has no field {change!r}: {_choices(change, known)}")
+        settings: Fields = {**self.base, **self.sizes[name]}
+        if vocab_size is not None:
+            settings["vocab_size"] = vocab_size
+        settings |= changes
+        if "vocab_size" not in settings:
+            raise SettingsError(f"size {name!r} of family {self.name} has no vocabulary of its own: give vocab_size")
+        return TransformerConfig(**{**self.derived(settings), **settings})  # type: ignore[arg-type]
+
+    def config_out(self, config: TransformerConfig) -> dict[str, Value]:
+        """The keys of ``config.json`` that describe the body."""
+        out: dict[str, Value] = {"model_type": self.hf_type, **self.fixed, **self.written}
+        for row in self.keys:
+            value = row.write(config) if row.write else _look(config, row.ours)
+            if row.values is not None:
+                value = row.values.get(value, MISSING)
+            if value is not MISSING:
+                out |= dict.fromkeys(row.keys, value)
+        return out
+
+    def config_in(self, written: Mapping[str, Value], names: Collection[str] = ()) -> TransformerConfig:
+        """Read ``config.json``; ``names`` are the tensors in the file, which show the parts that no key names."""
+        for key, value in self.fixed.items():
+            if written.get(key, value) != value:
+                raise DataError(
+                    f"config.json has {key} = {written[key]!r}, but family {self.name} knows only {value!r}: "
+                    "this variant of the model cannot be read"
+                )
+        settings: Fields = dict(self.base)
+        for row in self.keys:
+            self._read(row, written, settings)
+        settings |= self.features(names, written)
+        try:
+            return canonical(TransformerConfig(**settings))  # type: ignore[arg-type]
+        except (TypeError, SettingsError) as problem:
+            raise DataError(f"config.json does not describe a {self.name} model: {problem}") from None
+
+    def _read(self, row: Key, written: Mapping[str, Value], settings: Fields) -> None:
+        value = written.get(row.keys[0], row.default)
+        if value is None and row.default is not MISSING:
+            value = row.default
+        if value is MISSING:
+            raise DataError(f"config.json has no {row.keys[0]!r}, which a {self.name} model needs")
+        if row.read is not None:
+            value = row.read(value, written)
+        elif row.values is not None:
+            found = [ours for ours, theirs in row.values.items() if theirs == value]
+            if not found:
+                known = ", ".join(repr(v) for v in row.values.values())
+                raise DataError(f"config.json has {row.keys[0]} = {value!r}, but family {self.name} knows only {known}")
+            value = found[0]
+        outer, _, inner = row.ours.partition(".")
+        settings[outer] = replace(settings[outer], **{inner: value}) if inner else value  # type: ignore[type-var]
+
+    def expresses(self, config: TransformerConfig) -> bool:
+        """Whether reading back what is written gives the same model."""
+        if any(row.least is not None and _look(config, row.ours) < row.least for row in self.keys):  # type: ignore[operator]
+            return False
+        same: Fields = {name: getattr(config, name) for name in UNSEEN}
+        same["pooler"] = config.pooler  # seen from the tensors in the file
+        if config.vocabulary_head == "none":
+            same["vocabulary_head"] = "none"
+        try:
+            read = self.config_in(self.config_out(config), self.marks(config))
+        except DataError:
+            return False
+        return replace(read, **same) == canonical(config)  # type: ignore[arg-type]
+
+    def marks(self, config: TransformerConfig) -> Collection[str]:
+        """Names of tensors that a file of this configuration would have, as far as ``features`` asks for them."""
+        return [row.theirs for row in self.weights if "vocabulary" in row.parts[0] and not _is_absent(row, config)]
+
+
+def _is_absent(row: Weight, config: TransformerConfig) -> bool:
+    return config.vocabulary_head == "none" or (config.tied and "projection" in row.parts[0])
+
+
+def canonical(config: TransformerConfig) -> TransformerConfig:
+    """The same model with what can be left to a default left to it."""
+    plain = config.width % config.heads == 0 and config.per_head == config.width // config.heads
+    return replace(
+        config,
+        head_width=None if plain else config.head_width,
+        kv_heads=None if config.groups == config.heads else config.kv_heads,
+        attention_scale=None if config.score_scale == config.per_head**-0.5 else config.attention_scale,
+    )
+
+
+def _look(config: TransformerConfig, dotted: str) -> Value:
+    """A field, or a field of the position; MISSING where another kind of position has none."""
+    value: Value = config
+    for name in dotted.split("."):
+        if name not in {f.name for f in fields(value)}:  # type: ignore[arg-type]
+            return MISSING
+        value = getattr(value, name)
+    return value
+
+
+def _choices(name: str, known: Collection[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {nearest[0]!r}?" if nearest else "choose one of " + ", ".join(known)

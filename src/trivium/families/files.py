@@ -1,0 +1,120 @@
+"""Files written whole or not at all, and tensors read only after their header was checked. No pickle."""
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from trivium.errors import DataError
+
+WEIGHTS = "model.safetensors"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Temporary file, fsync, rename, fsync of the folder."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    _settle(partial, path)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file, as durably."""
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, partial, metadata={"format": "pt"})
+    handle = os.open(partial, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    _settle(partial, path)
+
+
+def _settle(partial: Path, path: Path) -> None:
+    os.replace(partial, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object; what it is not is said with the file's name."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: a model's folder needs it") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
+        raise DataError(f"{path} cannot be read: {problem}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object: it is not a model's configuration")
+    return content
+
+
+class TensorFiles:
+    """One ``model.safetensors`` or a sharded set: names and shapes first, tensors when asked for."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._stack = ExitStack()
+        self._home = {}
+        try:
+            for path in _tensor_files(folder):
+                file = self._stack.enter_context(safe_open(path, framework="pt"))
+                self._home |= dict.fromkeys(file.keys(), file)
+        except (SafetensorError, OSError) as problem:
+            self._stack.close()
+            raise DataError(f"{path} is damaged or cut short ({problem}): copy or download it again") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._stack.close()
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._home.keys()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._home[name].get_slice(name).get_shape())
+
+    def read(self, name: str, device: torch.device | str, dtype: torch.dtype | None) -> Tensor:
+        """One tensor; floating-point ones in ``dtype``."""
+        tensor: Tensor = self._home[name].get_tensor(name)
+        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+
+
+def _tensor_files(folder: Path) -> list[Path]:
+    index = folder / f"{WEIGHTS}.index.json"
+    if (folder / WEIGHTS).exists():
+        return [folder / WEIGHTS]
+    if index.exists():
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(n, str) for n in weight_map.values()):
+            raise DataError(f"{index} has no weight_map from tensors to files")
+        names = sorted(set(weight_map.values()))
+        for name in names:
+            if Path(name).name != name or not (folder / name).is_file():
+                raise DataError(f"{index} names {name!r}, which is not a file in that folder")
+        return [folder / name for name in names]
+    if any(folder.glob("*.bin")):
+        raise DataError(
+            f"{folder} holds pickled weights only, which can run code when opened and are never read: "
+            "get the model.safetensors of the model instead"
+        )
+    raise DataError(f"{folder} has no {WEIGHTS}: it is not a model's folder, or its download is unfinished")

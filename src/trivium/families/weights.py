@@ -1,0 +1,93 @@
+"""Tensors under Hugging Face's names and under ours: a family's rename table, read in both directions."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from trivium.errors import DataError
+from trivium.families.family import Family, Weight
+from trivium.transformer import TransformerConfig
+
+
+def weights_out(state: Mapping[str, Tensor], family: Family, config: TransformerConfig) -> dict[str, Tensor]:
+    """Our state dict (or gradients, or tensors on the meta device) under the family's names, and in its shapes."""
+    if not family.weights:
+        return dict(state)
+    result: dict[str, Tensor] = {}
+    used: set[str] = set()
+    for row, blank in _matches(family, config, state, ours=True):
+        names = [_fill(part, *blank) for part in row.parts]
+        missing = [name for name in names if name not in state]
+        if missing:
+            raise DataError(f"the model has {names[0]} but no {missing[0]}")
+        used.update(names)
+        tensor = torch.cat([state[name] for name in names]) if len(names) > 1 else state[names[0]]
+        result[_fill(row.theirs, *blank)] = tensor.t().contiguous() if row.transposed and tensor.ndim == 2 else tensor
+    left = sorted(set(state) - used)
+    if left:
+        raise DataError(f"family {family.name} has no name for {', '.join(left)}: save as model_type 'trivium'")
+    return result
+
+
+def weights_in(tensors: Mapping[str, Tensor], family: Family, config: TransformerConfig) -> dict[str, Tensor]:
+    """The family's tensors under our names, and in our shapes; what ``left_out`` and ``aliases`` name is skipped."""
+    if not family.weights:
+        return dict(tensors)
+    tensors = {full_name(name, tensors, family): tensor for name, tensor in tensors.items()}
+    result: dict[str, Tensor] = {}
+    for row, blank in _matches(family, config, tensors, ours=False):
+        tensor = tensors[_fill(row.theirs, *blank)]
+        if row.transposed and tensor.ndim == 2:
+            tensor = tensor.t()
+        for part, piece in zip(row.parts, tensor.chunk(len(row.parts)), strict=True):
+            result[_fill(part, *blank)] = piece.contiguous()
+    return result
+
+
+def full_name(name: str, names: Mapping[str, object], family: Family) -> str:
+    """A tensor's name as in the table: current endings, and the prefix that files of a body alone leave out."""
+    for old, new in family.old_names.items():
+        if name.endswith(old):
+            name = name.removesuffix(old) + new
+    bare = family.prefix and not any(other.startswith(family.prefix) for other in names)
+    heads = [w.theirs for w in family.weights if not w.theirs.startswith(family.prefix)]
+    return family.prefix + name if bare and not any(_pattern(head).fullmatch(name) for head in heads) else name
+
+
+def skipped(name: str, family: Family, config: TransformerConfig) -> bool:
+    """Whether a tensor of the file need not be read: the second name of a tied one, or one that nothing uses."""
+    if any(re.fullmatch(pattern, name.removeprefix(family.prefix)) for pattern in family.left_out):
+        return True
+    if any(re.fullmatch(pattern, name) for pattern in family.left_out):
+        return True
+    own = {row.theirs for row in family.weights if "projection" in row.parts[0]}
+    return name in family.aliases and (config.tied or name not in own)
+
+
+def _matches(
+    family: Family, config: TransformerConfig, names: Mapping[str, object], ours: bool
+) -> Iterator[tuple[Weight, tuple[str, str]]]:
+    for row in family.weights:
+        if row.gated is not None and row.gated != config.gated:
+            continue
+        if config.tied and row.parts[0] == "vocabulary.projection.weight":
+            continue
+        pattern = _pattern(row.parts[0] if ours else row.theirs)
+        for name in names:
+            found = pattern.fullmatch(name)
+            if found:
+                groups = found.groupdict()
+                yield row, (groups.get("n") or "", groups.get("end") or "")
+
+
+@lru_cache(maxsize=1024)
+def _pattern(template: str) -> re.Pattern[str]:
+    text = re.escape(template).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\*", "(?P<end>weight|bias)")
+    return re.compile(text)
+
+
+def _fill(template: str, number: str, ending: str) -> str:
+    return template.replace("{n}", number).replace("*", ending)
