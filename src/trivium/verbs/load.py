@@ -36,6 +36,7 @@ class LanguageModel:
     family: Family
     config: TransformerConfig
     directory: Path
+    labels: tuple[str, ...] | None = None  # what a fine-tuned model predicts
 
     @property
     def kind(self) -> Literal["encoder", "decoder", "encoder-decoder"]:
@@ -102,9 +103,18 @@ class LanguageModel:
 
     def predict(self, texts: Sequence[str]) -> "list[Prediction]":
         """Labels with probabilities, by a model that ``trivium finetune`` made."""
+        if self.labels is None:
+            raise SettingsError(f"{self.directory} predicts no labels: fine-tune it first, with trivium finetune")
         from trivium.verbs.predict import predict
 
         return list(predict(self.directory, texts))
+
+    def _check_vocabulary(self) -> None:
+        if self.model.vocabulary is None:
+            raise SettingsError(
+                f"{self.directory} has no vocabulary projection, so it predicts no words: use predict, or the model it "
+                "was fine-tuned from"
+            )
 
 
 def load(
@@ -126,6 +136,13 @@ def load(
             "folder with config.json, model.safetensors and tokenizer.json"
         )
     where = choose_device(device)
-    loaded = read_folder(directory)
-    body = loaded.model.to(device=where, dtype=_PRECISIONS[precision]).eval().requires_grad_(False)
-    return LanguageModel(body, loaded.tokenizer, loaded.family, loaded.config, directory)
+    loaded = read_folder(directory, device=where, dtype=_PRECISIONS[precision])
+    if loaded.tokenizer is None:
+        raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
+    if loaded.tokenizer.vocab_size > loaded.config.vocab_size:
+        raise DataError(
+            f"the tokenizer in {directory} has {loaded.tokenizer.vocab_size} tokens and the model "
+            f"{loaded.config.vocab_size}: they do not belong together"
+        )
+    body = loaded.model.eval().requires_grad_(False)
+    return LanguageModel(body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels)
