@@ -10,7 +10,7 @@ from trivium.errors import DataError, SettingsError
 from trivium.generation.judge import Judge
 from trivium.generation.sampling import Sampling
 from trivium.tokenizers import Tokenizer, train_bpe
-from trivium.verbs.generate import generate, stream
+from trivium.verbs.generate import generate
 from trivium.verbs.load import LanguageModel, load
 
 transformers = pytest.importorskip("transformers")
@@ -99,7 +99,7 @@ def test_the_verb_is_the_method(gpt2: Path) -> None:
     )
     assert found == expected
     assert generate(model, PROMPTS[0], max_tokens=8) == [model.generate(PROMPTS[0], Sampling(max_tokens=8))]
-    pieces = list(stream(model, PROMPTS[0], sampling, samples=2))
+    pieces = list(model.stream(PROMPTS[:1], sampling, samples=2))
     assert ["".join(p.text for p in pieces if p.sample == s) for s in (0, 1)] == [c.text for c in expected[:2]]
 
 
@@ -164,9 +164,25 @@ def test_no_folder_is_one_sentence(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
 
 
-def test_labels_are_predicted_by_fine_tuned_models_only(gpt2: Path) -> None:
+def test_labels_are_predicted_by_fine_tuned_models_only(gpt2: Path, tmp_path: Path, tokenizer: Tokenizer) -> None:
     with pytest.raises(SettingsError, match="trivium finetune"):
         load(gpt2).predict(["the cat"])
+    config = transformers.BertConfig(
+        vocab_size=tokenizer.vocab_size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=32, id2label={0: "cat", 1: "dog", 2: "mat"},
+        initializer_range=0.3,
+    )  # fmt: skip
+    theirs = transformers.BertForSequenceClassification(config).eval()
+    theirs.save_pretrained(tmp_path)
+    tokenizer.with_layout("classify").save(tmp_path)
+    opened = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    model = load(tmp_path)
+    assert model.labels == ("cat", "dog", "mat")
+    for text, found in zip(PROMPTS, model.predict(PROMPTS), strict=True):
+        with torch.no_grad():
+            expected = theirs(**opened(text, return_tensors="pt")).logits[0].softmax(-1).tolist()
+        assert found.text == text
+        assert list(found.probabilities.values()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_too_long_a_prompt_is_refused_with_the_numbers(gpt2: Path) -> None:

@@ -1,9 +1,9 @@
 """``trivium generate``: texts from prompts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from trivium.generation.completion import Completion, Piece
+from trivium.generation.completion import Completion
 from trivium.generation.sampling import Sampling
 from trivium.verbs.load import LanguageModel, Precision, load
 
@@ -33,16 +33,3 @@ def generate(
     sampling = Sampling(max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stops)
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     return load(model, precision=precision, device=device).complete(prompts, sampling, samples)
-
-
-def stream(
-    model: str | Path | LanguageModel,
-    prompt: str,
-    sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
-    *,
-    samples: int = 1,
-    precision: Precision = "float32",
-    device: str = "auto",
-) -> Iterator[Piece]:
-    """The same texts, piece by piece as they are written: what the command prints."""
-    return load(model, precision=precision, device=device).stream([prompt], sampling, samples)

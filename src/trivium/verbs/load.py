@@ -1,6 +1,6 @@
 """``trivium.load``: a model's folder as one object that writes, fills, scores and predicts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,10 +18,10 @@ from trivium.generation.score import Score, Surprise, answers, joined, surprise
 from trivium.generation.spans import fill_spans
 from trivium.tokenizers import Tokenizer
 from trivium.training.precision import choose_device
-from trivium.transformer import Model, TransformerConfig
+from trivium.transformer import SEQUENCE, Model, SequenceHead, TransformerConfig
 
 if TYPE_CHECKING:
-    from trivium.verbs.predict import Prediction
+    from trivium.verbs.predict import Predicted
 
 Precision = Literal["float32", "bfloat16"]
 _PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -101,13 +101,17 @@ class LanguageModel:
             raise SettingsError("the text is too short for a token of it to be predicted: give more text")
         return surprise(joined(answers(self.model, questions)), text)
 
-    def predict(self, texts: Sequence[str]) -> "list[Prediction]":
-        """Labels with probabilities, by a model that ``trivium finetune`` made."""
-        if self.labels is None:
-            raise SettingsError(f"{self.directory} predicts no labels: fine-tune it first, with trivium finetune")
+    def predict(self, texts: Iterable[str]) -> "list[Predicted]":
+        """A label for each text, with the probability of every label, by a fine-tuned model."""
+        from trivium.tasks import SequenceClassification
+        from trivium.verbs.classifier import Classifier
         from trivium.verbs.predict import predict
 
-        return list(predict(self.directory, texts))
+        head = self.model.heads[SEQUENCE] if SEQUENCE in self.model.heads else None
+        if self.labels is None or not isinstance(head, SequenceHead):
+            raise SettingsError(f"{self.directory} predicts no labels: fine-tune it first, with trivium finetune")
+        task = SequenceClassification(self.labels, head.pooling)
+        return list(predict(Classifier(self.model, self.tokenizer, task), texts))
 
     def _check_vocabulary(self) -> None:
         if self.model.vocabulary is None:
