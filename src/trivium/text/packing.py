@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 import numpy as np
 
 Shape = tuple[tuple[int, int], ...]  # ((length, how many), ...): what one row holds
+_EMPTY: Shape = ()
 
 
 def row_shapes(lengths: np.ndarray, room: int) -> list[tuple[int, Shape]]:
@@ -34,7 +35,7 @@ def row_shapes(lengths: np.ndarray, room: int) -> list[tuple[int, Shape]]:
         while left:
             at = bisect_left(spaces, length)
             if at == len(spaces):
-                space, rows, shape = room, left, ()
+                space, rows, shape = room, left, _EMPTY
             else:
                 space = spaces[at]
                 rows, shape = open_rows[space].pop()

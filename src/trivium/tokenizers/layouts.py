@@ -30,6 +30,6 @@ def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.
             for part, segment in parts
         ]
 
-    controls = {part for part, _ in pair} - {"A", "B"}
+    controls = {part for part, _ in pair if part is not None} - {"A", "B"}
     tokens = {part: {"id": part, "ids": [whole.token_to_id(part)], "tokens": [part]} for part in sorted(controls)}
     return {"type": "TemplateProcessing", "single": template(single), "pair": template(pair), "special_tokens": tokens}
