@@ -7,7 +7,7 @@ from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.bpe import train_bpe
 
 WORDS = "the cat sat on a mat and my dog is hairy after such late night we drive home in hard winter snow".split()
-MORE = "unbelievably midnight walking talked quickly bright football message warning excited season teacher paper river mountain".split()
+MORE = "unbelievably midnight walking talked quickly bright message warning excited season paper river mountain".split()
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ class RunDirectory:
                     os.fsync(file.fileno())
             os.replace(partial, target)
             sync_folder(self.path)
-            self._write_manifest(step, fingerprints)
+            self.write_manifest(step, fingerprints)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise StoppedError(
@@ -70,7 +70,8 @@ class RunDirectory:
                 "make room, then resume"
             ) from error
 
-    def _write_manifest(self, step: int, fingerprints: Mapping[str, Any]) -> None:
+    def write_manifest(self, step: int, fingerprints: Mapping[str, Any]) -> None:
+        """SHA-256 of every file at the root, and what the caller says it depends on."""
         files = {
             entry.name: {"bytes": entry.stat().st_size, "sha256": file_digest(entry)}
             for entry in sorted(self.path.iterdir())

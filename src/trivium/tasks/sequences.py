@@ -1,0 +1,127 @@
+"""One label for a text or a pair of texts: y = softmax(W h), with h a summary of the text (Devlin et al. 2019, 4.1).
+
+The summary is the family's: BERT's pooled first token, GPT-2's last token; or the mean over tokens, which small models
+that never trained a first-token summary learn fastest from.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from trivium.errors import SettingsError
+from trivium.metrics import classification
+from trivium.objectives import Batch, Loss
+from trivium.tasks.batching import within_budget
+from trivium.tasks.encoding import Encoded, encode
+from trivium.tasks.task import Prediction
+from trivium.text.examples import Labelled, Pair
+from trivium.tokenizers import Tokenizer
+from trivium.transformer import SEQUENCE, Inputs, SequenceHead, Tokens, TransformerConfig
+
+if TYPE_CHECKING:
+    from trivium.transformer import Model
+
+Summary = Literal["first", "last", "mean"]
+
+
+@dataclass(frozen=True)
+class SequenceClassification:
+    """``labels`` in the order of the head's rows; ``length``: the longest input in tokens, None for the context."""
+
+    labels: tuple[str, ...]
+    pooling: Literal["family", "first", "last", "mean"] = "family"
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2:
+            raise SettingsError(f"there is only one class ({', '.join(self.labels)}): nothing can be learned")
+
+    def summary(self, config: TransformerConfig) -> Summary:
+        """The pooling with "family" resolved; refuses encoder-decoders."""
+        if config.encoder_layers and config.decoder_layers:
+            raise SettingsError(
+                "an encoder-decoder has no one summary of a text: classify with an encoder or a decoder"
+            )
+        if self.pooling != "family":
+            return self.pooling
+        return "first" if config.encoder_layers else "last"
+
+    def configure(self, config: TransformerConfig) -> TransformerConfig:
+        """The classifier's configuration: no vocabulary projection, and BERT's pooler just where it is read."""
+        return replace(config, vocabulary_head="none", pooler=self.summary(config) == "first")
+
+    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]:
+        return {SEQUENCE: SequenceHead(config, len(self.labels), self.summary(config))}
+
+    def layout(self, tokenizer: Tokenizer, config: TransformerConfig) -> Tokenizer:
+        """The tokenizer with control tokens around the text; one that has a layout of its own keeps it."""
+        own = tokenizer.layout()
+        if own.before or own.after:
+            return tokenizer
+        return tokenizer.with_layout("classify" if config.encoder_layers else "end")
+
+    def encode(self, examples: Sequence[Labelled | Pair], tokenizer: Tokenizer, config: TransformerConfig) -> Encoded:
+        length = min(self.length or config.context, config.context)
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        return encode(examples, tokenizer, length, numbers, segments=config.segments > 1)
+
+    def batch(self, encoded: Encoded, numbers: np.ndarray) -> Batch:
+        """(B, T) ids, right-padded; ``targets``: (B,) label numbers."""
+        lengths = np.array([len(encoded.ids[n]) for n in numbers])
+        real = np.arange(lengths.max()) < lengths[:, None]
+
+        def padded(rows: list[np.ndarray]) -> torch.Tensor:
+            array = np.zeros(real.shape, np.int64)
+            array[real] = np.concatenate([rows[n] for n in numbers])
+            return torch.from_numpy(array)
+
+        side = Tokens(
+            ids=padded(encoded.ids),
+            documents=None if real.all() else torch.from_numpy(np.where(real, 0, -1)),
+            segments=None if encoded.segments is None else padded(encoded.segments),
+        )
+        targets = {SEQUENCE: torch.from_numpy(encoded.labels[numbers])}
+        # Both sides are given: an encoder reads its source, a decoder its target.
+        return Batch(Inputs(side, side), targets, {SEQUENCE: len(numbers)}, int(lengths.sum()), numbers.tolist())
+
+    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
+        total = F.cross_entropy(self.scores(model, batch), batch.targets[SEQUENCE], reduction="sum")
+        return {SEQUENCE: Loss(total, batch.counts[SEQUENCE])}
+
+    def scores(self, model: "Model", batch: Batch) -> torch.Tensor:
+        """(B, labels) float32."""
+        heads = model(batch.inputs, heads=(SEQUENCE,)).heads
+        scores: torch.Tensor = heads[SEQUENCE].float()
+        return scores
+
+    @torch.no_grad()
+    def predict(self, model: "Model", batch: Batch) -> list[Prediction]:
+        return self._predictions(self.scores(model, batch).softmax(-1).cpu().numpy())
+
+    def predict_all(self, model: "Model", encoded: Encoded, tokens: int = 8192) -> Iterator[Prediction]:
+        """Predictions in the order of the examples, computed in batches of similar length with at most ``tokens``."""
+        probabilities = np.zeros((len(encoded), len(self.labels)), np.float32)
+        device = next(model.parameters()).device
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            for numbers in within_budget(encoded.lengths, np.arange(len(encoded)), tokens):
+                batch = self.batch(encoded, numbers).to(device)
+                probabilities[numbers] = self.scores(model, batch).softmax(-1).cpu().numpy()
+        model.train(training)
+        yield from self._predictions(probabilities)
+
+    def score(self, predicted: Sequence[Prediction], gold: Sequence[str]) -> dict[str, float]:
+        """Accuracy, F1 and Matthews correlation against the true labels."""
+        return classification(gold, [prediction.label for prediction in predicted])
+
+    def _predictions(self, probabilities: np.ndarray) -> list[Prediction]:
+        return [
+            Prediction(self.labels[row.argmax()], dict(zip(self.labels, row.tolist(), strict=True)))
+            for row in probabilities
+        ]
