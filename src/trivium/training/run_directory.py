@@ -61,6 +61,7 @@ class RunDirectory:
                 with open(partial, "rb") as file:
                     os.fsync(file.fileno())
             os.replace(partial, target)
+            partial.unlink(missing_ok=True)  # a rename of one name of a file to another of its names does nothing
             sync_folder(self.path)
             self.write_manifest(step, fingerprints)
         except OSError as error:
