@@ -1,8 +1,12 @@
 """Each command once or more, as text and as JSON; what it computes is tested with its verb."""
 
+import io
 import json
 from pathlib import Path
 
+import pytest
+
+from trivium.cli.run import run
 from trivium.verbs.recipe import recipe_names
 
 
@@ -106,3 +110,58 @@ def test_inspect_text(trivium_command, tiny_models: dict[str, Path], tmp_path: P
     for name in ("bert", "t5"):
         view = json.loads(trivium_command("inspect", "text", "A list", "--model", tiny_models[name], "--json").out)
         assert len(view["attention"]["weights"][0][0]) == len(view["tokens"])
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty rows whose label one word gives away."""
+    rows = [{"text": f"it was {('good', 'awful')[i % 2]} {i}", "label": ("up", "down")[i % 2]} for i in range(40)]
+    path = tmp_path_factory.mktemp("reviews") / "reviews.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_models: dict[str, Path], reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finetuned") / "classifier"
+    arguments = ["finetune", "--model", tiny_models["bert"], "--train", reviews, "--dev", reviews, "--out", out]
+    assert run([str(each) for each in [*arguments, "--steps", 30, "--learning-rate", 0.01, "--seed", 1]]) == 0
+    return out
+
+
+def test_finetune_and_its_run(trivium_command, classifier: Path, reviews: Path, tiny_models: dict[str, Path]) -> None:
+    found = json.loads(trivium_command("runs", classifier, "--json").out)
+    assert [(each["state"], each["step"], each["objective"]) for each in found] == [("done", 30, "sequence")]
+    again = trivium_command("finetune", "--model", tiny_models["bert"], "--train", reviews, "--out", classifier)
+    assert again.code == 2 and "already holds a run" in again.err and again.err.count("\n") == 1
+    wrong = trivium_command(
+        "finetune", "--model", tiny_models["bert"], "--train", reviews, "--out", classifier / "x", "--task", "sequences"
+    )
+    assert wrong.code == 2 and "sequence" in wrong.err
+
+
+def test_finetune_names_the_bad_row(trivium_command, tmp_path: Path, tiny_models: dict[str, Path]) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "a", "label": "x"}\n{"text": \n')
+    outcome = trivium_command("finetune", "--model", tiny_models["bert"], "--train", bad, "--out", tmp_path / "out")
+    assert outcome.code == 3 and "bad.jsonl:2" in outcome.err.replace(", line ", ":")
+
+
+def test_predict(trivium_command, classifier: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = json.loads(trivium_command("predict", "--model", classifier, reviews, "--json").out)
+    assert len(whole) == 40
+    assert sum(row["label"] == row["gold"] for row in whole) >= 38
+    lines = trivium_command("predict", "--model", classifier, reviews).out.splitlines()
+    assert [json.loads(line) for line in lines] == whole
+    monkeypatch.setattr("sys.stdin", io.StringIO("it was good 0\n\n" + '{"text": "it was awful 1"}\n'))
+    assert [
+        json.loads(each)["label"] for each in trivium_command("predict", "--model", classifier).out.splitlines()
+    ] == [
+        whole[0]["label"],
+        whole[1]["label"],
+    ]
+
+
+def test_predict_needs_a_classifier(trivium_command, tiny_models: dict[str, Path], reviews: Path) -> None:
+    outcome = trivium_command("predict", "--model", tiny_models["bert"], reviews)
+    assert outcome.code == 2 and "has no classifier on top" in outcome.err

@@ -21,3 +21,6 @@ ModelDirectory = Annotated[
     Path, typer.Option("--model", metavar="M", help="The folder of a model: a run's, or a Hugging Face one.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+TextColumn = Annotated[str, typer.Option("--text-column", help="Column or key of the text.")]
+SecondColumn = Annotated[str, typer.Option("--second-column", help="Of the second text, where examples are pairs.")]
+LabelColumn = Annotated[str, typer.Option("--label-column", help="Of the label.")]

@@ -1,10 +1,13 @@
-"""Commands that use a model: generate, fill."""
+"""Commands that use a model: generate, fill, predict."""
 
+import json
+import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from trivium.cli.options import Device, Json, ModelDirectory
+from trivium.cli.options import Device, Json, LabelColumn, ModelDirectory, SecondColumn, TextColumn
 from trivium.cli.output import emit
 
 Precision = Annotated[
@@ -65,3 +68,29 @@ def fill(
         guesses = ", ".join(f"{each.text.strip() or each.text!r} {each.probability:.1%}" for each in blank.candidates)
         lines.append(f"blank {number}: {guesses}; all others {blank.other:.1%}")
     emit(filling, as_json, "\n".join(lines))
+
+
+def predict(
+    model: ModelDirectory,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
+    ] = None,
+    text_column: TextColumn = "text",
+    second_column: SecondColumn = "text2",
+    label_column: LabelColumn = "label",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Labels with probabilities, a JSON object a line, as they are computed."""
+    from trivium.text.labelled import Columns
+    from trivium.verbs.predict import predict as predicted
+    from trivium.verbs.predict import read_stream
+
+    columns = Columns(text_column, second_column, label_column)
+    rows = predicted(model, read_stream(sys.stdin, columns) if file is None else file, columns=columns, device=device)
+    if as_json:
+        emit([each.row() for each in rows], True, "")
+        return
+    for each in rows:
+        print(json.dumps(each.row(), ensure_ascii=False))

@@ -1,0 +1,95 @@
+"""Commands that train: finetune."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from trivium.cli.options import Json, LabelColumn, ModelDirectory, SecondColumn, TextColumn
+from trivium.cli.output import emit, note
+
+if TYPE_CHECKING:
+    from trivium.training.trainer import Step
+
+
+def finetune(
+    model: ModelDirectory,
+    train: Annotated[Path, typer.Option("--train", metavar="F", help="Examples: .jsonl, .csv or .tsv.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder for the fine-tuned model.")],
+    dev: Annotated[
+        Path | None, typer.Option("--dev", metavar="F", help="Examples to choose the best weights by.")
+    ] = None,
+    task: Annotated[str, typer.Option("--task", metavar="T", help="What is learnt: sequence.")] = "sequence",
+    method: Annotated[
+        str, typer.Option("--method", help="What may change: full, frozen (the head) or last:N.")
+    ] = "full",
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="The peak; by the model's width when not given.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples; 3 by default.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Updates, instead of epochs.")] = None,
+    batch: Annotated[int, typer.Option("--batch", help="Examples in an update.")] = 32,
+    pooling: Annotated[
+        Literal["family", "first", "last", "mean"], typer.Option("--pooling", help="What sums up a text.")
+    ] = "family",
+    length: Annotated[int | None, typer.Option("--length", help="Cut examples to so many tokens.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the head's first weights, the order and dropout.")] = 0,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option("--precision", help="auto: bfloat16 where it is faster.")
+    ] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to train.")] = "auto",
+    text_column: TextColumn = "text",
+    second_column: SecondColumn = "text2",
+    label_column: LabelColumn = "label",
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a pretrained model on labelled examples."""
+    from trivium.text.labelled import Columns
+    from trivium.training.progress import TrainingProgress
+    from trivium.verbs.classifier import FineTuning
+    from trivium.verbs.finetune import finetune as tune
+
+    settings = FineTuning(
+        method=method,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        steps=steps,
+        batch=batch,
+        seed=seed,
+        precision=precision,
+        device=device,
+    )
+    columns = Columns(text_column, second_column, label_column)
+    with ExitStack() as open_bars:
+        bars: list[TrainingProgress] = []
+
+        def watch(step: "Step", steps: int) -> None:
+            if not bars:
+                bars.append(open_bars.enter_context(TrainingProgress(steps, 0)))
+            done = step.number + 1
+            bars[0].step(done, step.loss, step.tokens / step.seconds)
+            if done % 10 == 0 or done == steps:
+                bars[0].interval(done, step.loss, step.tokens / step.seconds)
+
+        made = tune(
+            task,
+            model,
+            train,
+            dev,
+            out=out,
+            pooling=pooling,
+            length=length,
+            columns=columns,
+            settings=settings,
+            watch=watch,
+        )
+    if made.truncated:
+        note(f"{made.truncated} of {made.train_examples} examples were cut to the model's length")
+    scores = "".join(f"  {name} {value:.3f}" for name, value in (made.scores or {}).items())
+    emit(
+        made,
+        as_json,
+        f"{made.directory}: {len(made.labels)} labels, {made.steps} steps in {made.seconds:.0f} s"
+        f"{'; on dev' + scores if scores else ''}\nuse it: trivium predict --model {made.directory} FILE",
+    )
