@@ -24,7 +24,7 @@ class Passes:
 def training_flops(config: TransformerConfig, passes: Passes) -> float:
     """FLOPs of one forward and backward pass."""
     attention_width = config.heads * config.per_head
-    keys_width = (config.kv_heads or config.heads) * config.per_head
+    keys_width = config.groups * config.per_head
     queries = 2 * config.width * attention_width  # query and output projections
     keys = 2 * config.width * keys_width  # key and value projections
     feed_forward = (3 if config.gated else 2) * config.width * config.ffn_width

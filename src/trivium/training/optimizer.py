@@ -93,6 +93,11 @@ class MasterOptimizer:
         if self.separate:
             torch._foreach_copy_([self.weights[name] for name in self.masters], list(self.masters.values()))
 
+    def restore_float32(self) -> None:
+        """Ends training in low precision: the model's weights are the masters from here on."""
+        for name, weight in self.weights.items():
+            weight.data = self.masters[name].data
+
     def state_dict(self) -> dict[str, Tensor]:
         """Moments and counts by ``<kind>.<parameter>``: everything but the masters. Not copies."""
         names = {id(tensor): name for name, tensor in self.trained.items()}

@@ -6,6 +6,7 @@ run of the same recipe and machine.
 """
 
 import hashlib
+import json
 import math
 import shutil
 from collections.abc import Callable, Mapping
@@ -82,6 +83,10 @@ class Run:
     quiet: bool = False
     meter: Meter = field(default_factory=Meter)
     _saved: int = -1
+    _digest: str = ""
+
+    def __post_init__(self) -> None:
+        self.identity = json.loads(json.dumps(self.identity))  # as it will be read back
 
     def restore(self, say: Callable[[str], None]) -> bool:
         """Goes back to the newest good checkpoint. False where there is none yet."""
@@ -93,8 +98,8 @@ class Run:
         self._load(checkpoint)
         self.directory.metrics.cut(checkpoint.state["metrics_bytes"])
         self.meter = Meter(**checkpoint.state["meter"])
-        self._saved = checkpoint.step
-        self.directory.publish(checkpoint.step, self._fingerprints(checkpoint.state_hash))
+        self._saved, self._digest = checkpoint.step, checkpoint.state_hash
+        self.publish()
         return True
 
     def prove(self, say: Callable[[str], None]) -> str:
@@ -175,9 +180,14 @@ class Run:
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
         }
-        digest = self.directory.checkpoints.save(self.trainer.number, self.export(masters), moments, state)
+        self._digest = self.directory.checkpoints.save(self.trainer.number, self.export(masters), moments, state)
         self._saved = self.trainer.number
-        self.directory.publish(self.trainer.number, self._fingerprints(digest))
+        self.publish()
+
+    def publish(self) -> None:
+        """The newest checkpoint's weights at the root, and a manifest of what else is there now."""
+        prints = {name: value for name, value in self.identity.items() if isinstance(value, str)}
+        self.directory.publish(self._saved, {"state": self._digest, **prints})
 
     def _log(self, done: int, step: Step, progress: TrainingProgress) -> None:
         meter = self.meter
@@ -236,9 +246,6 @@ class Run:
             if checkpoint.state[name] != value:
                 say(f"this run had {name} {checkpoint.state[name]}, now it is {value}: its last bits may differ")
 
-    def _fingerprints(self, digest: str) -> dict[str, Any]:
-        return {"state": digest, **{name: v for name, v in self.identity.items() if isinstance(v, str)}}
-
     def _last_good(self) -> str:
         if self._saved < 0:
             return "no checkpoint was written yet"
@@ -265,11 +272,11 @@ def _finite(tensors: Weights) -> bool:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted names; lists and tuples are the same."""
+    """Nested mappings as one, by dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[f"{prefix}{name}"] = list(value) if isinstance(value, tuple) else value
+            flat[f"{prefix}{name}"] = value
     return flat

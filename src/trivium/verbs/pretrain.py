@@ -1,0 +1,275 @@
+"""``trivium pretrain``: a recipe to a run directory that ``trivium.load`` and ``transformers`` open.
+
+Text, tokenizer, shards, rows, model, trainer, checkpoints, in this order; each station is another module's.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from trivium.errors import SettingsError
+from trivium.families import FAMILIES, TRIVIUM, Family
+from trivium.families.huggingface import expressed_by, save
+from trivium.families.weights import weights_in, weights_out
+from trivium.generation.completion import complete
+from trivium.generation.sampling import Sampling
+from trivium.objectives.objective import Batch
+from trivium.settings import dump
+from trivium.tokenizers import Tokenizer
+from trivium.training.budget import budget_steps, time_steps
+from trivium.training.precision import choose_device, choose_precision
+from trivium.training.run import Run
+from trivium.training.run_directory import RECIPE, RunDirectory, open_run
+from trivium.training.signals import Stop, stop_on_signals
+from trivium.training.trainer import Step, Trainer
+from trivium.transformer import Model, TransformerConfig, initialise
+from trivium.verbs.pretraining_batches import Feed, batch_flops, evaluation
+from trivium.verbs.pretraining_card import pretraining_card
+from trivium.verbs.pretraining_data import (
+    PretrainingData,
+    advice,
+    check_enough,
+    get_tokenizer,
+    prepare,
+    rows_per_step,
+    texts,
+)
+from trivium.verbs.recipe import Recipe, load_recipe, read_recipe
+
+SAMPLE = Sampling(max_tokens=40, temperature=0.8, top_p=0.95)
+
+
+@dataclass(frozen=True, eq=False)
+class PretrainResult:
+    """A finished run. The model is in float32 and evaluation mode; ``history`` holds the lines of metrics.jsonl."""
+
+    directory: Path
+    model: Model
+    tokenizer: Tokenizer
+    family: Family
+    config: TransformerConfig
+    history: list[dict[str, Any]]
+    steps: int
+    tokens: int
+    flops: float
+    seconds: float  # of training; not of reading text, evaluating and saving
+    parameters: int
+    precision: str
+    proof: str | None = None  # what --prove found
+
+    @property
+    def losses(self) -> list[tuple[int, float]]:
+        """(step, training loss) of each log line."""
+        return [(line["step"], line["loss"]) for line in self.history if line["kind"] == "train"]
+
+    @property
+    def evaluation(self) -> Mapping[str, float]:
+        """The last evaluation's figures; empty where no text was held out."""
+        found = [line for line in self.history if line["kind"] == "evaluation"]
+        return {name: value for name, value in found[-1].items() if name not in ("kind", "step")} if found else {}
+
+
+def pretrain(
+    recipe: Recipe | str | Path | None,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    prove: bool = False,
+    documents: Iterable[str] | None = None,
+    heldout: Iterable[str] | None = None,
+    tokenizer: Tokenizer | None = None,
+    on_step: Callable[[Step], None] | None = None,
+    quiet: bool = False,
+) -> PretrainResult:
+    """Trains what the recipe says into the new folder ``out``, or goes on with the run that is there (``resume``).
+
+    ``recipe``: a name, a path or a ``Recipe``; None with ``resume``: the run's own. ``documents``, ``heldout`` and
+    ``tokenizer`` take the place of the recipe's text, of its held-out share and of its tokenizer. ``prove`` first
+    replays the steps between the last two checkpoints and compares. ``quiet``: only warnings are printed.
+    """
+    _refuse_several_processes()
+    out = Path(out)
+    if prove and not resume:
+        raise SettingsError("--prove checks a run that is resumed: give --resume DIR --prove")
+    with stop_on_signals() as stop:
+        asked = _asked(recipe, out, resume)
+        _check_objective(asked)
+        with open_run(out, resume=resume, keep=asked.training.keep) as directory:
+            if not resume:
+                directory.write(RECIPE, asked.to_toml())
+            say = partial(print, file=sys.stderr, flush=True)
+            tell = (lambda text: None) if quiet else say
+            if tokenizer is not None and not (out / "tokenizer.json").exists():
+                tokenizer.save(out)
+            run, data, resolved = _assemble(asked, directory, documents, heldout, on_step, quiet, tell)
+            return _train(run, data, resolved, prove, stop, say, tell)
+
+
+def _asked(recipe: Recipe | str | Path | None, out: Path, resume: bool) -> Recipe:
+    """The recipe as given; on resume, what it leaves to the machine or the clock is what the run found."""
+    if recipe is None and not resume:
+        raise SettingsError("pretrain needs a recipe: a name such as gpt2-mini, or a path ending in .toml")
+    if not resume:
+        return recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "").recipe
+    if not (out / RECIPE).is_file():
+        raise SettingsError(f"{out} holds no run to resume (there is no {RECIPE}): give the folder that --out named")
+    recorded = read_recipe(out / RECIPE)
+    if recipe is None:
+        return recorded
+    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe).recipe
+    found = recorded.training
+    training = given.training
+    if training.steps is None and found.steps is not None:
+        training = replace(training, steps=found.steps, tokens=None, minutes=None)
+    if training.precision == "auto":
+        training = replace(training, precision=found.precision)
+    if training.device == "auto":
+        training = replace(training, device=found.device)
+    return replace(given, training=training)
+
+
+def _check_objective(recipe: Recipe) -> None:
+    """An objective that does not fit the model is refused before any text is read."""
+    recipe.objective.heads(_config(recipe, vocab_size=recipe.tokenizer.vocab_size or 1, pad_token=0))
+
+
+def _config(recipe: Recipe, vocab_size: int, pad_token: int) -> TransformerConfig:
+    family = FAMILIES.get(recipe.model.family)
+    if family is None:
+        raise SettingsError(f"there is no family {recipe.model.family!r}: choose one of {', '.join(FAMILIES)}")
+    changes = {**recipe.model.changes(), "pad_token": pad_token}
+    config = family.size(recipe.model.size, vocab_size, **changes)
+    return replace(config, start_token=pad_token) if config.encoder_layers and config.decoder_layers else config
+
+
+def _assemble(
+    asked: Recipe,
+    directory: RunDirectory,
+    documents: Iterable[str] | None,
+    heldout: Iterable[str] | None,
+    on_step: Callable[[Step], None] | None,
+    quiet: bool,
+    tell: Callable[[str], None],
+) -> tuple[Run, PretrainingData, Recipe]:
+    """All parts of the run, at step 0, and the recipe with its number of steps, its precision and its device."""
+    settings = asked.training
+    device = choose_device(settings.device)
+    precision = str(choose_precision(settings.precision, device)).removeprefix("torch.")
+    settings = replace(settings, precision=precision, device=device.type)
+
+    sources = texts(asked.data, documents)
+    tokenizer = get_tokenizer(asked.tokenizer, sources, _config(asked, 1, 0), directory.path)
+    config = _config(asked, tokenizer.vocab_size, tokenizer.pad or 0)
+    length = config.context
+    if not (directory.path / "tokenizer.json").exists():
+        tokenizer.save(directory.path, length)
+    data = prepare(asked, sources, heldout, tokenizer, length, directory.data)
+    rows, micro_rows = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
+    check_enough(data, rows, length)
+
+    model = initialise(Model(config, asked.objective.heads(config)), settings.seed)
+    family = expressed_by(FAMILIES[asked.model.family], model)
+    if family is TRIVIUM:
+        tell("no class of transformers computes this model: it is saved with model_type 'trivium'")
+    trainer: Trainer[Model, Batch] = Trainer(
+        model,
+        asked.objective.loss,
+        Feed(asked.objective, data, rows, micro_rows, settings.seed),
+        settings,
+        steps=1,
+        flops=partial(batch_flops, config),
+    )
+    steps = budget_steps(settings, max(1, round(rows * length * data.density)))
+    if steps is None:
+        assert settings.minutes is not None
+        tell(f"timing the first steps to find how many fit in {settings.minutes:g} minutes")
+        steps = time_steps(trainer, settings.minutes)
+    trainer.steps = steps
+    trainer.settings = settings = replace(settings, steps=steps, tokens=None, minutes=None)
+    resolved = replace(asked, training=settings)
+    for sentence in advice(data, rows, steps):
+        if sentence.startswith("warning"):
+            print(sentence, file=sys.stderr)
+        else:
+            tell(sentence)
+    run = Run(
+        trainer,
+        directory,
+        identity={
+            "recipe": dump(resolved),
+            "tokenizer": tokenizer.fingerprint,
+            "data": data.fingerprint,
+            "config": asdict(config),
+        },
+        export=lambda masters: weights_out(masters, family, config),
+        adopt=lambda tensors: weights_in(tensors, family, config),
+        evaluate=evaluation(model, asked.objective, data, rows, length, settings.seed),
+        sample=_sampler(model, tokenizer),
+        on_step=on_step,
+        quiet=quiet,
+    )
+    return run, data, resolved
+
+
+def _train(
+    run: Run,
+    data: PretrainingData,
+    resolved: Recipe,
+    prove: bool,
+    stop: Stop,
+    say: Callable[[str], None],
+    tell: Callable[[str], None],
+) -> PretrainResult:
+    directory, trainer, model = run.directory, run.trainer, run.trainer.model
+    family = FAMILIES[resolved.model.family]
+    proof = run.prove(say) if prove else None
+    if proof:
+        tell(proof)
+    if not run.restore(say):
+        directory.write(RECIPE, resolved.to_toml())
+        card = pretraining_card(resolved, model, expressed_by(family, model), data, run.meter, {})
+        save(model, family, data.tokenizer, directory.path, state=trainer.state_dict()[0], card=card)
+    tell(f"training {sum(p.numel() for p in model.parameters()):,} parameters in {resolved.training.precision}")
+    run.train(stop)
+    trainer.optimizer.restore_float32()
+    model.eval()
+    result = PretrainResult(
+        directory=directory.path,
+        model=model,
+        tokenizer=data.tokenizer,
+        family=expressed_by(family, model),
+        config=model.config,
+        history=directory.metrics.lines,
+        steps=trainer.steps,
+        tokens=run.meter.tokens,
+        flops=run.meter.flops,
+        seconds=run.meter.seconds,
+        parameters=sum(p.numel() for p in model.parameters()),
+        precision=resolved.training.precision,
+        proof=proof,
+    )
+    card = pretraining_card(resolved, model, result.family, data, run.meter, result.evaluation)
+    directory.write("README.md", card)
+    run.publish()
+    return result
+
+
+def _sampler(model: Model, tokenizer: Tokenizer) -> Callable[[], str] | None:
+    """What a decoder writes from nothing, always by the same numbers; other models write nothing by themselves."""
+    if model.config.decoder_layers == 0 or model.config.encoder_layers:
+        return None
+    sampling = replace(SAMPLE, max_tokens=min(SAMPLE.max_tokens, model.config.context - 1))
+    return lambda: complete(model, tokenizer, [""], sampling)[0].text
+
+
+def _refuse_several_processes() -> None:
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world not in ("", "1"):
+        raise SettingsError(
+            f"torchrun started {world} processes (WORLD_SIZE), and training on several comes in a later version: start "
+            "one process"
+        )

@@ -1,0 +1,102 @@
+"""From numbered rows to batches, their FLOPs, and what held-out text costs the model. Pure functions of numbers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from trivium.metrics.likelihood import likelihood
+from trivium.objectives.objective import Batch, Objective
+from trivium.randomness import Draws, key
+from trivium.text.rows import Rows
+from trivium.training.flops import Passes, training_flops
+from trivium.transformer import Model, Tokens, TransformerConfig
+from trivium.verbs.pretraining_data import PretrainingData
+
+EVALUATED_TOKENS = 65_536  # at most so many places of held-out rows a source, the first in file order
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Step number -> micro-batches: rows ``number * rows`` on of the mixture, corrupted by noise keyed by each row."""
+
+    objective: Objective
+    data: PretrainingData
+    rows: int
+    micro_rows: int
+    seed: int
+
+    def __call__(self, number: int) -> Sequence[Batch]:
+        rows = self.data.training.rows(number * self.rows, self.rows)
+        parts = [part(rows, start, start + self.micro_rows) for start in range(0, self.rows, self.micro_rows)]
+        return [self.objective.batch(each, Draws(self.seed, each.draws), self.data.tokenizer) for each in parts]
+
+
+def part(rows: Rows, start: int, end: int) -> Rows:
+    """Some of the rows."""
+    return Rows(rows.tokens[start:end], rows.documents[start:end], rows.positions[start:end], rows.draws[start:end])
+
+
+def batch_flops(config: TransformerConfig, batch: Batch) -> float:
+    """FLOPs of training on a batch; padding is not counted."""
+    (source, source_length), (target, target_length) = (
+        _side(batch.inputs.source),
+        _side(batch.inputs.target),
+    )
+    return training_flops(config, Passes(source, source_length, target, target_length, sum(batch.counts.values())))
+
+
+def _side(side: Tokens | None) -> tuple[int, int]:
+    """Tokens without padding, and the row's length."""
+    if side is None:
+        return 0, 0
+    real = side.ids.numel() if side.documents is None else int((side.documents >= 0).sum())
+    return real, side.ids.shape[1]
+
+
+def evaluation(
+    model: Model, objective: Objective, data: PretrainingData, rows: int, length: int, seed: int
+) -> Callable[[], dict[str, float]] | None:
+    """A function that measures the model on the held-out rows, always the same ones with the same noise.
+
+    Where every token is predicted: loss, perplexity and bits per byte of the text. Otherwise the loss and perplexity
+    of the tokens that were hidden, under the objective's name, with the share of tokens that they are: figures of
+    different shares do not compare.
+    """
+    if not data.heldout:
+        return None
+    counted = [min(len(blocks), max(1, EVALUATED_TOKENS // length)) for blocks in data.heldout]
+    shares = [count / len(blocks) for blocks, count in zip(data.heldout, counted, strict=True)]
+    text_bytes = sum(blocks.shards.text_bytes * share for blocks, share in zip(data.heldout, shares, strict=True))
+    text_tokens = sum(blocks.tokens * share for blocks, share in zip(data.heldout, shares, strict=True))
+
+    def batches() -> Sequence[Batch]:
+        made = []
+        for number, (blocks, count) in enumerate(zip(data.heldout, counted, strict=True)):
+            noise = key(seed, "evaluation", number)
+            for start in range(0, count, rows):
+                some = blocks.rows(np.arange(start, min(start + rows, count)))
+                made.append(objective.batch(some, Draws(noise, some.draws), data.tokenizer))
+        return made
+
+    kept = batches()
+
+    def evaluate() -> dict[str, float]:
+        device = next(model.parameters()).device
+        totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for batch in kept:
+            for name, loss in objective.loss(model, batch.to(device)).items():
+                totals[name] = totals.get(name, 0.0) + loss.total.item()
+                counts[name] = counts.get(name, 0) + loss.count
+        tokens = sum(batch.tokens for batch in kept)
+        if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
+            return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))
+        values = {"loss": sum(totals[name] / max(1, counts[name]) for name in totals)}
+        for name, total in totals.items():
+            values[f"{name}_perplexity"] = likelihood(total, max(1, counts[name]))["perplexity"]
+            values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
+        return values
+
+    return torch.no_grad()(evaluate)

@@ -1,0 +1,179 @@
+"""What a pretraining run reads: text to a tokenizer, to shards in the run's ``data/``, to numbered training rows.
+
+Done once. A run that is resumed finds its tokenizer and shards in its directory and does not read the text again.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from trivium.errors import RefusedError, SettingsError
+from trivium.text import python_docs
+from trivium.text.blocks import Blocks, cut
+from trivium.text.documents import read_documents, source_fingerprint
+from trivium.text.mixture import Mixture
+from trivium.text.shards import Shards, write_shards
+from trivium.tokenizers import Tokenizer
+from trivium.tokenizers.bpe import train_bpe
+from trivium.tokenizers.layouts import LayoutName
+from trivium.transformer import TransformerConfig
+from trivium.verbs.recipe import DataSettings, Recipe, TokenizerSettings
+
+FEWEST_TO_SPLIT = 20  # documents; from fewer none is kept for evaluation
+MANY_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class Text:
+    """One source: its documents, to be read as often as needed, its weight, and a hash that names its content."""
+
+    documents: Callable[[], Iterable[str]]
+    weight: float
+    fingerprint: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class PretrainingData:
+    """Numbered training rows, and rows of documents that are never trained on, one entry a source."""
+
+    tokenizer: Tokenizer
+    training: Mixture
+    heldout: Sequence[Blocks]
+    fingerprint: str
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens of one epoch."""
+        return sum(blocks.tokens for blocks in self.training.sources)
+
+    @property
+    def density(self) -> float:
+        """The mean share of a row's places that hold a token."""
+        weights = self.training.weights
+        parts = zip(self.training.sources, weights, strict=True)
+        return sum(blocks.density * weight for blocks, weight in parts) / sum(weights)
+
+
+def texts(data: DataSettings, documents: Iterable[str] | None) -> list[Text]:
+    """The sources that a recipe names; ``documents`` of the caller's own take their place."""
+    if documents is not None:
+        own = documents if isinstance(documents, Sequence) else list(documents)
+        return [Text(lambda: own, 1.0, lambda: _content_hash(own))]
+    if data.corpus is not None:
+        return [Text(_corpus, 1.0, lambda: f"python-docs train {python_docs.corpus_hash()}")]
+    sources = [(source.files, source.weight) for source in data.sources] or [(data.files, 1.0)]
+    return [_files(files, weight, data) for files, weight in sources]
+
+
+def get_tokenizer(
+    settings: TokenizerSettings, sources: Sequence[Text], config: TransformerConfig, directory: Path
+) -> Tokenizer:
+    """The run's own where it already has one, else a saved one, else a new one learnt from the sources."""
+    if (directory / "tokenizer.json").exists():
+        return Tokenizer.load(directory)
+    if settings.path is not None:
+        return Tokenizer.load(settings.path)
+    assert settings.vocab_size is not None
+    documents = chain.from_iterable(source.documents() for source in sources)
+    return train_bpe(documents, settings.vocab_size, layout=layout_for(config))
+
+
+def layout_for(config: TransformerConfig) -> LayoutName:
+    """What goes around a text: an encoder's classify and separator, an encoder-decoder's end, a decoder's nothing."""
+    if config.decoder_layers == 0:
+        return "classify"
+    return "end" if config.encoder_layers else "plain"
+
+
+def prepare(
+    recipe: Recipe,
+    sources: Sequence[Text],
+    heldout: Iterable[str] | None,
+    tokenizer: Tokenizer,
+    length: int,
+    folder: Path,
+) -> PretrainingData:
+    """Shards of every source and their rows of ``length`` tokens."""
+    layout = recipe.objective.layout(tokenizer, length)
+    training, evaluation, prints = [], [], []
+    for number, source in enumerate(sources):
+        shards = _shards(source, tokenizer, folder / str(number))
+        prints.append(shards.fingerprint)
+        if heldout is None and recipe.data.heldout and shards.documents >= FEWEST_TO_SPLIT:
+            shards, kept = shards.split(recipe.data.heldout, seed=recipe.training.seed)
+            evaluation.append(cut(kept, layout))
+        training.append(cut(shards, layout))
+    if heldout is not None:
+        own = heldout if isinstance(heldout, Sequence) else list(heldout)
+        kept = _shards(Text(lambda: own, 1.0, lambda: _content_hash(own)), tokenizer, folder / "heldout")
+        prints.append(kept.fingerprint)
+        evaluation.append(cut(kept, layout))
+    mixture = Mixture(training, [source.weight for source in sources], recipe.training.seed)
+    return PretrainingData(tokenizer, mixture, evaluation, hashlib.sha256(" ".join(prints).encode()).hexdigest())
+
+
+def check_enough(data: PretrainingData, rows: int, length: int) -> None:
+    """Refuses a text that does not fill one batch of ``rows``."""
+    present = sum(len(blocks) for blocks in data.training.sources)
+    if present < rows:
+        raise RefusedError(
+            f"the text has {data.tokens:,} tokens, which fill {present} rows of {length}, and one batch takes {rows}: "
+            "give more text, or lower training.batch_tokens or model.context"
+        )
+
+
+def advice(data: PretrainingData, rows: int, steps: int) -> Iterator[str]:
+    """What to say before the first step: how often each source will be seen, and whether that is too often."""
+    epochs = data.training.epochs(rows * steps)
+    for blocks, seen in zip(data.training.sources, epochs, strict=True):
+        part = f"{blocks.tokens:,} tokens in {blocks.shards.documents:,} documents, seen {seen:.2f} times"
+        yield f"text: {part} in {steps:,} steps"
+        if seen > MANY_EPOCHS:
+            yield (
+                f"warning: a text of {blocks.tokens:,} tokens seen {seen:.0f} times is learnt by heart: give more "
+                f"text, or train for about {max(1, round(steps * MANY_EPOCHS / seen)):,} steps"
+            )
+    if not data.heldout:
+        yield "no evaluation: no text is kept for it (data.heldout is 0, or there are too few documents)"
+
+
+def _shards(source: Text, tokenizer: Tokenizer, folder: Path) -> Shards:
+    if tokenizer.end is None:
+        raise SettingsError("pretraining needs a tokenizer with an end token, which closes each document")
+    if (folder / "shards.json").exists():
+        shards = Shards.open(folder)
+        if shards.fingerprint.endswith(tokenizer.fingerprint):
+            return shards
+        raise SettingsError(f"{folder} was written with another tokenizer than the one given: start a new run")
+    fingerprint = f"{source.fingerprint()} {tokenizer.fingerprint}"
+    return write_shards(
+        source.documents(), tokenizer.encode_batch, tokenizer.end, tokenizer.vocab_size, folder, fingerprint
+    )
+
+
+def _files(files: tuple[str, ...], weight: float, data: DataSettings) -> Text:
+    return Text(
+        lambda: read_documents(files, field=data.field, errors=data.errors),
+        weight,
+        lambda: source_fingerprint(files, field=data.field, errors=data.errors),
+    )
+
+
+def _corpus() -> Iterable[str]:
+    """The part of the embedded corpus that no development or test example of its tasks comes from."""
+    return [document.text for document in python_docs.documents("train")]
+
+
+def _content_hash(documents: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in documents:
+        digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+    return digest.hexdigest()
+
+
+def rows_per_step(batch_tokens: int, micro_tokens: int | None, length: int) -> tuple[int, int]:
+    """(rows of a step, rows of a micro-batch), each at least 1."""
+    rows = max(1, batch_tokens // length)
+    return rows, min(rows, max(1, micro_tokens // length)) if micro_tokens is not None else rows
