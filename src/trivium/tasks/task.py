@@ -1,4 +1,4 @@
-"""What every task is: an objective for its own examples that can also predict, in the user's units, and score itself."""
+"""What every task is: an objective for its own examples that also predicts, in the user's units, and scores itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

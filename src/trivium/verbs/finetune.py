@@ -5,6 +5,7 @@ class of ``transformers`` expresses the pooling), the settings in ``trivium.toml
 and a manifest.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -170,6 +171,8 @@ def _save(run: RunDirectory, base: LanguageModel, fitted: Fitted, settings: Fine
     run.metrics.append({"kind": "result", "step": fitted.best_step, "dev": fitted.scores, "tokens": fitted.tokens})
     run.metrics.sync()
     family = huggingface.save(classifier.model.cpu(), base.family, classifier.tokenizer, run.path, labels=task.labels)
+    with contextlib.suppress(OSError):
+        (run.path / "checkpoints").rmdir()  # a fine-tuning is short and has none
     run.write_manifest(
         fitted.best_step,
         {"tokenizer": classifier.tokenizer.fingerprint, "data": data, "labels": list(task.labels)},
