@@ -9,19 +9,19 @@ from trivium.tokenizers.specials import SpecialTokens
 LayoutName = Literal["plain", "classify", "end"]
 
 
-def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.Tokenizer) -> dict[str, Any] | None:
+def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.Tokenizer) -> dict[str, Any]:
     """``plain``: nothing (decoders). ``classify``: [CLS] A [SEP], [CLS] A [SEP] B [SEP] with segments 0 and 1 (BERT).
     ``end``: A </s>, A </s> B </s> (T5)."""
     if name not in get_args(LayoutName):
         raise SettingsError(f"tokenizer layout {name!r}: choose one of {', '.join(get_args(LayoutName))}")
-    if name == "plain":
-        return None
     classify, end = specials.classify, specials.separator if name == "classify" else specials.end
-    if end is None or (name == "classify" and classify is None):
+    if name != "plain" and (end is None or (name == "classify" and classify is None)):
         raise SettingsError(f"tokenizer layout {name!r} needs special tokens that this tokenizer does not have")
+    single: list[tuple[str | None, int]] = [("A", 0)]
+    pair: list[tuple[str | None, int]] = [("A", 0), ("B", 0)]  # said, for the library's own default is segments 0 and 1
     if name == "classify":
         single, pair = [(classify, 0), ("A", 0), (end, 0)], [(classify, 0), ("A", 0), (end, 0), ("B", 1), (end, 1)]
-    else:
+    elif name == "end":
         single, pair = [("A", 0), (end, 0)], [("A", 0), (end, 0), ("B", 0), (end, 0)]
 
     def template(parts: list[tuple[Any, int]]) -> list[dict[str, Any]]:

@@ -180,7 +180,8 @@ class Tokenizer:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "tokenizer.json", self.whole.to_str(pretty=True))
         names = ["input_ids", "token_type_ids", "attention_mask"]
-        if 1 not in self.whole.encode("a", "a").type_ids:  # a GPT-2 would add the segments as if they were words
+        segments = self.layout(pair=True).between and 1 in self.whole.encode("a", "a").type_ids
+        if not segments:  # a GPT-2 would add their embeddings as if they were words
             names.remove("token_type_ids")
         config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
         for role, name in HF_ROLES.items():

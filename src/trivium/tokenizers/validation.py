@@ -107,11 +107,16 @@ def _check_merges(model: dict[str, Any], vocab: dict[str, int], refuse: Any) -> 
         refuse("its merges are not a list")
         return
     prefix = model.get("continuing_subword_prefix") or ""
+    if not isinstance(prefix, str):
+        refuse(f"its continuing_subword_prefix is {str(prefix)[:40]}, not a string")
+        return
     for number, merge in enumerate(merges):
         pair = merge.split(" ") if isinstance(merge, str) else merge
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
             refuse(f"merge {number} ({str(merge)[:60]!r}) is not a pair of pieces")
             return
+        if not pair[1].startswith(prefix):
+            refuse(f"merge {number} continues with {pair[1][:60]!r}, which does not begin with {prefix[:40]!r}")
         for piece in (*pair, pair[0] + pair[1].removeprefix(prefix)):
             if piece not in vocab:
                 refuse(f"merge {number} needs the piece {piece[:60]!r}, which is not in the vocabulary")
