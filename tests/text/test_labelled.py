@@ -43,7 +43,7 @@ def test_labels_may_be_absent_for_prediction(tmp_path):
     ("a.csv", "text,text_2,label\na,b,c\n", r"a.csv:2: column 'text_2' would be ignored: call it 'text2'"),
     ("a.csv", "text,label\na,b\n ,c\n", r"a.csv:3: the text in 'text' is empty"),
     ("a.csv", "text,text2,label\na,,c\n", r"a.csv:2: the text in 'text2' is empty"),
-    ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "a", "label": null}', r"a.jsonl:2: the label in 'label' is null"),
+    ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "b", "label": null}', "a.jsonl:2: the label in 'label' is null"),
     ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "a"}', r"a.jsonl:2: the label in 'label' is missing"),
     ("a.jsonl", '{"text": "a", "label": 0.5}', r"a.jsonl:1: the label in 'label' is float"),
     ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": "a"', r"a.jsonl:2: not valid JSON"),
