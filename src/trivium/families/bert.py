@@ -52,7 +52,6 @@ BERT = Family(
         Key("attention_dropout", "attention_probs_dropout_prob", default=0.1),
         Key("init_std", "initializer_range", default=0.02),
         Key("pad_token", "pad_token_id", default=0),
-        Key("tied", "tie_word_embeddings", default=True),
     ),
     weights=(
         Weight("tokens.weight", "bert.embeddings.word_embeddings.weight"),
@@ -71,7 +70,6 @@ BERT = Family(
         Weight("vocabulary.dense.*", "cls.predictions.transform.dense.*"),
         Weight("vocabulary.norm.*", "cls.predictions.transform.LayerNorm.*"),
         Weight("vocabulary.bias", "cls.predictions.bias"),
-        Weight("vocabulary.projection.weight", "cls.predictions.decoder.weight"),
         Weight("heads.sequence.classifier.*", "classifier.*"),
     ),
     architectures={
@@ -87,7 +85,12 @@ BERT = Family(
     },
     left_out=(r"cls\.seq_relationship\..*", r".*\.position_ids"),
     old_names={".gamma": ".weight", ".beta": ".bias"},
-    fixed={"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"},
+    fixed={
+        "is_decoder": False,
+        "add_cross_attention": False,
+        "position_embedding_type": "absolute",
+        "tie_word_embeddings": True,
+    },
     specials=specials.BERT,
     features=features,
 )

@@ -13,8 +13,8 @@ from trivium.errors import SettingsError
 class Learned:
     """A trained vector for each position (BERT, GPT). ``offset`` rows are skipped (RoBERTa and BART: 2)."""
 
-    kind: Literal["learned"] = "learned"
     offset: int = 0
+    kind: Literal["learned"] = "learned"
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Sinusoidal:
 class Rotary:
     """Rotation of query and key halves by position (Su et al. 2021; half-split layout as in Hugging Face)."""
 
-    kind: Literal["rotary"] = "rotary"
     theta: float = 10000.0
+    kind: Literal["rotary"] = "rotary"
 
 
 @dataclass(frozen=True)
 class RelativeBias:
     """T5's bucketed bias on attention scores, one table a stack, shared by its layers (Raffel et al. 2020)."""
 
-    kind: Literal["relative"] = "relative"
     buckets: int = 32
     distance: int = 128
+    kind: Literal["relative"] = "relative"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,157 @@
+"""Small random models of transformers, in float32, eager attention, eval mode: what ours are held against."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from trivium.families import FAMILIES, Family
+from trivium.transformer import Inputs, Tokens
+
+V = 61
+DECODER_START = {"decoder_start_token_id": 0}
+GPT2_TOKENS = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
+
+
+@dataclass(frozen=True)
+class Case:
+    family: str
+    settings: dict
+    classes: dict  # on top -> class
+    config_class: type = transformers.BertConfig
+
+    def reference(self, on_top: str = "vocabulary", seed: int = 0, **settings: object) -> torch.nn.Module:
+        config = self.config_class(vocab_size=V, **self.settings, **settings)
+        config._attn_implementation = "eager"
+        torch.manual_seed(seed)
+        model = self.classes[on_top](config).eval()
+        for name, parameter in model.named_parameters():  # larger than the default, so that every part matters
+            parameter.data.normal_(1.0 if "norm" in name.lower() and "weight" in name else 0.0, 0.1)
+        return model
+
+    @property
+    def table(self) -> Family:
+        return FAMILIES[self.family]
+
+
+CASES = {
+    "bert": Case(
+        "bert",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+         "max_position_embeddings": 40},
+        {"vocabulary": transformers.BertForMaskedLM, "body": transformers.BertModel,
+         "sequence": transformers.BertForSequenceClassification, "pretraining": transformers.BertForPreTraining},
+    ),
+    "bert-tanh": Case(
+        "bert",
+        {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 20,
+         "hidden_act": "gelu_new", "type_vocab_size": 3, "max_position_embeddings": 20},
+        {"vocabulary": transformers.BertForMaskedLM},
+    ),
+    "gpt2": Case(
+        "gpt2",
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, **GPT2_TOKENS},
+        {"vocabulary": transformers.GPT2LMHeadModel, "body": transformers.GPT2Model,
+         "sequence": transformers.GPT2ForSequenceClassification},
+        transformers.GPT2Config,
+    ),
+    "gpt2-untied": Case(
+        "gpt2",
+        {"n_embd": 24, "n_layer": 3, "n_head": 2, "n_inner": 40, "n_positions": 40, "activation_function": "relu",
+         "tie_word_embeddings": False, **GPT2_TOKENS},
+        {"vocabulary": transformers.GPT2LMHeadModel},
+        transformers.GPT2Config,
+    ),
+    "t5": Case(
+        "t5",
+        {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, **DECODER_START},
+        {"vocabulary": transformers.T5ForConditionalGeneration},
+        transformers.T5Config,
+    ),
+    "t5-gated": Case(
+        "t5",
+        {"d_model": 32, "d_kv": 12, "d_ff": 48, "num_layers": 1, "num_decoder_layers": 3, "num_heads": 2,
+         "feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 8,
+         "relative_attention_max_distance": 20, **DECODER_START},
+        {"vocabulary": transformers.T5ForConditionalGeneration},
+        transformers.T5Config,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PaddedBatch:
+    """Two rows of different lengths, padded on the right, under their names and ours."""
+
+    theirs: dict[str, Tensor]
+    ours: Inputs
+    real: Tensor  # (B, T) bool, of the last stack
+    source_real: Tensor | None
+    labels: Tensor  # (B, T), -100 where nothing is asked
+
+
+def padded(ids: Tensor, lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    real = torch.arange(ids.shape[1])[None] < torch.tensor(lengths)[:, None]
+    return ids * real, real
+
+
+def make_batch(family: str) -> PaddedBatch:
+    generator = torch.Generator().manual_seed(7)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randint(2, V, shape, generator=generator)
+
+    ids, real = padded(draw(2, 17), (17, 9))
+    labels = torch.where(real & (torch.rand(2, 17, generator=generator) < 0.6), draw(2, 17), -100)
+    side = Tokens(ids, real.long() - 1)
+    if family == "gpt2":
+        return PaddedBatch({"input_ids": ids, "attention_mask": real.long()}, Inputs(target=side), real, None, labels)
+    if family == "t5":
+        targets, target_real = padded(draw(2, 6), (4, 6))
+        theirs = {"input_ids": ids, "attention_mask": real.long(), "decoder_input_ids": targets,
+                  "decoder_attention_mask": target_real.long()}  # fmt: skip
+        labels = torch.where(target_real, draw(2, 6), -100)
+        ours = Inputs(side, Tokens(targets, target_real.long() - 1))
+        return PaddedBatch(theirs, ours, target_real, real, labels)
+    segments = (torch.arange(17) > 5).long().expand(2, 17)
+    theirs = {"input_ids": ids, "attention_mask": real.long(), "token_type_ids": segments}
+    return PaddedBatch(theirs, Inputs(Tokens(ids, real.long() - 1, segments=segments)), real, None, labels)
+
+
+def assert_close(ours: Tensor, theirs: Tensor, what: str, tolerance: float = 1e-5) -> None:
+    """The issue's measure: max |a - b| <= 1e-5 max |b| for each tensor."""
+    assert ours.shape == theirs.shape, what
+    difference, largest = (ours - theirs).abs().max().item(), theirs.abs().max().item()
+    assert difference <= tolerance * largest, f"{what}: {difference} of {largest}"
+
+
+@pytest.fixture(params=list(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def cases() -> dict[str, Case]:
+    return CASES
+
+
+@pytest.fixture
+def batch_for() -> Callable[[str], PaddedBatch]:
+    return make_batch
+
+
+@pytest.fixture
+def close() -> Callable[..., None]:
+    return assert_close
+
+
+@pytest.fixture
+def reference_folder(case: Case, tmp_path: Path) -> tuple[torch.nn.Module, Path]:
+    """A model of theirs and the folder in which they saved it."""
+    model = case.reference()
+    model.save_pretrained(tmp_path / "theirs")
+    return model, tmp_path / "theirs"

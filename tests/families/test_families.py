@@ -1,0 +1,158 @@
+"""Sizes have the published numbers of parameters; config tables read back what they write."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trivium.errors import DataError, SettingsError
+from trivium.families import BERT, FAMILIES, GPT2, T5
+from trivium.families.family import canonical
+from trivium.transformer import Model, Rotary, SequenceHead, TransformerConfig
+
+
+def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -> int:
+    with torch.device("meta"):
+        made = {name: SequenceHead(config, labels, "first") for name, labels in (heads or {}).items()}
+        return sum(parameter.numel() for parameter in Model(config, made).parameters())
+
+
+@pytest.mark.parametrize(
+    "family, size, count",
+    [
+        (BERT, "base", 109_514_298),
+        (BERT, "large", 335_174_458),
+        (GPT2, "small", 124_439_808),
+        (GPT2, "medium", 354_823_168),
+        (GPT2, "large", 774_030_080),
+        (GPT2, "xl", 1_557_611_200),
+        (GPT2, "117M", 124_439_808),
+        (GPT2, "1542M", 1_557_611_200),
+        (T5, "small", 60_506_624),
+        (T5, "base", 222_903_552),
+        (T5, "large", 737_668_096),
+        (T5, "3b", 2_851_598_336),
+        (T5, "11b", 11_307_321_344),
+    ],
+)
+def test_published_sizes_have_the_published_number_of_parameters(family, size, count):
+    assert parameters(family.size(size)) == count
+
+
+@pytest.mark.parametrize(
+    "size, vocab_size, encoder, pretraining",
+    [
+        ("base", 30522, 109_482_240, 110_106_428),
+        ("large", 30522, 335_141_888, 336_226_108),
+        ("base", 28996, 108_310_272, 108_932_934),
+        ("large", 28996, 333_579_264, 334_661_958),
+    ],
+)
+def test_bert_as_an_encoder_and_as_pretrained(size, vocab_size, encoder, pretraining):
+    assert parameters(BERT.size(size, vocab_size, pooler=True, vocabulary_head="none")) == encoder
+    # Its next-sentence head is two labels on the pooler's output.
+    assert parameters(BERT.size(size, vocab_size, pooler=True), {"next_sentence": 2}) == pretraining
+
+
+def test_untied_t5_large():
+    assert parameters(T5.size("large", tied=False)) == 770_567_168
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_every_size_is_expressed_by_its_family(family):
+    for size in family.sizes:
+        config = family.size(size, vocab_size=100)
+        assert family.expresses(config), size
+        assert config.vocab_size == 100
+
+
+@pytest.mark.parametrize(
+    "family, changes",
+    [
+        (BERT, {"norm_place": "pre"}),
+        (BERT, {"segments": 0}),
+        (BERT, {"vocabulary_head": "plain"}),
+        (BERT, {"kv_heads": 1}),
+        (BERT, {"head_width": 8}),
+        (BERT, {"decoder_layers": 1}),
+        (BERT, {"norm": "rms"}),
+        (BERT, {"tied": False}),
+        (GPT2, {"position": Rotary()}),
+        (GPT2, {"bias": False}),
+        (GPT2, {"logit_scale": 0.5}),
+        (GPT2, {"embedding_norm": True}),
+        (GPT2, {"attention_scale": 1.0}),
+        (T5, {"logit_scale": 0.5}),
+        (T5, {"bias": True}),
+        (T5, {"attention_scale": None}),
+        (T5, {"decoder_layers": 0}),
+    ],
+)
+def test_what_a_family_cannot_say_is_noticed(family, changes):
+    assert not family.expresses(replace(family.size("tiny", vocab_size=50), **changes))
+
+
+@pytest.mark.parametrize(
+    "family, changes",
+    [
+        (BERT, {"pooler": True}),
+        (BERT, {"vocabulary_head": "none"}),
+        (BERT, {"activation": "silu", "norm_eps": 1e-5, "segments": 1}),
+        (GPT2, {"kv_heads": 2, "head_width": 16, "attention_scale": 0.25}),  # said otherwise, but the same
+        (GPT2, {"vocabulary_head": "none"}),
+        (GPT2, {"dropout": 0.3, "init": "normal", "init_std": 0.1}),
+        (T5, {"activation": "gelu_tanh", "gated": True, "tied": False, "logit_scale": 1.0}),
+        (T5, {"attention_dropout": 0.1, "head_width": 40, "encoder_layers": 5}),
+    ],
+)
+def test_what_a_family_can_say(family, changes):
+    assert family.expresses(replace(family.size("tiny", vocab_size=50), **changes))
+
+
+@given(
+    layers=st.integers(1, 20), heads=st.integers(1, 8), per_head=st.integers(1, 16), ffn=st.integers(1, 99),
+    context=st.integers(1, 2048), eps=st.floats(1e-12, 1e-3), vocab=st.integers(1, 10**6), pad=st.integers(0, 9),
+)  # fmt: skip
+def test_configs_survive_their_tables(layers, heads, per_head, ffn, context, eps, vocab, pad):
+    for family, stacks in ((BERT, ["encoder"]), (GPT2, ["decoder"]), (T5, ["encoder", "decoder"])):
+        config = family.size(
+            "tiny", vocab, width=heads * per_head, heads=heads, ffn_width=ffn, context=context, norm_eps=eps,
+            pad_token=pad, **{f"{stack}_layers": layers for stack in stacks},
+        )  # fmt: skip
+        assert family.config_in(family.config_out(config), family.marks(config)) == canonical(config)
+        assert family.expresses(config)
+
+
+def test_config_files_may_leave_defaults_out():
+    """Files on the hub often hold less than all keys."""
+    config = GPT2.config_in({"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12})
+    assert config == replace(GPT2.size("small"), pad_token=0)
+    written = {"vocab_size": 32128, "d_model": 512, "d_ff": 2048, "num_layers": 6, "num_heads": 8, "d_kv": 64}
+    assert T5.config_in(written) == T5.size("small")
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_a_missing_key_is_named(family):
+    written = family.config_out(family.size("tiny", vocab_size=50))
+    del written["vocab_size"]
+    with pytest.raises(DataError, match="vocab_size"):
+        family.config_in(written)
+
+
+def test_names_are_suggested():
+    with pytest.raises(SettingsError, match="did you mean 'small'"):
+        GPT2.size("smal")
+    with pytest.raises(SettingsError, match="did you mean 'dropout'"):
+        GPT2.size("small", dropuot=0.1)
+    with pytest.raises(SettingsError, match="vocab_size"):
+        GPT2.size("mini")
+
+
+def test_every_family_is_data_about_a_paper():
+    for name, family in FAMILIES.items():
+        assert name == family.name and re.search(r"\d{4}", family.paper)
+        assert {"tiny", "mini"} <= set(family.sizes)
+        assert set(family.size_aliases.values()) <= set(family.sizes)

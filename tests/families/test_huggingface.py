@@ -1,0 +1,328 @@
+"""Folders of ours and of transformers, each opened by the other, give the same numbers."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+from trivium.errors import DataError
+from trivium.families import FAMILIES, GPT2, TRIVIUM
+from trivium.families.huggingface import expressed_by, load, save
+from trivium.families.weights import weights_out
+from trivium.transformer import (
+    SEQUENCE,
+    Inputs,
+    Model,
+    Record,
+    RelativeBias,
+    Rotary,
+    SequenceHead,
+    Tokens,
+    TransformerConfig,
+    initialise,
+)
+
+
+def test_hidden_states_logits_loss_and_gradients_agree(case, reference_folder, batch_for, close):
+    theirs, folder = reference_folder
+    batch = batch_for(case.family)
+    loaded = load(folder)
+    ours = loaded.model.eval()
+
+    record = Record.empty()
+    out = ours(batch.ours, at="all", record=record)
+    expected = theirs(**batch.theirs, output_hidden_states=True, output_attentions=True)
+    close(out.logits[batch.real], expected.logits[batch.real], "logits")
+    encoder_decoder = case.family == "t5"
+    states = expected.decoder_hidden_states if encoder_decoder else expected.hidden_states
+    mine = record.encoder_hidden if case.family == "bert" else record.decoder_hidden
+    for number, (a, b) in enumerate(zip(mine[:-1], states[:-1], strict=True)):
+        close(a[batch.real], b[batch.real], f"hidden states {number}")
+    close(out.hidden[batch.real], states[-1][batch.real], "final hidden states")
+    weights = record.encoder_attention if case.family == "bert" else record.decoder_attention
+    for a, b in zip(weights, expected.decoder_attentions if encoder_decoder else expected.attentions, strict=True):
+        real = batch.real[:, None, :].expand(a.shape[:3])
+        close(a[real], b[real], "attention weights")
+    if encoder_decoder:
+        source_real = batch.source_real
+        close(out.source_hidden[source_real], expected.encoder_last_hidden_state[source_real], "encoder's output")
+        for a, b in zip(record.cross_attention, expected.cross_attentions, strict=True):
+            real = batch.real[:, None, :].expand(a.shape[:3])
+            close(a[real], b[real], "cross-attention weights")
+
+    at = (batch.labels.reshape(-1) >= 0).nonzero()[:, 0]
+    targets = batch.labels.reshape(-1)[at]
+    loss = F.cross_entropy(ours(batch.ours, at=at).logits, targets)
+    reference = F.cross_entropy(theirs(**batch.theirs).logits.reshape(-1, out.logits.shape[-1])[at], targets)
+    close(loss[None], reference[None], "loss")
+    loss.backward()
+    reference.backward()
+    gradients = {
+        name: parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+        for name, parameter in ours.named_parameters()
+    }
+    gradients = weights_out(gradients, loaded.family, loaded.config)
+    compared = 0
+    for name, parameter in theirs.named_parameters():
+        close(gradients[name], parameter.grad, f"gradient of {name}", tolerance=gradient_tolerance(name))
+        compared += 1
+    assert compared == len(gradients)
+
+
+def gradient_tolerance(name: str) -> float:
+    # A key's bias shifts all scores of a query alike, so its true gradient is 0 and what is left is rounding.
+    return float("inf") if name.endswith("key.bias") else 1e-5
+
+
+def test_transformers_opens_our_folder_with_equal_logits(case, reference_folder, batch_for, tmp_path):
+    theirs, folder = reference_folder
+    loaded = load(folder)
+    assert save(loaded.model, loaded.family, None, tmp_path / "ours") is loaded.family
+    auto = {
+        "bert": transformers.AutoModelForMaskedLM,
+        "gpt2": transformers.AutoModelForCausalLM,
+        "t5": transformers.AutoModelForSeq2SeqLM,
+    }[case.family]
+    opened, report = auto.from_pretrained(tmp_path / "ours", attn_implementation="eager", output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    for (name, a), (other, b) in zip(opened.named_parameters(), theirs.named_parameters(), strict=True):
+        assert name == other and torch.equal(a, b), name
+    batch = batch_for(case.family)
+    assert torch.equal(opened.eval()(**batch.theirs).logits, theirs(**batch.theirs).logits)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "t5"])
+def test_a_model_of_ours_goes_out_and_comes_back_the_same(name, tmp_path, batch_for, close):
+    family = FAMILIES[name]
+    model = initialise(Model(family.size("tiny", vocab_size=61)), seed=3).eval()
+    save(model, family, None, tmp_path)
+    again = load(tmp_path)
+    assert again.family is family and again.config == model.config
+    for (a, b), (other, c) in zip(model.state_dict().items(), again.model.state_dict().items(), strict=True):
+        assert a == other and torch.equal(b, c)
+    batch = batch_for(name)
+    auto = {"bert": "MaskedLM", "gpt2": "CausalLM", "t5": "Seq2SeqLM"}[name]
+    theirs = getattr(transformers, f"AutoModelFor{auto}").from_pretrained(tmp_path, attn_implementation="eager").eval()
+    ours = model(batch.ours, at="all").logits
+    close(ours[batch.real], theirs(**batch.theirs).logits[batch.real], "logits")
+    assert not list(tmp_path.glob(".*")), "no temporary file stays"
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_sequence_classifiers_both_ways(name, cases, batch_for, close, tmp_path):
+    theirs = cases[name].reference("sequence", num_labels=3, id2label={0: "good", 1: "bad", 2: "ugly"})
+    theirs.save_pretrained(tmp_path / "theirs")
+    loaded = load(tmp_path / "theirs")
+    assert loaded.labels == ("good", "bad", "ugly")
+    batch = batch_for(name)
+    ours = loaded.model.eval()(batch.ours, heads=[SEQUENCE]).heads[SEQUENCE]
+    close(ours, theirs(**batch.theirs).logits, "scores of labels")
+    save(loaded.model, loaded.family, None, tmp_path / "ours", labels=loaded.labels)
+    opened, report = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "ours", attn_implementation="eager", output_loading_info=True
+    )
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    assert opened.config.id2label == {0: "good", 1: "bad", 2: "ugly"}
+    assert torch.equal(opened.eval()(**batch.theirs).logits, theirs(**batch.theirs).logits)
+
+
+def test_a_pretrained_encoder_with_a_new_classifier_keeps_its_vocabulary(tmp_path, batch_for, close):
+    config = FAMILIES["bert"].size("tiny", vocab_size=61)
+    model = initialise(Model(config, {SEQUENCE: SequenceHead(config, 2, "first")}), 0).eval()
+    assert save(model, FAMILIES["bert"], None, tmp_path, labels=["no", "yes"]).name == "bert"
+    again = load(tmp_path)
+    batch = batch_for("bert")
+    expected, out = (m.eval()(batch.ours, at="all", heads=[SEQUENCE]) for m in (model, again.model))
+    assert torch.equal(expected.logits, out.logits) and torch.equal(expected.heads[SEQUENCE], out.heads[SEQUENCE])
+    theirs = transformers.BertForSequenceClassification.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    close(out.heads[SEQUENCE], theirs(**batch.theirs).logits, "scores of labels")
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_bodies_without_a_head_and_their_bare_names_are_read(name, cases, batch_for, close, tmp_path):
+    theirs = cases[name].reference("body")
+    theirs.save_pretrained(tmp_path)
+    assert not any(k.startswith(cases[name].table.prefix) for k in load_file(tmp_path / "model.safetensors"))
+    loaded = load(tmp_path)
+    batch = batch_for(name)
+    out = loaded.model.eval()(batch.ours)
+    close(out.hidden[batch.real], theirs(**batch.theirs).last_hidden_state[batch.real], "hidden states")
+    save(loaded.model, loaded.family, None, tmp_path / "ours")
+    again = transformers.AutoModel.from_pretrained(tmp_path / "ours", attn_implementation="eager").eval()
+    assert torch.equal(again(**batch.theirs).last_hidden_state, theirs(**batch.theirs).last_hidden_state)
+
+
+def test_tensors_that_nothing_uses_are_left_out_and_named(cases, tmp_path):
+    """The published bert-base-uncased holds a next-sentence head, and gamma and beta for norms."""
+    theirs = cases["bert"].reference("pretraining")
+    theirs.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    old = {k.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): v
+           for k, v in tensors.items()}  # fmt: skip
+    old["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
+    save_file(old, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    loaded = load(tmp_path)
+    assert loaded.config.pooler and loaded.config.vocabulary_head == "transform"
+    assert set(loaded.left_out) == {
+        "cls.seq_relationship.weight", "cls.seq_relationship.bias", "cls.predictions.decoder.weight"
+    }  # fmt: skip
+    norm = loaded.model.encoder.layers[1].attention_norm.weight
+    assert torch.equal(norm, theirs.bert.encoder.layer[1].attention.output.LayerNorm.weight)
+
+
+UNEXPRESSED = {
+    "rotary gpt": TransformerConfig(61, 32, 4, 48, decoder_layers=2, position=Rotary(5e5), norm="rms", kv_heads=2),
+    "pre-norm encoder": TransformerConfig(61, 32, 4, 48, encoder_layers=1, segments=2),
+    "decoder with T5's positions": TransformerConfig(61, 32, 4, 48, decoder_layers=1, position=RelativeBias(8, 20)),
+}
+
+
+@pytest.mark.parametrize("config", UNEXPRESSED.values(), ids=UNEXPRESSED)
+def test_what_no_class_expresses_is_saved_as_trivium(config, tmp_path):
+    head = SequenceHead(config, 2, "mean")
+    model = initialise(Model(config, {SEQUENCE: head}), 0).eval()
+    family = GPT2 if config.decoder_layers else FAMILIES["bert"]
+    assert save(model, family, None, tmp_path, labels=["no", "yes"]) is TRIVIUM
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["model_type"] == "trivium" and "architectures" not in written
+    again = load(tmp_path)
+    assert (again.config, again.labels, again.family) == (config, ("no", "yes"), TRIVIUM)
+    side = Tokens(torch.arange(2, 9)[None])
+    inputs = Inputs(side if config.encoder_layers else None, side if config.decoder_layers else None)
+    a, b = (m.eval()(inputs, at="all", heads=[SEQUENCE]) for m in (model, again.model))
+    assert torch.equal(a.logits, b.logits) and torch.equal(a.heads[SEQUENCE], b.heads[SEQUENCE])
+
+
+def test_a_head_that_a_class_has_not_makes_the_folder_trivium():
+    config = FAMILIES["bert"].size("tiny", vocab_size=61)
+    assert expressed_by(FAMILIES["bert"], Model(config)).name == "bert"
+    assert expressed_by(FAMILIES["bert"], Model(config, {SEQUENCE: SequenceHead(config, 2, "first")})).name == "bert"
+    assert expressed_by(FAMILIES["bert"], Model(config, {SEQUENCE: SequenceHead(config, 2, "mean")})) is TRIVIUM
+    assert expressed_by(FAMILIES["bert"], Model(config, {"other": torch.nn.Linear(2, 2)})) is TRIVIUM
+
+
+def test_saved_masters_are_what_is_written(tmp_path):
+    """A run in bfloat16 saves the optimizer's float32 copies, not the rounded weights."""
+    model = initialise(Model(GPT2.size("tiny", vocab_size=61)), 0)
+    masters = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save(model.bfloat16(), GPT2, None, tmp_path, state=masters)
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "float32"
+    again = load(tmp_path).model.state_dict()
+    assert all(torch.equal(again[name], masters[name]) for name in masters)
+    assert load(tmp_path, dtype=torch.bfloat16).model.tokens.weight.dtype == torch.bfloat16
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save(initialise(Model(GPT2.size("tiny", vocab_size=61)), 0), GPT2, None, tmp_path)
+    return tmp_path
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_an_unknown_model_type_names_the_nearest(folder):
+    edit(folder, model_type="gpt3")
+    with pytest.raises(DataError, match=r"'gpt3'.*nearest.*'gpt2'"):
+        load(folder)
+
+
+def test_missing_unexpected_and_misshapen_tensors_are_listed(folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors["extra"] = torch.zeros(2)
+    del tensors["transformer.ln_f.bias"]
+    tensors["transformer.wpe.weight"] = torch.zeros(3, 32)
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(DataError) as caught:
+        load(folder)
+    for part in ("missing: transformer.ln_f.bias", "unexpected: extra",
+                 "wrong in shape: transformer.wpe.weight (3, 32) instead of (64, 32)"):  # fmt: skip
+        assert part in str(caught.value)
+
+
+def test_a_huge_config_is_refused_by_the_header_before_any_memory_is_taken(folder):
+    edit(folder, n_embd=1 << 17, vocab_size=1 << 30)  # 560 TB of embeddings
+    with pytest.raises(DataError, match="wrong in shape"):
+        load(folder)
+
+
+def test_a_cut_off_file_is_damaged(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="damaged or cut short"):
+        load(folder)
+
+
+def test_pickled_weights_are_never_opened(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+    with pytest.raises(DataError, match="pickled weights only"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", "absent.safetensors"])
+def test_an_index_cannot_name_files_elsewhere(folder, name):
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    index = {"weight_map": {"transformer.wte.weight": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="not a file in that folder"):
+        load(folder)
+
+
+def test_sharded_files_are_read(folder):
+    model = load(folder).model
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    where = {name: f"part-{i % 2}.safetensors" for i, name in enumerate(names)}
+    for part in set(where.values()):
+        save_file({n: tensors[n] for n in names if where[n] == part}, folder / part)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    again = load(folder).model.state_dict()
+    assert all(torch.equal(t, again[name]) for name, t in model.state_dict().items())
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "\x00"])
+def test_a_config_that_is_none(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(DataError, match=r"config\.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"n_head": 5}, "does not divide"),
+        ({"n_embd": "wide"}, "does not describe a gpt2 model"),
+        ({"activation_function": "swish_7"}, "activation_function = 'swish_7'"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "knows only False"),
+    ],
+)
+def test_an_impossible_config(folder, changes, message):
+    edit(folder, **changes)
+    with pytest.raises(DataError, match=message):
+        load(folder)
+
+
+def test_labels_and_scores_must_be_as_many(tmp_path):
+    config = GPT2.size("tiny", vocab_size=61)
+    model = Model(config, {SEQUENCE: SequenceHead(config, 3, "last")})
+    with pytest.raises(DataError, match="2 labels were given for a head of 3"):
+        save(model, GPT2, None, tmp_path, labels=["a", "b"])
+
+
+def test_t5_version_1_1_with_a_projection_of_its_own(tmp_path, batch_for, close):
+    config = FAMILIES["t5"].size("tiny", 61, tied=False, logit_scale=1.0, gated=True, activation="gelu_tanh")
+    model = initialise(Model(config), 0).eval()
+    assert save(model, FAMILIES["t5"], None, tmp_path).name == "t5"
+    assert load(tmp_path).config == config
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    batch = batch_for("t5")
+    ours = model(batch.ours, at="all").logits
+    close(ours[batch.real], theirs(**batch.theirs).logits[batch.real], "logits")
