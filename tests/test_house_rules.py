@@ -19,7 +19,34 @@ ORDER = (
     "errors randomness settings metrics text tokenizers transformer families generation objectives tasks training "
     "views lab verbs cli"
 ).split()
-PUBLIC: list[str] = []
+PUBLIC = [
+    "DataError",
+    "FineTuning",
+    "LanguageModel",
+    "Recipe",
+    "RefusedError",
+    "Sampling",
+    "SettingsError",
+    "StoppedError",
+    "Tokenizer",
+    "TriviumError",
+    "__version__",
+    "doctor",
+    "fill",
+    "finetune",
+    "generate",
+    "inspect_model",
+    "inspect_text",
+    "load",
+    "load_recipe",
+    "predict",
+    "pretrain",
+    "recipe_schema",
+    "runs",
+    "show_config",
+    "show_tokenizer",
+    "train_tokenizer",
+]
 
 
 def sources() -> list[Path]:
@@ -91,7 +118,7 @@ def test_help_takes_less_than_three_tenths_of_a_second() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert trivium.__all__ == PUBLIC
-    assert sorted(trivium.__all__) == trivium.__all__
+    assert sorted(trivium.__all__) == trivium.__all__ == sorted(["__version__", *trivium._HOMES])
     for name in trivium.__all__:
         assert getattr(trivium, name) is not None
         assert name in dir(trivium)

@@ -46,6 +46,7 @@ config = typer.Typer(help="Show what a recipe comes to, and what it may hold.", 
 config.command("show")(look.config_show)
 config.command("schema")(look.config_schema)
 
+app.command("pretrain")(learn.pretrain)
 app.command("finetune")(learn.finetune)
 app.command("predict")(use.predict)
 app.command("generate")(use.generate)

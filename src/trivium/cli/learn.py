@@ -1,4 +1,4 @@
-"""Commands that train: finetune."""
+"""Commands that train: pretrain, finetune."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -6,11 +6,67 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from trivium.cli.options import Json, LabelColumn, ModelDirectory, SecondColumn, TextColumn
+from trivium.cli.options import Data, Json, LabelColumn, ModelDirectory, SecondColumn, Sets, TextColumn
 from trivium.cli.output import emit, note
 
 if TYPE_CHECKING:
     from trivium.training.trainer import Step
+
+
+def pretrain(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="A recipe's name, or the path of one.")
+    ] = None,
+    data: Data = None,
+    sets: Sets = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="A new folder for the run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the run in this folder.")
+    ] = None,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="With --resume: replay the last steps first and compare, bit by bit.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Pretrain a model: from a recipe and text to a folder that other software opens."""
+    from trivium.errors import SettingsError
+    from trivium.verbs.pretrain import pretrain as train
+    from trivium.verbs.recipe import load_recipe
+
+    if (out is None) == (resume is None):
+        raise SettingsError("give one of --out DIR (a new run) and --resume DIR (an old one)")
+    if recipe is None and out is not None:
+        raise SettingsError("pretrain needs a recipe: `trivium pretrain gpt2-mini --data FILES --out DIR`, for example")
+    given = None
+    if recipe is not None or data or sets:
+        given = load_recipe(recipe or str(resume / "trivium.toml" if resume else ""), data or (), sets or ()).recipe
+    made = train(given, out or resume or "", resume=resume is not None, prove=prove)
+    summary = {
+        "directory": made.directory,
+        "parameters": made.parameters,
+        "steps": made.steps,
+        "tokens": made.tokens,
+        "flops": made.flops,
+        "seconds": made.seconds,
+        "precision": made.precision,
+        "evaluation": made.evaluation,
+        "proof": made.proof,
+    }
+    figures = "".join(f"  {name} {value:.4g}" for name, value in made.evaluation.items() if value is not None)
+    emit(
+        summary,
+        as_json,
+        f"{made.directory}: {made.parameters:,} parameters, {made.steps:,} steps, {made.tokens:,} tokens in "
+        f"{made.seconds:,.0f} s{'; on held-out text' + figures if figures else ''}\n"
+        f"use it: {_next(made.config.encoder_layers > 0, made.directory)}",
+    )
+
+
+def _next(encoder: bool, directory: Path) -> str:
+    """The command to type after a run, by the kind of its model."""
+    if encoder:
+        return f"trivium fill 'some text with a ___ in it' --model {directory}"
+    return f"trivium generate --model {directory} --prompt 'a beginning'"
 
 
 def finetune(
