@@ -65,15 +65,30 @@ T5 = Family(
         "small": {"encoder_layers": 6, "decoder_layers": 6, "width": 512, "heads": 8, "ffn_width": 2048, **PUBLISHED},
         "base": {"encoder_layers": 12, "decoder_layers": 12, "width": 768, "heads": 12, "ffn_width": 3072, **PUBLISHED},
         "large": {
-            "encoder_layers": 24, "decoder_layers": 24, "width": 1024, "heads": 16, "ffn_width": 4096, **PUBLISHED,
+            "encoder_layers": 24,
+            "decoder_layers": 24,
+            "width": 1024,
+            "heads": 16,
+            "ffn_width": 4096,
+            **PUBLISHED,
         },
         "3b": {
-            "encoder_layers": 24, "decoder_layers": 24, "width": 1024, "heads": 32, "head_width": 128,
-            "ffn_width": 16384, **PUBLISHED,
+            "encoder_layers": 24,
+            "decoder_layers": 24,
+            "width": 1024,
+            "heads": 32,
+            "head_width": 128,
+            "ffn_width": 16384,
+            **PUBLISHED,
         },
         "11b": {
-            "encoder_layers": 24, "decoder_layers": 24, "width": 1024, "heads": 128, "head_width": 128,
-            "ffn_width": 65536, **PUBLISHED,
+            "encoder_layers": 24,
+            "decoder_layers": 24,
+            "width": 1024,
+            "heads": 128,
+            "head_width": 128,
+            "ffn_width": 65536,
+            **PUBLISHED,
         },
     },  # fmt: skip
     derived=derived,
@@ -105,9 +120,7 @@ T5 = Family(
     ),
     weights=(
         Weight("tokens.weight", "shared.weight"),
-        Weight(
-            "encoder.positions.bias.weight", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-        ),
+        Weight("encoder.positions.bias.weight", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"),
         Weight("encoder.layers.{n}.attention_norm.weight", "encoder.block.{n}.layer.0.layer_norm.weight"),
         Weight("encoder.layers.{n}.attention.query.weight", "encoder.block.{n}.layer.0.SelfAttention.q.weight"),
         Weight("encoder.layers.{n}.attention.key.weight", "encoder.block.{n}.layer.0.SelfAttention.k.weight"),
@@ -121,13 +134,14 @@ T5 = Family(
                 ("decoder", "decoder.block.{n}.layer.2.DenseReluDense"),
             )
             for ours, theirs, gated in (
-                ("up", "wi", False), ("gate", "wi_0", True), ("up", "wi_1", True), ("down", "wo", None),
+                ("up", "wi", False),
+                ("gate", "wi_0", True),
+                ("up", "wi_1", True),
+                ("down", "wo", None),
             )
         ),
         Weight("encoder.norm.weight", "encoder.final_layer_norm.weight"),
-        Weight(
-            "decoder.positions.bias.weight", "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-        ),
+        Weight("decoder.positions.bias.weight", "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"),
         Weight("decoder.layers.{n}.attention_norm.weight", "decoder.block.{n}.layer.0.layer_norm.weight"),
         Weight("decoder.layers.{n}.attention.query.weight", "decoder.block.{n}.layer.0.SelfAttention.q.weight"),
         Weight("decoder.layers.{n}.attention.key.weight", "decoder.block.{n}.layer.0.SelfAttention.k.weight"),

@@ -41,9 +41,7 @@ def sinusoids(length: int, width: int, device: torch.device, dtype: torch.dtype)
 
 
 @remembered
-def rotations(
-    length: int, width: int, theta: float, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
+def rotations(length: int, width: int, theta: float, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines, (length, width) each; the second half of the columns repeats the first."""
     rate = theta ** -(torch.arange(0, width, 2, device=device, dtype=torch.float32) / width)
     angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * rate
@@ -76,9 +74,7 @@ def relative_buckets(distance: Tensor, buckets: int, farthest: int, both_ways: b
 
 
 @remembered
-def bucket_table(
-    queries: int, keys: int, buckets: int, farthest: int, both_ways: bool, device: torch.device
-) -> Tensor:
+def bucket_table(queries: int, keys: int, buckets: int, farthest: int, both_ways: bool, device: torch.device) -> Tensor:
     """(queries + keys - 1,): the bucket of each distance, from the farthest key before to the farthest one after.
 
     The queries are the last positions of the keys' sequence where there are fewer of them (a cache holds the rest).
