@@ -213,6 +213,16 @@ def test_divergence_is_one_sentence(bases, tmp_path):
         finetune("sequence", bases["bert"], TRAIN, out=tmp_path / "o", settings=settings)
 
 
+def test_dev_is_looked_at_as_often_as_asked(bases, tokenizer):
+    model, task = base_model(bases, "gpt2").model, SequenceClassification(("bad", "good"))
+    seen = {}
+    for asked in (1, 3, 10):
+        settings = FineTuning(steps=12, batch=120, learning_rate=1e-3, precision="float32", evaluations=asked)
+        fitted = fit_classifier(model, tokenizer, task, TRAIN, DEV, settings)
+        seen[asked] = [evaluation.step for evaluation in fitted.evaluations]
+    assert seen == {1: [12], 3: [4, 8, 12], 10: [2, 4, 6, 8, 10, 12]}
+
+
 def test_the_default_learning_rate_follows_the_width():
     rates = {
         w: default_learning_rate(FAMILIES["bert"].size("tiny", 99, width=w, heads=1), "full") for w in (32, 256, 768)

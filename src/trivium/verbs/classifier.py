@@ -25,7 +25,6 @@ from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Model, TransformerConfig, initialise
 
 MICRO_TOKENS = 16_384  # a batch that is larger with its padding goes through the model in parts
-EVALUATIONS = 10  # at most, on dev, over the whole of a fine-tuning
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class FineTuning:
     batch: int = 32
     weight_decay: float = 0.01
     warmup: float = 0.1
+    evaluations: int = 10  # at most, on dev; 1: at the end only
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -51,7 +51,7 @@ class FineTuning:
         layers_of(self.method)
         if self.epochs is not None and self.steps is not None:
             raise SettingsError(f"epochs = {self.epochs} and steps = {self.steps}: give one of them")
-        for name in ("epochs", "steps", "batch"):
+        for name in ("epochs", "steps", "batch", "evaluations"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} = {value}: it must be at least 1")
@@ -132,7 +132,7 @@ def fit_classifier(
     )
     feed = _feed(task, encoded, settings)
     trainer = Trainer(classifier.model, task.loss, feed, training, steps=steps)
-    every = max(per_epoch, -(-steps // EVALUATIONS))
+    every = max(per_epoch, -(-steps // settings.evaluations))
     evaluations: list[Evaluation] = []
     losses: list[float] = []
     best: Mapping[str, Tensor] = {}
