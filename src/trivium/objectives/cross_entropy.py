@@ -1,14 +1,16 @@
 """Cross entropy as a float32 sum that makes no float32 copy of the logits.
 
 ``F.cross_entropy(logits.float())`` keeps two or three (N, V) float32 tensors, more than the rest of a small model's
-step. Here rows are taken in chunks that stay in the processor's cache, the gradient ``softmax - one_hot`` is written during
-the forward pass in the logits' own type, and the backward pass only scales it. The arithmetic inside a chunk is float32
-(float64 for float64 logits), so a bfloat16 model loses nothing in the loss and one rounding in the gradient.
+step. Here rows are taken in chunks that stay in the processor's cache, the gradient ``softmax - one_hot`` is written
+during the forward pass in the logits' own type, and the backward pass only scales it. The arithmetic inside a chunk is
+float32 (float64 for float64 logits), so a bfloat16 model loses nothing in the loss and one rounding in the gradient.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _CHUNK = {"cpu": 2**19, "cuda": 2**26}  # elements of logits at a time: about one core's second-level cache
@@ -26,7 +28,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 class _SummedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
         precise = torch.promote_types(logits.dtype, torch.float32)
         rows = max(1, _CHUNK.get(logits.device.type, 2**24) // logits.shape[-1])
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
@@ -45,6 +47,6 @@ class _SummedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, scale: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * scale, None

@@ -1,4 +1,4 @@
-"""Masked language modelling: -sum log P(x_t | corrupted text) over the chosen positions (Devlin et al. 2019, section 3.1).
+"""Masked language modelling: -sum log P(x_t | corrupted text) over chosen positions (Devlin et al. 2019, section 3.1).
 
 Defaults are BERT's: 15% of the tokens, of which 80% become the mask token, 10% a random entry of the vocabulary and 10%
 stay. "Should You Mask 15%?" (Wettig et al. 2022) is ``Masked(rate=0.4, mask=1.0, random=0.0)``. Left out: BERT's

@@ -1,8 +1,8 @@
 """Where words begin in rows of token ids, for whole-word masking, read from the spelling of the vocabulary's pieces.
 
 A piece opens a word if it carries its tokenizer's mark of a preceding space (``Ġ`` byte-level, ``▁`` SentencePiece), if
-it lacks WordPiece's ``##`` in a vocabulary that has it, if it is no letter or digit, or if what comes before it is none;
-a bare mark of a space belongs to what follows it.
+it lacks WordPiece's ``##`` in a vocabulary that has it, if it is no letter or digit, or if what comes before it is
+none; a bare mark of a space belongs to what follows it.
 """
 
 from functools import lru_cache
