@@ -1,0 +1,114 @@
+"""The benchmarks run, count the work by the rule they state, and give every engine the same problem."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trivium.objectives import Corruption
+from trivium.training.flops import Passes, training_flops
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+pytestmark = pytest.mark.skipif(not BENCHMARKS.exists(), reason="the benchmarks are not part of an installed package")
+
+
+@pytest.fixture(autouse=True)
+def beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts import each other as neighbours."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize("shape", ["causal", "masked", "span"])
+def test_flops_agree_with_the_trainers_rule(shape: str) -> None:
+    import ours
+    import shapes
+
+    sizes = shapes.Sizes()
+    length, rows = sizes.context, sizes.batch
+    tokens = rows * length
+    target = shapes.span_lengths(shapes.raw_length(length))[1]
+    passes = {
+        "causal": Passes(target=tokens, target_length=length, logits=tokens),
+        "masked": Passes(source=tokens, source_length=length, logits=round(shapes.MASK_RATE * tokens)),
+        "span": Passes(
+            source=tokens, source_length=length, target=rows * target, target_length=target, logits=rows * target
+        ),
+    }[shape]
+    rule = training_flops(ours.configuration(shape, sizes), passes)
+    assert tokens * shapes.flops_per_token(shape, sizes) == pytest.approx(rule, rel=1e-3)
+
+
+@pytest.mark.parametrize("context", [32, 256, 512])
+def test_spans_are_those_of_the_objective(context: int) -> None:
+    import shapes
+
+    goal = Corruption(t5_code_compat=True)
+    raw = shapes.raw_length(context)
+    assert raw == goal.raw_length(context)
+    assert shapes.span_lengths(raw) == goal.lengths(raw)
+
+
+def test_corruption_loses_nothing() -> None:
+    import noise
+    import shapes
+
+    random, sentinels = np.random.default_rng(0), np.arange(1000, 1032)
+    for length in (20, 141, 283):
+        ids = np.arange(length)
+        source, target = noise.corrupt(ids, sentinels, 7777, random)
+        assert (len(source), len(target)) == shapes.span_lengths(length)
+        assert source[-1] == target[-1] == 7777
+        pieces: dict[int, list[int]] = {}
+        for token in target[:-1]:
+            if token >= 1000:
+                pieces[int(token)] = []
+                last = int(token)
+            else:
+                pieces[last].append(int(token))
+        whole = [t for token in source[:-1] for t in (pieces[int(token)] if token >= 1000 else [int(token)])]
+        assert whole == ids.tolist()
+
+
+def test_rates_are_of_windows_after_the_warm_up() -> None:
+    from clock import Clock
+
+    marks = [(0.0, 10), (5.0, 20), (6.0, 30), (7.0, 50), (9.0, 70), (10.0, 90), (11.0, 95)]
+    assert Clock(marks=marks).rates(warm_up=1, window=2) == pytest.approx([15.0, 40 / 3])
+
+
+def quick(script: str, *arguments: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_the_quick_table_holds_ours_and_the_bare_loop(tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    arguments = ["--quick", "--engines", "bare", "trivium", "--shapes", "span", "--out", str(out)]
+    table = quick("pretraining.py", *arguments)
+    cells = json.loads(out.read_text())["cells"]["span"]
+    assert set(cells) == {"bare", "trivium"}
+    for cell in cells.values():
+        assert cell["tokens_per_second"] > 0
+        assert 0 < cell["mfu"] < 1.5
+        assert 50 < cell["megabytes"] < 5000
+        assert 4 < cell["last_loss"] < 9
+    assert f"| **Trivium** | {cells['trivium']['tokens_per_second']:,.0f} |" in table
+
+
+@pytest.mark.slow
+def test_the_quick_table_with_every_peer(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    table = quick("pretraining.py", "--quick")
+    assert table.count("transformers Trainer, bf16 |") == 3
+
+
+@pytest.mark.slow
+def test_the_other_benchmarks_run() -> None:
+    assert "| masked |" in quick("quality.py", "--quick", "--steps", "3", "--seeds", "1", "--shapes", "masked")
+    assert json.loads(quick("tokenising.py", "--megabytes", "0.5", "--vocabulary", "1000"))["tokens"] > 50_000
