@@ -71,7 +71,7 @@ class TensorFiles:
     def __init__(self, folder: Path):
         self.folder = folder
         self._stack = ExitStack()
-        self._home = {}
+        self._home: dict[str, safe_open] = {}
         try:
             for path in _tensor_files(folder):
                 file = self._stack.enter_context(safe_open(path, framework="pt"))

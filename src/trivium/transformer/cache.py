@@ -104,7 +104,7 @@ class Cache:
         if prompt.source_documents is not None:
             self.source_documents = prompt.source_documents.expand(self.rows, -1)
         for layer, (keys, values) in prompt._memory.items():
-            self._memory[layer] = tuple(t.expand(self.rows, *t.shape[1:]).contiguous() for t in (keys, values))
+            self._memory[layer] = (_for_all(keys, self.rows), _for_all(values, self.rows))
 
     def select(self, rows: Tensor) -> None:
         """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed: beams, samples, finished ones."""
@@ -114,3 +114,8 @@ class Cache:
         if self.source_documents is not None:
             self.source_documents = self.source_documents.index_select(0, rows)
         self._memory = {k: (a.index_select(0, rows), b.index_select(0, rows)) for k, (a, b) in self._memory.items()}
+
+
+def _for_all(tensor: Tensor, rows: int) -> Tensor:
+    """(1 or B, ...) -> (B, ...)."""
+    return tensor.expand(rows, *tensor.shape[1:]).contiguous()

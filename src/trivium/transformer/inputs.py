@@ -3,7 +3,7 @@
 B batch, T query length, S source length, W width, V vocabulary, H heads.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -26,8 +26,16 @@ class Tokens:
     prefix: Tensor | None = None  # (B, T) bool
 
     def to(self, device: torch.device | str) -> Self:
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{k: v.to(device, non_blocking=True) if v is not None else None for k, v in moved.items()})
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
+        return type(self)(
+            self.ids.to(device, non_blocking=True),
+            moved(self.documents),
+            moved(self.positions),
+            moved(self.segments),
+            moved(self.prefix),
+        )
 
 
 @dataclass(frozen=True)

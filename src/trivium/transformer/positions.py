@@ -26,7 +26,7 @@ def remembered(table: Callable[P, R]) -> Callable[P, R]:
         if torch.compiler.is_compiling():
             return table(*args, **kwargs)
         with torch.inference_mode(False), torch.no_grad():
-            return kept(*args, **kwargs)
+            return kept(*args, **kwargs)  # type: ignore[arg-type]
 
     return look_up
 
