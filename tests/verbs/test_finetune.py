@@ -186,7 +186,7 @@ def test_data_that_cannot_be_used(train, dev, message, bases, tmp_path):
     dev_file = write(tmp_path / "dev.csv", dev) if dev else None
     with pytest.raises(DataError, match=message):
         finetune("sequence", bases["bert"], train_file, dev_file, out=tmp_path / "o", settings=SHORT)
-    assert not (tmp_path / "o" / "trivium.toml").exists()
+    assert not (tmp_path / "o").exists()
 
 
 def test_settings_that_cannot_be_used(bases, tmp_path):

@@ -66,10 +66,10 @@ def finetune(
     if task not in TASKS:
         raise SettingsError(f"task {task!r} is not known: choose one of {', '.join(TASKS)}")
     settings = settings or FineTuning()
+    examples = _examples(train, columns, "train")
+    held_out = _examples(dev, columns, "dev") if dev is not None else []
+    definition = TASKS[task](labels=_labels(examples, held_out), pooling=pooling, length=length)
     with open_run(Path(out), resume=False, keep=1) as run:
-        examples = _examples(train, columns, "train")
-        held_out = _examples(dev, columns, "dev") if dev is not None else []
-        definition = TASKS[task](labels=_labels(examples, held_out), pooling=pooling, length=length)
         base = load(model, device="cpu")
         if base.tokenizer is None:
             raise DataError(f"{base.directory} has no tokenizer.json: copy the model's tokenizer into it")
