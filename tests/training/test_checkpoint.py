@@ -259,7 +259,10 @@ def test_every_file_and_folder_is_synced_before_the_name_appears_and_before_anyt
     calls = [(call, os.path.basename(name)) for call, name in log]
     rename = calls.index(("rename", ".partial-00000020"))
     synced = [name for call, name in calls[:rename] if call == "fsync"]
-    assert synced == [*("model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"), ".partial-00000020"]
+    assert synced == [
+        *("model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"),
+        ".partial-00000020",
+    ]
     assert calls[rename + 1] == ("fsync", "checkpoints")
     assert calls.index(("rename", "step-00000005")) > rename + 1
 

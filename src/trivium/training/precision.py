@@ -1,11 +1,14 @@
 """Which device and which precision: measured on this machine, never assumed from a list of models."""
 
 import time
+from dataclasses import replace
 from functools import cache
+from typing import Literal
 
 import torch
 
 from trivium.errors import SettingsError
+from trivium.training.settings import TrainingSettings
 
 _WORTH_IT = 1.5  # bf16 products have to be this much faster than float32's to pay for the copies and casts
 
@@ -26,6 +29,14 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     if wanted == "auto":
         return torch.bfloat16 if fast_bfloat16(device.type) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+
+
+def resolve(settings: TrainingSettings) -> TrainingSettings:
+    """The same settings with the device and precision that ``auto`` comes to on this machine."""
+    device = choose_device(settings.device)
+    devices: dict[str, Literal["cpu", "cuda", "mps"]] = {"cpu": "cpu", "cuda": "cuda", "mps": "mps"}
+    low = choose_precision(settings.precision, device) == torch.bfloat16
+    return replace(settings, device=devices[device.type], precision="bfloat16" if low else "float32")
 
 
 @cache

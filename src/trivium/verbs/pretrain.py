@@ -21,7 +21,7 @@ from trivium.objectives.objective import Batch
 from trivium.settings import dump
 from trivium.tokenizers import Tokenizer
 from trivium.training.budget import budget_steps, time_steps
-from trivium.training.precision import choose_device, choose_precision
+from trivium.training.precision import resolve
 from trivium.training.run import Run
 from trivium.training.run_directory import RECIPE, RunDirectory, open_run
 from trivium.training.signals import Stop, stop_on_signals
@@ -156,11 +156,7 @@ def _assemble(
     tell: Callable[[str], None],
 ) -> tuple[Run, PretrainingData, Recipe]:
     """All parts of the run, at step 0, and the recipe with its number of steps, its precision and its device."""
-    settings = asked.training
-    device = choose_device(settings.device)
-    precision = str(choose_precision(settings.precision, device)).removeprefix("torch.")
-    settings = replace(settings, precision=precision, device=device.type)
-
+    settings = resolve(asked.training)
     sources = texts(asked.data, documents)
     tokenizer = get_tokenizer(asked.tokenizer, sources, _config(asked, 1, 0), directory.path)
     config = _config(asked, tokenizer.vocab_size, tokenizer.pad or 0)

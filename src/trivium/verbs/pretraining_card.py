@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from trivium.families import Family
 from trivium.families.card import model_card
+from trivium.settings import dump
 from trivium.training.run import Meter
 from trivium.transformer import Model
 from trivium.verbs.pretraining_data import PretrainingData
@@ -21,11 +22,13 @@ def pretraining_card(
     """``README.md``: the family's card, then the training. Before the first step ``meter`` and ``evaluation`` are
     empty."""
     training = recipe.training
-    settings = [f"{name} {value}" for name, value in vars(recipe.objective).items() if name != "kind"]
+    objective = dump(recipe.objective)
+    kind = objective.pop("kind")
+    settings = ", ".join(f"{name} {value}" for name, value in objective.items())
     lines = [
         "## Training",
         "",
-        f"- Objective: {recipe.objective.kind} ({', '.join(settings)})",
+        f"- Objective: {kind} ({settings})",
         f"- Text: {_text(recipe)}; {data.tokens:,} tokens of training text, "
         f"a vocabulary of {data.tokenizer.vocab_size:,}",
         f"- Budget: {training.steps:,} steps of {training.batch_tokens:,} tokens, {training.optimizer.kind}, "
