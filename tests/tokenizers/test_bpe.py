@@ -137,3 +137,11 @@ def test_a_special_token_that_is_a_word_is_refused():
 def test_half_a_surrogate_pair_is_an_error_of_the_data():
     with pytest.raises(DataError, match="cannot be learnt"):
         train_bpe(["ab\ud800"], 293)
+
+
+def test_a_large_text_is_sampled():
+    texts = [f"number {number % 50} of many words " * 4 for number in range(2000)]
+    small = train_bpe(texts, 300, sample_bytes=20_000)
+    assert small.fingerprint == train_bpe(texts, 300, sample_bytes=20_000).fingerprint
+    assert small.decode(small.encode(texts[7]).ids) == texts[7]
+    assert len(small.encode(" number").ids) < 7

@@ -36,6 +36,7 @@ CHANGES = {
     "merges are not a list": lambda d: d["model"].update(merges={}),
     "merge 0 .* is not a pair": lambda d: d["model"]["merges"].insert(0, ["a"]),
     "needs the piece 'zzzz'": lambda d: d["model"]["merges"].append(["zz", "zz"]) or d["model"]["vocab"].update(zz=400),
+    "unknown token is .*, not a string": lambda d: d["model"].update(unk_token=["<unk>"]),
     "is 7, not a string": lambda d: d["model"].update(continuing_subword_prefix=7),
     "does not begin with '##'": lambda d: d["model"].update(continuing_subword_prefix="##"),
     "added tokens are not a list": lambda d: d.update(added_tokens={"a": 1}),

@@ -7,12 +7,14 @@ and merging are the ``tokenizers`` library's.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import chain
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 from trivium.errors import DataError, SettingsError
 from trivium.tokenizers.layouts import LayoutName, post_processor
+from trivium.tokenizers.sampling import even_sample
 from trivium.tokenizers.specials import TRIVIUM, SpecialTokens
 from trivium.tokenizers.tokenizer import Tokenizer, pieces
 from trivium.tokenizers.validation import guarded
@@ -24,8 +26,12 @@ def train_bpe(
     specials: SpecialTokens = TRIVIUM,
     layout: LayoutName = "plain",
     min_frequency: int = 2,
+    sample_bytes: int = 32 << 20,
 ) -> Tokenizer:
-    """A tokenizer of exactly ``vocab_size`` tokens; a pair seen less than ``min_frequency`` times is not merged."""
+    """A tokenizer of exactly ``vocab_size`` tokens; a pair seen less than ``min_frequency`` times is not merged.
+
+    All documents are read; of more than ``sample_bytes`` of text an even sample is learnt from (``sampling.py``).
+    """
     controls = specials.strings()
     smallest = 256 + len(controls)
     if vocab_size < smallest:
@@ -47,23 +53,18 @@ def train_bpe(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    seen = [0]
-    with guarded("this text cannot be learnt from"):
-        whole.train_from_iterator(_parts(documents, seen), trainer)
-    if not seen[0]:
+    sample = even_sample(chain.from_iterable(map(pieces, documents)), sample_bytes)
+    characters = sum(map(len, sample))
+    if not characters:
         raise DataError("there is no text to learn a tokenizer from: every file is empty")
+    with guarded("this text cannot be learnt from"):
+        whole.train_from_iterator(sample, trainer)
     found = whole.get_vocab_size()
     if found < vocab_size:
         raise DataError(
-            f"a vocabulary of {vocab_size} was asked for, but {seen[0]} characters of text support only {found} "
+            f"a vocabulary of {vocab_size} was asked for, but {characters} characters of text support only {found} "
             f"tokens: ask for {found} or less, or give more text"
         )
     document = json.loads(whole.to_str())
     document["post_processor"] = post_processor(layout, specials, whole)
     return Tokenizer(document, specials)
-
-
-def _parts(documents: Iterable[str], seen: list[int]) -> Iterator[str]:
-    for text in documents:
-        seen[0] += len(text)
-        yield from pieces(text)

@@ -102,7 +102,9 @@ class Tokenizer:
     @cached_property
     def _layouts(self) -> tuple[Affixes, Affixes]:
         found = []
-        for sample in (self.whole.encode("a"), self.whole.encode("a", "a")):
+        with guarded("the tokenizer's post-processor cannot be used"):
+            samples = (self.whole.encode("a"), self.whole.encode("a", "a"))
+        for sample in samples:
             texts = [-1 if text is None else text for text in sample.sequence_ids]
             inner = [place for place, text in enumerate(texts) if text >= 0] or [len(texts)]
             first, last = inner[0], inner[-1]
@@ -201,7 +203,8 @@ class Tokenizer:
         if path.is_dir() or path.suffix != ".json":
             path = path / "tokenizer.json"
         document = read_json(path)
-        check(document, path)
+        with guarded(f"{path} cannot be used as a tokenizer"):
+            check(document, path)
         contents = [token["content"] for token in document.get("added_tokens") or []]
         specials = recognise(contents)
         beside = path.with_name("tokenizer_config.json")

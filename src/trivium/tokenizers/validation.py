@@ -70,7 +70,9 @@ def check(document: dict[str, Any], path: Path) -> None:
         refuse("its vocabulary gives one id to two pieces")
     if kind == "BPE" and isinstance(vocab, dict):
         _check_merges(model, vocab, refuse)
-    if kind in ("WordPiece", "WordLevel") and isinstance(vocab, dict) and model.get("unk_token") not in vocab:
+    if not isinstance(model.get("unk_token"), str | None):
+        refuse(f"its unknown token is {str(model['unk_token'])[:40]}, not a string")
+    elif kind in ("WordPiece", "WordLevel") and isinstance(vocab, dict) and model.get("unk_token") not in vocab:
         refuse(f"its unknown token {model.get('unk_token')!r} is not in its vocabulary")
     _check_added(document.get("added_tokens") or [], refuse)
     _check_patterns(document, refuse)
