@@ -113,6 +113,11 @@ def test_an_encoder_decoder_reads_the_prompt_and_begins_anew(tiny: Tiny, tokeniz
         assert completion.text == tokenizer.decode(completion.tokens)
 
 
+def test_what_cannot_be_done_is_refused_before_the_first_piece(tiny: Tiny, tokenizer: Tokenizer) -> None:
+    with pytest.raises(SettingsError, match="use fill"):
+        stream(tiny(encoder=1, vocab=tokenizer.vocab_size), tokenizer, ["the cat"], FREE)
+
+
 def test_no_prompts_and_no_samples(decoder: Model, tokenizer: Tokenizer) -> None:
     assert complete(decoder, tokenizer, [], FREE) == []
     with pytest.raises(SettingsError, match="samples is 0"):

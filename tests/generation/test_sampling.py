@@ -88,7 +88,7 @@ def test_agrees_with_the_reference_processors(
     if min_p:
         theirs = processors.MinPLogitsWarper(min_p)(ids, theirs)
     assert torch.equal(torch.isfinite(ours), torch.isfinite(theirs))
-    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(ours.log_softmax(-1), theirs.log_softmax(-1))
 
 
 def test_the_first_look_and_the_whole_sort_agree() -> None:
@@ -134,6 +134,14 @@ def test_uniforms_depend_on_seed_prompt_and_sample_and_not_on_their_number() -> 
     for other in (uniforms(1, [5, 6], 0, 50), uniforms(0, [5, 7], 0, 50), uniforms(0, [5, 6], 1, 50)):
         assert not np.isclose(first, other).any()
     assert stats.kstest(uniforms(3, [1], 0, 5000), "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-45, 1e-6, 1e-4])
+def test_a_tiny_temperature_takes_the_most_probable(temperature: float) -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0], [500.0, -500.0, 0.0]])
+    sampling = Sampling(temperature=temperature, top_k=2, top_p=0.9, min_p=0.1)
+    assert choose(logits, sampling, torch.tensor([0.0, 0.999])).tolist() == [1, 0]
+    assert probabilities(logits, sampling).sum(-1).tolist() == pytest.approx([1, 1])
 
 
 def test_output_that_is_not_finite_is_an_error() -> None:

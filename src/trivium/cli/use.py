@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from trivium.cli.options import Device, Json, LabelColumn, ModelDirectory, SecondColumn, TextColumn
-from trivium.cli.output import emit
+from trivium.cli.output import emit, note
 
 Precision = Annotated[
     Literal["float32", "bfloat16"], typer.Option("--precision", help="bfloat16 takes half the memory.")
@@ -44,11 +44,16 @@ def generate(
         shown = "" if loaded.config.encoder_layers else prompt
         emit(made, as_json, "\n---\n".join(shown + each.text for each in made))
         return
+    pieces = loaded.stream([prompt], sampling)  # before the prompt is shown: it may be refused
     if not loaded.config.encoder_layers:
         typer.echo(prompt, nl=False)
-    for piece in loaded.stream([prompt], sampling):
+    finish = None
+    for piece in pieces:
         typer.echo(piece.text, nl=False)
+        finish = piece.finish
     typer.echo()
+    if finish == "context":
+        note(f"the text ends here because the model's context of {loaded.config.context} tokens is full")
 
 
 def fill(

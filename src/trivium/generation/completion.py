@@ -22,7 +22,7 @@ class Piece:
     prompt: int  # which prompt, from 0
     sample: int  # which completion of that prompt, from 0
     text: str  # whole characters; may be empty
-    token: int | None  # None: nothing but text that was held back
+    token: int | None  # None: the model ended the text, and what was held back comes
     log_probability: float  # natural log, by the model itself, before temperature and filters
     finish: Finish | None = None
 
@@ -53,16 +53,18 @@ def stream(
     if samples < 1:
         raise SettingsError(f"samples is {samples}: it must be at least 1")
     rows = [prompt_of(model, tokenizer, text, sample) for text in prompts for sample in range(samples)]
-    if not rows:
-        return
     ends = frozenset() if tokenizer.end is None else frozenset({tokenizer.end})
-    decoding = Decoding(model, rows, sampling, ends, tokenizer.vocab_size)
+    decoding = Decoding(model, rows, sampling, ends, tokenizer.vocab_size)  # refuses at once what cannot be done
     continues = model.config.encoder_layers == 0
     texts = [TextStream(tokenizer.decode, sampling.stop, row.ids if continues else ()) for row in rows]
+    return _pieces(decoding, texts, samples) if rows else iter(())
+
+
+def _pieces(decoding: Decoding, texts: Sequence[TextStream], samples: int) -> Iterator[Piece]:
     for step in decoding:
         for choice in step:
-            text = texts[choice.row]
-            piece = "" if choice.finish == "end" else text.push(choice.token)
+            text, ended = texts[choice.row], choice.finish == "end"
+            piece = "" if ended else text.push(choice.token)
             finish = choice.finish
             if text.stopped:
                 decoding.stop(choice.row)
@@ -70,8 +72,7 @@ def stream(
             elif finish:
                 piece += text.flush()
             prompt, sample = divmod(choice.row, samples)
-            token = None if choice.finish == "end" else choice.token
-            yield Piece(prompt, sample, piece, token, choice.log_probability, finish)
+            yield Piece(prompt, sample, piece, None if ended else choice.token, choice.log_probability, finish)
 
 
 def complete(

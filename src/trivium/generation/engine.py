@@ -126,7 +126,7 @@ class Decoding:
 
     def _noise(self, count: int) -> Tensor:
         """(R, count) float64 in [0, 1): the randomness of each row, whatever stands beside it."""
-        if self._sampling.temperature == 0:
+        if self._sampling.greedy:
             return torch.zeros(len(self._prompts), count)
         seed = self._sampling.seed
         rows = [uniforms(seed, (*p.ids, -1, *(p.source or ())), p.sample, count) for p in self._prompts]

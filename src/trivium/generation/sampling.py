@@ -21,7 +21,8 @@ _FIRST_LOOK = 1024  # top-p looks at this many tokens before it sorts the whole 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen and when a text ends. ``temperature=0`` always takes the most probable token."""
+    """How the next token is chosen and when a text ends. ``temperature=0`` always takes the most probable token, and so
+    does one below 1e-5, whose quotients no float32 holds."""
 
     max_tokens: int = 100
     temperature: float = 0.8
@@ -31,6 +32,10 @@ class Sampling:
     repetition_penalty: float = 1.0  # 1: none; above 1 makes tokens already in the text less likely
     seed: int = 0
     stop: tuple[str, ...] = ()
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature < 1e-5
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
@@ -68,8 +73,8 @@ def nucleus_floor(logits: Tensor, top_p: float) -> Tensor:
 
 
 def filtered(logits: Tensor, sampling: Sampling) -> Tensor:
-    """(R, V) logits after temperature, top-k, top-p and min-p; what is ruled out is -inf. Temperature above 0."""
-    kept = logits / sampling.temperature
+    """(R, V) logits after temperature, top-k, top-p and min-p; what is ruled out is -inf. Not for greedy choice."""
+    kept = (logits - logits.amax(dim=-1, keepdim=True)) / sampling.temperature  # no quotient can overflow
     if 0 < sampling.top_k < kept.shape[-1]:
         floor = kept.topk(sampling.top_k, dim=-1).values[:, -1:]
         kept = kept.masked_fill(kept < floor, -torch.inf)
@@ -83,7 +88,7 @@ def filtered(logits: Tensor, sampling: Sampling) -> Tensor:
 
 def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     """(R, V) float64: the distribution the next token is drawn from; all on one token at temperature 0."""
-    if sampling.temperature == 0:
+    if sampling.greedy:
         return exact(torch.zeros_like(logits)).scatter_(-1, exact(logits).argmax(dim=-1, keepdim=True), 1.0)
     return exact(filtered(logits, sampling)).softmax(dim=-1)
 
@@ -97,7 +102,7 @@ def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
     """(R,) next tokens for (R, V) float32 logits; row r is settled by ``uniform[r]`` in [0, 1) alone."""
     if not bool(torch.isfinite(logits.amax(dim=-1)).all()):
         raise TriviumError("the model's output is not finite: its weights are damaged, or its training diverged")
-    if sampling.temperature == 0:
+    if sampling.greedy:
         return logits.argmax(dim=-1)
     through = probabilities(logits, sampling).cumsum(dim=-1)
     # scaled by the last sum, so that rounding leaves no gap at the top; the first sum above has probability > 0
