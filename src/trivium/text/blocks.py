@@ -64,7 +64,7 @@ class Blocks:
         if self.shards.selected is not None:  # the stream skips documents
             document = np.searchsorted(self.bounds, places, side="right") - 1
             places = places - self.bounds[document] + self.starts[document]
-        tokens = np.where(real, self.shards.tokens[places].astype(np.int64), 0)
+        tokens = np.where(real, self.shards.take(places), 0)
         positions = np.where(real, np.arange(length), 0)
         return Rows(tokens, np.where(real, 0, -1), positions, draws)
 
@@ -84,9 +84,9 @@ class Blocks:
         documents = np.full(shape, -1, dtype=np.int64)
         positions = np.zeros(shape, dtype=np.int64)
         inside = _within(lengths)
-        tokens.ravel()[np.repeat(place + len(before), lengths) + inside] = self.shards.tokens[
+        tokens.ravel()[np.repeat(place + len(before), lengths) + inside] = self.shards.take(
             np.repeat(starts, lengths) + inside
-        ]
+        )
         for offset, control in enumerate(before):
             tokens.ravel()[place + offset] = control
         for offset, control in enumerate(after):

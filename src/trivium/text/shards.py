@@ -10,6 +10,7 @@ SHA-256, one a segment of 32 MiB, so that damage is named by place.
 import errno
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -102,6 +103,18 @@ class Shards:
         """The ids of one document of this part, end token included: (n,)."""
         whole = number if self.selected is None else int(self.selected[number])
         return np.asarray(self.tokens[self.bounds[whole] : self.bounds[whole + 1]])
+
+    def take(self, places: np.ndarray) -> np.ndarray:
+        """The ids at ``places`` in ``tokens``, any shape: int64.
+
+        The touched pages are given back at once: the file stays in the system's cache, but a run that has drawn from
+        all of a large corpus does not seem to hold it in its own memory.
+        """
+        ids = self.tokens[places].astype(np.int64)
+        mapping = getattr(self.tokens, "_mmap", None)
+        if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapping.madvise(mmap.MADV_DONTNEED)
+        return ids
 
     def split(self, share: float = 0.01, at_least: int = 4, seed: int = 0) -> tuple[Self, Self]:
         """Training and evaluation documents, told apart by a keyed hash of the document's number."""
