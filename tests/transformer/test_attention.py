@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from trivium.transformer import TransformerConfig
-from trivium.transformer.attention import Attention, attend, attention_weights, choose_kernel
+from trivium.transformer.attention import Attention, attend, attention_weights, choose_kernel, project_jointly
 from trivium.transformer.masks import Mask, additive, causal, same_document
 
 CPU = torch.device("cpu")
@@ -128,3 +129,36 @@ def test_head_width_may_differ_from_the_models():
     module = Attention(config, 0)
     assert module.query.weight.shape == (30, 12) and module.key.weight.shape == (10, 12)
     assert module(torch.randn(2, 5, 12), None, Mask()).shape == (2, 5, 12)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_joined_projections_equal_separate_ones(bias):
+    """Many rows are projected by one product; values and gradients are those of three."""
+    module = Attention(TransformerConfig(9, 12, 3, 8, encoder_layers=1, bias=bias, kv_heads=1), 0)
+    x = torch.randn(4, 16, 12, requires_grad=True)
+    joined = project_jointly(x, (module.query, module.key, module.value))
+    separate = [layer(x) for layer in (module.query, module.key, module.value)]
+    results = []
+    for outputs in (joined, separate):
+        module.zero_grad()
+        x.grad = None
+        sum(out.square().sum() for out in outputs).backward()
+        results.append([*outputs, x.grad, *(p.grad for n, p in module.named_parameters() if "output" not in n)])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_an_adapter_in_the_place_of_a_projection_is_used():
+    class Doubled(nn.Module):
+        def __init__(self, layer: nn.Linear):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * self.layer(x)
+
+    module = Attention(TransformerConfig(9, 4, 2, 8, encoder_layers=1, bias=False), 0)
+    x = torch.randn(4, 16, 4)
+    expected = 2 * module(x, None, Mask())
+    module.value = Doubled(module.value)
+    torch.testing.assert_close(module(x, None, Mask()), expected)
