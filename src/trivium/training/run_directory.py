@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trivium.errors import SettingsError, StoppedError
+from trivium.errors import DataError, RefusedError, SettingsError, StoppedError
 from trivium.training.checkpoint import Checkpoints
 from trivium.training.durable import file_digest, json_bytes, replace_file, sync_folder
 from trivium.training.lock import locked
@@ -84,25 +84,49 @@ class RunDirectory:
 
 @contextmanager
 def open_run(path: Path, *, resume: bool, keep: int) -> Iterator[RunDirectory]:
-    """A new run's folder, or with ``resume`` an old one's, for this process alone."""
+    """A new run's folder, or with ``resume`` an old one's, for this process alone.
+
+    A new run that is refused before its first checkpoint (bad data, impossible settings) leaves nothing behind, so
+    that the corrected command may name the same folder.
+    """
     if resume and not (path / RECIPE).is_file():
         raise SettingsError(f"{path} holds no run to resume (there is no {RECIPE}): give the folder that --out named")
     if not resume:
         _check_free(path)
+    made = not path.exists()
+    directory = RunDirectory(path, keep)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = locked(path / _LOCK)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be made: {error.strerror}; choose another --out") from error
-    with lock:
-        if not resume:
-            _check_free(path)  # another process may have come first
+        with contextlib.ExitStack() as stack:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(path / _LOCK))
+                if not resume:
+                    _check_free(path)  # another process may have come first
+                directory.checkpoints.tidy()
+            except OSError as error:
+                raise SettingsError(f"{path} cannot be written: {error.strerror}; choose another --out") from error
+            with contextlib.suppress(OSError):
+                for partial in path.glob(".*.partial"):
+                    partial.unlink()
+            try:
+                yield directory
+            except (DataError, RefusedError, SettingsError):
+                if not resume and not directory.checkpoints.steps():
+                    _discard(path)
+                raise
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # it holds something, as it should
+                path.rmdir()
+
+
+def _discard(path: Path) -> None:
+    """What a run writes before its first checkpoint, and nothing else."""
+    for name in ("data", "checkpoints"):
+        shutil.rmtree(path / name, ignore_errors=True)
+    for name in (RECIPE, "tokenizer.json", "tokenizer_config.json"):
         with contextlib.suppress(OSError):
-            for partial in path.glob(".*.partial"):
-                partial.unlink()
-        directory = RunDirectory(path, keep)
-        directory.checkpoints.tidy()
-        yield directory
+            (path / name).unlink()
 
 
 def _check_free(path: Path) -> None:

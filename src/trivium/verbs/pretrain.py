@@ -103,8 +103,8 @@ def pretrain(
                 directory.write(RECIPE, asked.to_toml())
             say = partial(print, file=sys.stderr, flush=True)
             tell = (lambda text: None) if quiet else say
-            if tokenizer is not None and not (out / "tokenizer.json").exists():
-                tokenizer.save(out)
+            if tokenizer is not None:
+                _place_tokenizer(tokenizer, out)
             run, data, resolved = _assemble(asked, directory, documents, heldout, on_step, quiet, tell)
             return _train(run, data, resolved, prove, stop, say, tell)
 
@@ -130,6 +130,14 @@ def _asked(recipe: Recipe | str | Path | None, out: Path, resume: bool) -> Recip
     if training.device == "auto":
         training = replace(training, device=found.device)
     return replace(given, training=training)
+
+
+def _place_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
+    """The caller's tokenizer becomes the run's; a resumed run has one already, which has to be the same."""
+    if not (out / "tokenizer.json").exists():
+        tokenizer.save(out)
+    elif Tokenizer.load(out).fingerprint != tokenizer.fingerprint:
+        raise SettingsError(f"{out} was made with another tokenizer than the one given: resume with that one")
 
 
 def _check_objective(recipe: Recipe) -> None:
