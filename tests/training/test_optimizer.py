@@ -5,6 +5,7 @@ import torch
 from toy_model import Toy, feed, loss, trainer, weights
 
 from trivium.errors import DataError
+from trivium.training.muon import orthogonal
 from trivium.training.optimizer import MasterOptimizer, hidden_matrices
 from trivium.training.settings import AdamW, Muon
 
@@ -21,9 +22,11 @@ def test_muon_leaves_tied_embeddings_and_heads_alone():
     assert hidden_matrices(model) == {"layers.0.weight", "layers.1.weight"}
 
 
-def test_muon_and_its_rest_equal_torch_optimizers_used_directly():
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_muon_and_its_rest_equal_torch_optimizers_used_directly(precision, monkeypatch):
+    """A run in float32 orthogonalises in float32, which torch's own does when it is kept from casting."""
     settings = Muon(learning_rate=0.02, rest_learning_rate=0.004)
-    ours = MasterOptimizer(Toy(), settings, torch.float32)
+    ours = MasterOptimizer(Toy(), settings, precision)
     model = Toy()
     named = dict(model.named_parameters())
     matrices = [named["layers.0.weight"], named["layers.1.weight"]]
@@ -38,13 +41,29 @@ def test_muon_and_its_rest_equal_torch_optimizers_used_directly():
         for each in (dict(ours.weights), named):
             for name, parameter in each.items():
                 generator = torch.Generator().manual_seed(step * 100 + len(name))
-                parameter.grad = torch.randn(parameter.shape, generator=generator)
+                gradient = torch.randn(parameter.shape, generator=generator).bfloat16()
+                parameter.grad = gradient.to(parameter.dtype)
+        ours.collect(first=True)
         ours.step(1.0)
-        for reference in references:
-            reference.step()
+        with monkeypatch.context() as patched:
+            if precision == torch.float32:
+                patched.setattr(torch.Tensor, "bfloat16", torch.Tensor.float)
+            for reference in references:
+                reference.step()
     for name, parameter in named.items():
         torch.testing.assert_close(ours.masters[name], parameter, rtol=1e-5, atol=1e-7)
     assert not torch.allclose(named["layers.0.weight"], Toy().layers[0].weight, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (4, 9), (9, 4)])
+def test_orthogonal_keeps_the_directions_and_evens_the_lengths(shape):
+    """U S V^T becomes about U V^T: singular values in the iteration's known range, singular vectors kept."""
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    found = orthogonal(matrix, (3.4445, -4.7750, 2.0315), 5, 1e-7)
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    core = u.T @ found @ v.T
+    assert ((core.diagonal() > 0.5) & (core.diagonal() < 1.5)).all()
+    assert (core - core.diagonal().diag()).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("settings", [AdamW(), Muon()])

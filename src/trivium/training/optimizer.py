@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trivium.errors import DataError
+from trivium.training.muon import Float32Muon
 from trivium.training.settings import AdamW, Muon, Optimizer
 
 _STATES = {"exp_avg": "first", "exp_avg_sq": "second", "step": "count", "momentum_buffer": "momentum"}
@@ -44,7 +45,7 @@ class MasterOptimizer:
 
     def reset(self) -> None:
         """Forget all moments, as before the first step."""
-        self.parts = build(self.settings, self.trained, self._hidden)
+        self.parts = build(self.settings, self.trained, self._hidden, self.separate)
 
     def collect(self, first: bool) -> None:
         """After a micro-batch's backward pass: bf16 gradients are added to the float32 ones, or replace them."""
@@ -160,7 +161,7 @@ def hidden_matrices(model: nn.Module) -> set[str]:
 
 
 def build(
-    settings: Optimizer, trained: Mapping[str, Tensor], hidden: Iterable[str]
+    settings: Optimizer, trained: Mapping[str, Tensor], hidden: Iterable[str], low_precision: bool
 ) -> list[tuple[torch.optim.Optimizer, list[float]]]:
     """torch's optimizers with the peak learning rate of each of their parameter groups."""
     hidden = set(hidden)
@@ -182,7 +183,7 @@ def build(
         )
         parts.append((adamw, [peak] * len(groups)))
     if hidden and isinstance(settings, Muon):
-        muon = torch.optim.Muon(
+        muon = (torch.optim.Muon if low_precision else Float32Muon)(
             [tensor for name, tensor in trained.items() if name in hidden],
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,

@@ -10,6 +10,7 @@ data/             tokenised text
 """
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from trivium.training.metrics_file import MetricsFile
 
 RECIPE = "trivium.toml"
 _LOCK = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNLISTED = {"manifest.json", "metrics.jsonl"}  # the manifest itself, and what grows between two of them
 
 
@@ -99,6 +101,9 @@ def open_run(path: Path, *, resume: bool, keep: int) -> Iterator[RunDirectory]:
         with contextlib.ExitStack() as stack:
             try:
                 path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SettingsError(f"{path} cannot be made: {error.strerror}; choose another --out") from error
+            try:
                 stack.enter_context(locked(path / _LOCK))
                 if not resume:
                     _check_free(path)  # another process may have come first
@@ -114,6 +119,11 @@ def open_run(path: Path, *, resume: bool, keep: int) -> Iterator[RunDirectory]:
                 if not resume and not directory.checkpoints.steps():
                     _discard(path)
                 raise
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                then = f"go on with --resume {path}" if directory.recipe.exists() else "start again"
+                raise StoppedError(f"{error.strerror} in {path}: make room, then {then}") from error
     finally:
         if made:
             with contextlib.suppress(OSError):  # it holds something, as it should
