@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trivium.errors import DataError
+from trivium.errors import DataError, TriviumError
 
 LARGEST_FILE = 512 << 20
 LARGEST_VOCABULARY = 4_000_000
@@ -22,7 +22,7 @@ def guarded(what: str) -> Iterator[None]:
     """Turns the Rust library's errors, panics included, into a DataError that begins with ``what``."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit, DataError):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, TriviumError):
         raise
     except BaseException as error:
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
