@@ -142,6 +142,18 @@ def test_a_pretrained_encoder_with_a_new_classifier_keeps_its_vocabulary(tmp_pat
     close(out.heads[SEQUENCE], theirs(**batch.theirs).logits, "scores of labels")
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_classifier_without_vocabulary_goes_out_as_its_family(tied, tmp_path, batch_for, close):
+    config = GPT2.size("tiny", vocab_size=61, vocabulary_head="none", tied=tied)
+    model = initialise(Model(config, {SEQUENCE: SequenceHead(config, 2, "last")}), 0).eval()
+    assert save(model, GPT2, None, tmp_path, labels=["no", "yes"]) is GPT2
+    batch = batch_for("gpt2")
+    expected = model(batch.ours, heads=[SEQUENCE]).heads[SEQUENCE]
+    assert torch.equal(load(tmp_path).model.eval()(batch.ours, heads=[SEQUENCE]).heads[SEQUENCE], expected)
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path, attn_implementation="eager")
+    close(expected, theirs.eval()(**batch.theirs).logits, "scores of labels")
+
+
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
 def test_bodies_without_a_head_and_their_bare_names_are_read(name, cases, batch_for, close, tmp_path):
     theirs = cases[name].reference("body")

@@ -4,11 +4,20 @@ Its files hold matrices as (in, out), and query, key and value in one. The paper
 fact 124, 355, 774 and 1,558 million parameters; both names are known.
 """
 
-from trivium.families.family import Family, Key, Weight
+from collections.abc import Collection, Mapping
+
+from trivium.families.family import Family, Fields, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
 
 PUBLISHED = {"vocab_size": 50257, "context": 1024, "dropout": 0.1, "attention_dropout": 0.1}
+
+
+def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
+    """A body or classifier whose projection would be its own has none in the file."""
+    untied = written.get("tie_word_embeddings") is False
+    return {"vocabulary_head": "none" if untied and "lm_head.weight" not in names else "plain"}
+
 
 GPT2 = Family(
     name="gpt2",
@@ -90,4 +99,5 @@ GPT2 = Family(
         "add_cross_attention": False,
     },
     specials=specials.GPT2,
+    features=features,
 )
