@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -192,3 +193,39 @@ def test_evaluation_documents_are_told_apart_by_number(tmp_path):
 def test_one_document_cannot_be_split(tmp_path):
     with pytest.raises(DataError, match="holds 1 document"):
         write_shards(["only"], by_bytes, 256, 257, tmp_path, "f").split()
+
+
+def test_memory_does_not_grow_with_the_text(tmp_path):
+    """64 MB of text through a writer that never holds more than a few batches of it."""
+    text = "some words of a document " * 2000
+    tracemalloc.start()
+    documents = (f"{number} {text}" for number in range(64 * 20))
+    shards = write_shards(documents, lambda texts: [[5] * (len(text) // 4) for text in texts], 1, 100, tmp_path, "f")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert shards.text_bytes > 64_000_000 and peak < 24 << 20
+
+
+@pytest.mark.slow
+def test_two_gigabytes_need_at_most_300_megabytes(tmp_path):
+    """The whole way of a 2 GB file, as the kernel counts memory: read, tokenise, pack, verify, draw from all of it."""
+    page = "\n\n".join(" ".join(f"word{(number * 7919) % 5003}" for number in range(k, k + 90)) for k in range(4000))
+    with (tmp_path / "big.txt").open("w") as file:
+        while file.tell() < 2 << 30:
+            file.write(page)
+    program = f"""
+import resource
+from trivium.text import Layout, Mixture, Shards, cut, read_documents, write_shards
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+base = peak()
+encode = lambda texts: [[5] * (len(text) // 4) for text in texts]
+write_shards(read_documents({str(tmp_path / "big.txt")!r}), encode, 1, 100, {str(tmp_path / "s")!r}, "f")
+mixture = Mixture.of(cut(Shards.open({str(tmp_path / "s")!r}), Layout("packed", 512)), 0)
+for step in range(2000):
+    mixture.rows(step * 16, 16)
+print((peak() - base) >> 10)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 300

@@ -109,8 +109,7 @@ def cut(shards: Shards, layout: Layout) -> Blocks:
     path = shards.directory / f"rows-{_name(shards, layout)}.bin"
     found = _read(path)
     if found is None:
-        pieces = _pieces(shards, layout.length - len(layout.before) - len(layout.after))
-        starts, lengths = pieces
+        starts, lengths = _pieces(shards, layout.length - len(layout.before) - len(layout.after))
         order, bounds = pack(lengths + len(layout.before) + len(layout.after), layout.length)
         found = (starts[order], lengths[order], bounds)
         _write(path, found)
@@ -146,12 +145,15 @@ def _name(shards: Shards, layout: Layout) -> str:
 def _write(path: Path, arrays: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     """One file of int64: pieces, rows, then the arrays; SHA-256 at the end. A folder that cannot be written to only
     costs the next run the packing."""
-    body = np.concatenate([[len(arrays[0]), len(arrays[2])], *arrays]).astype("<i8").tobytes()
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    digest = hashlib.sha256()
     try:
         with temporary.open("wb") as file:
-            file.write(body)
-            file.write(hashlib.sha256(body).digest())
+            for array in (np.array([len(arrays[0]), len(arrays[2])]), *arrays):
+                data = np.ascontiguousarray(array, dtype="<i8").tobytes()
+                digest.update(data)
+                file.write(data)
+            file.write(digest.digest())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -58,20 +58,21 @@ def pack(lengths: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
     """
     by_length = np.argsort(lengths, kind="stable")
     taken = np.concatenate([[0], np.cumsum(np.bincount(lengths, minlength=room + 1))])
-    pieces, rows_of = [], []
-    row = 0
+    piece = np.empty(len(lengths), dtype=np.int64)
+    of = np.empty(len(lengths), dtype=np.int32)  # the row of each
+    row = filled = 0
     for rows, shape in row_shapes(lengths, room):
         for length, each in shape:
-            start = taken[length]
-            taken[length] += rows * each
-            pieces.append(by_length[start : start + rows * each])
-            rows_of.append(np.repeat(np.arange(row, row + rows), each))
+            count = rows * each
+            piece[filled : filled + count] = by_length[taken[length] : taken[length] + count]
+            of[filled : filled + count] = np.repeat(np.arange(row, row + rows, dtype=np.int32), each)
+            taken[length] += count
+            filled += count
         row += rows
-    if not pieces:
-        return np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    piece, of = np.concatenate(pieces), np.concatenate(rows_of)
+    del by_length  # a corpus of gigabytes has millions of pieces: their arrays are the memory this takes
     first = np.full(row, len(lengths), dtype=np.int64)
     np.minimum.at(first, of, piece)
-    order = np.lexsort((piece, first[of]))
     sizes = np.bincount(of, minlength=row)[np.argsort(first, kind="stable")]
+    order = np.lexsort((piece, first[of]))
+    del of
     return piece[order], np.concatenate([[0], np.cumsum(sizes)])
