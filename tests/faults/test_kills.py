@@ -1,0 +1,43 @@
+"""kill -9 at any moment: the resumed run ends with the same bytes as one that was left alone."""
+
+import random
+from pathlib import Path
+
+import pytest
+from trials import Trials
+
+KILLS = 20
+
+
+def test_twenty_kills_at_random_moments(trials: Trials, tmp_path: Path) -> None:
+    draw = random.Random(20)
+    done = runs = 0
+    while done < KILLS:
+        done += trials.kill_at_random(tmp_path / f"run-{runs}", min(5, KILLS - done), draw)
+        runs += 1
+        assert runs < 2 * KILLS, "the runs are over before they are killed: is anything being tested?"
+
+
+def test_crashes_in_the_middle_of_saving(trials: Trials, tmp_path: Path) -> None:
+    """Ten of the writes, fsyncs and renames of a run's life, from the first to the last, each the last thing done."""
+    writes = trials.writes(tmp_path / "counted")
+    assert writes > 100
+    for index, point in enumerate(range(0, writes, writes // 9)):
+        trials.crash_at(tmp_path / f"run-{index}", point)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_crash_at_every_write_of_a_run(trials: Trials, tmp_path: Path) -> None:
+    for point in range(trials.writes(tmp_path / "counted")):
+        trials.crash_at(tmp_path / f"run-{point}", point)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_three_hundred_kills(trials: Trials, tmp_path: Path) -> None:
+    draw = random.Random(300)
+    done = runs = 0
+    while done < 300:
+        done += trials.kill_at_random(tmp_path / f"run-{runs}", min(4, 300 - done), draw)
+        runs += 1
