@@ -111,7 +111,7 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         counts = {name: max(1, sum(b.counts[name] for b in batches)) for name in batches[0].counts}
         sums: dict[str, Tensor] = {}
         for micro, batch in enumerate(batches):
-            torch.manual_seed(key(self.settings.seed, "dropout", self.number, micro) >> 1)
+            self._seed(key(self.settings.seed, "dropout", self.number, micro) >> 1)
             losses = self.loss(self.model, batch if self.device.type == "cpu" else batch.to(self.device))
             torch.stack([part.total / counts[name] for name, part in losses.items()]).sum().backward()
             self.optimizer.collect(first=micro == 0)
@@ -146,6 +146,14 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         self.optimizer.load_masters(weights)
         self.optimizer.load_state_dict(moments)
         self.number = number
+
+    def _seed(self, value: int) -> None:
+        """What dropout draws from. ``torch.manual_seed`` would queue a call and a traceback for CUDA at every step."""
+        torch.default_generator.manual_seed(value)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(value)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(value)
 
     @torch.no_grad()
     def _clip(self) -> Tensor:
