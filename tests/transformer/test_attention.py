@@ -71,10 +71,11 @@ def test_heads_equal_single_heads_side_by_side():
 
 
 @pytest.mark.parametrize("kernel", ["batched", "fused"])
-@pytest.mark.parametrize("bias", [False, True])
-def test_grouped_queries_equal_repeated_keys_and_values(kernel, bias):
-    q, k, v = torch.randn(2, 6, 5, 4), torch.randn(2, 2, 7, 4), torch.randn(2, 2, 7, 4)
-    mask = Mask(torch.randn(2, 1, 5, 7)) if bias else Mask()
+@pytest.mark.parametrize("bias", ["none", "by row", "by head"])
+@pytest.mark.parametrize("T", [1, 5])
+def test_grouped_queries_equal_repeated_keys_and_values(kernel, bias, T):
+    q, k, v = torch.randn(2, 6, T, 4), torch.randn(2, 2, 7, 4), torch.randn(2, 2, 7, 4)
+    mask = Mask({"none": None, "by row": torch.randn(2, 1, T, 7), "by head": torch.randn(1, 6, T, 7)}[bias])
     repeated = attend(q, k.repeat_interleave(3, 1), v.repeat_interleave(3, 1), mask, scale=0.5, kernel=kernel)
     torch.testing.assert_close(attend(q, k, v, mask, scale=0.5, kernel=kernel), repeated)
 
@@ -120,8 +121,21 @@ def test_dropout_falls_on_the_weights_and_keeps_their_mean():
 
 
 def test_the_rule_for_kernels():
-    assert choose_kernel(256, 256, CPU) == choose_kernel(512, 512, CPU) == choose_kernel(1, 4096, CPU) == "batched"
-    assert choose_kernel(1024, 1024, CPU) == choose_kernel(64, 64, torch.device("cuda")) == "fused"
+    assert choose_kernel(256, 256, CPU, True) == choose_kernel(512, 512, CPU, True) == "batched"
+    assert choose_kernel(1024, 1024, CPU, True) == choose_kernel(1, 256, CPU, False) == "fused"
+    assert choose_kernel(64, 64, torch.device("cuda"), True) == "fused"
+
+
+@pytest.mark.parametrize("stacks", [{"encoder_layers": 2}, {"decoder_layers": 2}])
+def test_a_model_gives_the_same_with_and_without_gradients(make, ids, inputs, position, stacks):
+    """With them the batched kernel runs, without them the fused one."""
+    model = make(position=position, kv_heads=2, **stacks)
+    documents = torch.tensor([[0] * 4 + [1] * 6, [0] * 7 + [-1] * 3, [0] * 10])
+    for fields in ({}, {"documents": documents}):
+        expected = model(inputs(model, ids, **fields), at="all").logits
+        with torch.inference_mode():
+            found = model(inputs(model, ids, **fields), at="all").logits
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
 
 
 def test_head_width_may_differ_from_the_models():
