@@ -1,6 +1,7 @@
 """A run that was ended anywhere and resumed equals one that was not: weights, moments, order of data, metrics."""
 
 import errno
+import hashlib
 import json
 import os
 import random
@@ -53,6 +54,9 @@ def test_a_run_leaves_a_model_directory_its_metrics_and_two_checkpoints(whole):
     manifest = json.loads((whole / "manifest.json").read_text())
     assert manifest["fingerprints"] == {"state": newest.state_hash, "tokenizer": "abc"}
     assert set(manifest["files"]) == {"model.safetensors", "trivium.toml"}
+    for name, facts in manifest["files"].items():
+        content = (whole / name).read_bytes()
+        assert facts == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def test_the_logged_loss_is_the_mean_over_the_interval(whole, folder):

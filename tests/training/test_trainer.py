@@ -162,3 +162,19 @@ def test_the_caller_may_leave_the_model_in_evaluation_mode():
     for _ in two:
         two.model.eval()
     assert all(torch.equal(weights(one)[name], tensor) for name, tensor in weights(two).items())
+
+
+def test_a_step_leaves_nothing_behind_in_the_process():
+    """torch.manual_seed queues a call with a traceback each time where there is no accelerator."""
+    ours = trainer(steps=30)
+    ours.step()
+    before = len(torch.cuda._queued_calls)
+    list(ours)
+    assert len(torch.cuda._queued_calls) == before
+
+
+@pytest.mark.slow
+def test_a_compiled_model_learns_the_same():
+    plain, compiled = (list(trainer(steps=5, dropout=0.0, compile=c)) for c in (False, True))
+    for a, b in zip(plain, compiled, strict=True):
+        assert b.loss == pytest.approx(a.loss, rel=1e-4)

@@ -78,7 +78,7 @@ class Checkpoints:
             if isinstance(error, DataError):
                 shutil.rmtree(self.path(step), ignore_errors=True)
             raise StoppedError(self._not_saved(step, error, weights, optimizer)) from error
-        self._drop_old(step)
+        self.drop_old(step)
         return digest
 
     def verify(self, step: int) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Checkpoints:
         os.rename(partial, final)
         sync_folder(self.folder)
 
-    def _drop_old(self, step: int) -> None:
+    def drop_old(self, step: int) -> None:
         """Keeps the ``keep`` newest up to ``step``; a later one is of before a fall-back, and goes too."""
         steps = self.steps()
         kept = [s for s in steps if s <= step][-self.keep :]

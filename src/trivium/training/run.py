@@ -99,6 +99,8 @@ class Run:
         self.directory.metrics.cut(checkpoint.state["metrics_bytes"])
         self.meter = Meter(**checkpoint.state["meter"])
         self._saved, self._digest = checkpoint.step, checkpoint.state_hash
+        if checkpoint.step == self.directory.checkpoints.steps()[-1]:  # the save before a kill may not have come to it
+            self.directory.checkpoints.drop_old(checkpoint.step)
         self.publish()
         return True
 

@@ -11,6 +11,7 @@ data/             tokenised text
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -65,7 +66,8 @@ class RunDirectory:
             os.replace(partial, target)
             partial.unlink(missing_ok=True)  # a rename of one name of a file to another of its names does nothing
             sync_folder(self.path)
-            self.write_manifest(step, fingerprints)
+            weights = json.loads((source.parent / "manifest.json").read_bytes())["files"][source.name]
+            self.write_manifest(step, fingerprints, {source.name: weights})
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise StoppedError(
@@ -73,10 +75,13 @@ class RunDirectory:
                 "make room, then resume"
             ) from error
 
-    def write_manifest(self, step: int, fingerprints: Mapping[str, Any]) -> None:
-        """SHA-256 of every file at the root, and what the caller says it depends on."""
+    def write_manifest(
+        self, step: int, fingerprints: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Size and SHA-256 of every file at the root (``known``: those found already), and what the caller says that
+        it all depends on."""
         files = {
-            entry.name: {"bytes": entry.stat().st_size, "sha256": file_digest(entry)}
+            entry.name: (known or {}).get(entry.name) or {"bytes": entry.stat().st_size, "sha256": file_digest(entry)}
             for entry in sorted(self.path.iterdir())
             if entry.is_file() and not entry.name.startswith(".") and entry.name not in _UNLISTED
         }
