@@ -34,7 +34,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 benchmarks: $(VENV)/.benchmarks
-	$(BIN)/python -m benchmarks.pretraining $(ARGS)
+	$(BIN)/python benchmarks/pretraining.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -64,15 +64,15 @@ $(VENV)/constraints.txt: constraints.txt $(VENV)/.torch
 
 $(VENV)/.package: pyproject.toml $(VENV)/constraints.txt
 	@echo "[3/3] installing Trivium and its requirements: about a minute"
-	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e . || exit 1; echo "      took $$((SECONDS - begun)) s"
+	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e '.[eval]' || exit 1; echo "      took $$((SECONDS - begun)) s"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.package
 	@echo "[test] installing what the tests need: about a minute"
-	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e '.[test]' || exit 1; echo "       took $$((SECONDS - begun)) s"
+	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e '.[eval,test]' || exit 1; echo "       took $$((SECONDS - begun)) s"
 	@touch $@
 
 $(VENV)/.benchmarks: $(VENV)/.package
 	@echo "[benchmarks] installing what the benchmarks compare with: about a minute"
-	@$(PIP) -c $(VENV)/constraints.txt -e '.[benchmarks]'
+	@$(PIP) -c $(VENV)/constraints.txt -e '.[eval,benchmarks]'
 	@touch $@
