@@ -41,6 +41,7 @@ PUBLIC = [
     "load_recipe",
     "predict",
     "pretrain",
+    "quickstart",
     "recipe_schema",
     "runs",
     "show_config",
@@ -270,7 +271,8 @@ def test_constraints_pin_what_is_required_and_torch_first() -> None:
     pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
     assert pins[0] == "torch==2.13.0"
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
-    wanted = project()["dependencies"] + project()["optional-dependencies"]["test"]
+    extras = project()["optional-dependencies"]
+    wanted = project()["dependencies"] + extras["eval"] + extras["test"]
     assert {name_of(each) for each in wanted} <= {name_of(pin) for pin in pins}
 
 

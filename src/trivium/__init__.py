@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trivium.verbs.load import LanguageModel, load
     from trivium.verbs.predict import predict
     from trivium.verbs.pretrain import pretrain
+    from trivium.verbs.quickstart import quickstart
     from trivium.verbs.recipe import Recipe, load_recipe
     from trivium.verbs.runs import runs
     from trivium.verbs.tokenizer import show_tokenizer, train_tokenizer
@@ -47,6 +48,7 @@ _HOMES = {
     "load_recipe": "verbs.recipe",
     "predict": "verbs.predict",
     "pretrain": "verbs.pretrain",
+    "quickstart": "verbs.quickstart",
     "recipe_schema": "verbs.config",
     "runs": "verbs.runs",
     "show_config": "verbs.config",
@@ -76,6 +78,7 @@ __all__ = [
     "load_recipe",
     "predict",
     "pretrain",
+    "quickstart",
     "recipe_schema",
     "runs",
     "show_config",

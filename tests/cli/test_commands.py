@@ -165,3 +165,25 @@ def test_predict(trivium_command, classifier: Path, reviews: Path, monkeypatch: 
 def test_predict_needs_a_classifier(trivium_command, tiny_models: dict[str, Path], reviews: Path) -> None:
     outcome = trivium_command("predict", "--model", tiny_models["bert"], reviews)
     assert outcome.code == 2 and "has no classifier on top" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--minutes", "-1"], 2, "minutes = -1"),
+        (["--data", "missing.txt"], 3, "missing.txt does not exist"),
+        (["--data", "small.txt", "small.txt"], 4, "too few to learn from"),
+        (["--out", "used"], 2, "used is in use"),
+        (["--precision", "float16"], 2, "--precision"),
+    ],
+)
+def test_quickstart_refuses_before_it_starts(
+    trivium_command, arguments: list[str], code: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").touch()
+    (tmp_path / "small.txt").write_text("A short text.\n")
+    outcome = trivium_command("quickstart", *arguments)
+    assert outcome.code == code, outcome.err
+    assert sentence in outcome.err and "Traceback" not in outcome.err and outcome.out == ""

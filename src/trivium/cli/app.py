@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from trivium import __version__
-from trivium.cli import inspect, learn, look, tokenizer, use
+from trivium.cli import inspect, learn, look, quickstart, tokenizer, use
 
 app = typer.Typer(
     name="trivium",
@@ -46,6 +46,7 @@ config = typer.Typer(help="Show what a recipe comes to, and what it may hold.", 
 config.command("show")(look.config_show)
 config.command("schema")(look.config_schema)
 
+app.command("quickstart")(quickstart.quickstart)
 app.command("pretrain")(learn.pretrain)
 app.command("finetune")(learn.finetune)
 app.command("predict")(use.predict)

@@ -28,7 +28,7 @@ def pretrain(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Pretrain a model: from a recipe and text to a folder that other software opens."""
+    """Pretrain a model on text, by a recipe."""
     from trivium.errors import SettingsError
     from trivium.verbs.pretrain import pretrain as train
     from trivium.verbs.recipe import load_recipe

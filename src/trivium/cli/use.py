@@ -87,7 +87,7 @@ def predict(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Labels with probabilities, a JSON object a line, as they are computed."""
+    """Label texts, a JSON object a line."""
     from trivium.text.labelled import Columns
     from trivium.verbs.predict import predict as predicted
     from trivium.verbs.predict import read_stream
