@@ -70,7 +70,7 @@ def _run(request: dict[str, Any]) -> int:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     if request["count_to"]:
         with open(request["count_to"], "w") as file:
-            file.write(str(len(counted)))
+            json.dump(counted, file)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     return code

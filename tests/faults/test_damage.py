@@ -9,14 +9,20 @@ from commands import Commands
 from trials import Trials
 
 
-@pytest.fixture
-def stopped(commands: Commands, trials: Trials, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def killed(commands: Commands, trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run killed after its third checkpoint or later."""
-    run = tmp_path / "run"
-    point = int(0.8 * trials.writes(tmp_path / "counted"))
-    assert commands.run(trials.arguments(run), crash_at=point).code == -9
+    run = tmp_path_factory.mktemp("killed") / "run"
+    ended = commands.run(trials.arguments(run), crash_at=int(0.8 * len(trials.writes)))
+    assert ended.code == -9
     assert len(_checkpoints(run)) == 2
     return run
+
+
+@pytest.fixture
+def stopped(killed: Path, tmp_path: Path) -> Path:
+    """A copy of it to damage."""
+    return shutil.copytree(killed, tmp_path / "run")
 
 
 def _checkpoints(run: Path) -> list[Path]:
@@ -116,6 +122,6 @@ def _run_on_own_text(commands: Commands, trials: Trials, folder: Path) -> tuple[
     original = trials.start[trials.start.index("--data") + 1]
     text.write_bytes(Path(original).read_bytes())
     arguments = [str(text) if argument == original else argument for argument in trials.start]
-    ended = commands.run([*arguments, "--out", run], crash_at=trials.writes(folder / "counted") // 2)
+    ended = commands.run([*arguments, "--out", run], crash_at=len(trials.writes) // 2)
     assert ended.code == -9 and _checkpoints(run)
     return run, text

@@ -19,17 +19,21 @@ def test_twenty_kills_at_random_moments(trials: Trials, tmp_path: Path) -> None:
 
 
 def test_crashes_in_the_middle_of_saving(trials: Trials, tmp_path: Path) -> None:
-    """Ten of the writes, fsyncs and renames of a run's life, from the first to the last, each the last thing done."""
-    writes = trials.writes(tmp_path / "counted")
-    assert writes > 100
-    for index, point in enumerate(range(0, writes, writes // 9)):
+    """Writes, fsyncs and renames of a run's life, from the first to the last, each the last thing it did."""
+    assert len(trials.writes) > 100
+    for index, point in enumerate(range(0, len(trials.writes), len(trials.writes) // 7)):
         trials.crash_at(tmp_path / f"run-{index}", point)
+
+
+def test_a_crash_before_the_last_old_checkpoint_went(trials: Trials, tmp_path: Path) -> None:
+    """The resumed run has nothing left to save, and still tidies up."""
+    trials.crash_at(tmp_path / "run", len(trials.writes) - 1 - trials.writes[::-1].index("rename"))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_crash_at_every_write_of_a_run(trials: Trials, tmp_path: Path) -> None:
-    for point in range(trials.writes(tmp_path / "counted")):
+    for point in range(len(trials.writes)):
         trials.crash_at(tmp_path / f"run-{point}", point)
 
 

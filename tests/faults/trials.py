@@ -61,12 +61,16 @@ def settings(recipe: str, **changes: object) -> list[str]:
 
 @dataclass(frozen=True)
 class Trials:
-    """One recipe, its text, and the run that was never stopped, which took ``seconds``."""
+    """One recipe, its text, and the run that was never stopped, which took ``seconds``.
+
+    ``writes``: all its writes, fsyncs, renames and links in order, by name.
+    """
 
     commands: Commands
     start: Sequence[str]
     reference: Path
     seconds: float
+    writes: Sequence[str]
 
     @classmethod
     def prepare(cls, commands: Commands, folder: Path, recipe: str) -> "Trials":
@@ -74,9 +78,10 @@ class Trials:
         start = ["pretrain", *settings(recipe), "--data", str(text)]
         reference = folder / "reference"
         began = time.monotonic()
-        ended = commands.run([*start, "--out", reference])
+        ended = commands.run([*start, "--out", reference], count_to=folder / "writes.json")
         assert ended.code == 0, ended.stderr
-        return cls(commands, start, reference, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return cls(commands, start, reference, seconds, json.loads((folder / "writes.json").read_text()))
 
     def arguments(self, run: Path) -> list[str | Path]:
         """What the user types next: resume what is there, or begin."""
@@ -99,13 +104,6 @@ class Trials:
         ended = self.commands.run(self.arguments(run), crash_at=point)
         assert ended.code == -9, ended.stderr
         self.finish(run)
-
-    def writes(self, run: Path) -> int:
-        """How many writes, fsyncs and renames a whole run takes."""
-        count = run.with_name("count")
-        ended = self.commands.run(self.arguments(run), count_to=count)
-        assert ended.code == 0, ended.stderr
-        return int(count.read_text())
 
     def finish(self, run: Path) -> Ended:
         ended = self.commands.run(self.arguments(run))
