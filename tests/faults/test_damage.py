@@ -101,6 +101,17 @@ def test_a_changed_recipe_is_refused_by_the_name_of_its_field(commands: Commands
     assert "training.batch_tokens" in ended.error and "256" in ended.error and "512" in ended.error
 
 
+def test_what_set_changes_on_resume_is_refused_or_free(commands: Commands, trials: Trials, stopped: Path) -> None:
+    for refused in ("training.seed=1", "model.context=16", "training.optimizer.learning_rate=0.01"):
+        ended = commands.run(["pretrain", "--resume", stopped, "--set", refused])
+        assert ended.code == 2, ended.stderr
+        name, _, value = refused.partition("=")
+        assert name in ended.error and value in ended.error
+    ended = commands.run(["pretrain", "--resume", stopped, "--set", "training.keep=1"])
+    assert ended.code == 0, ended.stderr
+    assert [path.name for path in _checkpoints(stopped)] == [_checkpoints(trials.reference)[-1].name]
+
+
 def test_the_text_is_not_read_again(commands: Commands, trials: Trials, tmp_path: Path) -> None:
     """A run has its tokenised text; what becomes of the file meanwhile does not change what it learns."""
     run, text = _run_on_own_text(commands, trials, tmp_path)

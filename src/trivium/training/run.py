@@ -236,7 +236,7 @@ class Run:
 
     def _check_identity(self, checkpoint: Checkpoint, say: Callable[[str], None]) -> None:
         saved, given = (_flat(identity) for identity in (checkpoint.state["identity"], self.identity))
-        for name in sorted(saved.keys() | given.keys()):
+        for name in sorted(saved.keys() | given.keys(), key=lambda name: (not name.startswith("recipe."), name)):
             dotted = name.removeprefix("recipe.")
             if saved.get(name) != given.get(name) and dotted not in FREE_TO_CHANGE:
                 raise SettingsError(
