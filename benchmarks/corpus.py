@@ -66,8 +66,12 @@ def _up_to(texts, characters):
 def prepare(folder: Path, sizes: Sizes, characters: int = CHARACTERS) -> dict[str, object]:
     """Tokenizer and shards in ``folder``, made once; what was found out about the text."""
     facts = folder / "corpus.json"
+    wanted = {"vocabulary": sizes.vocabulary, "characters_wanted": characters}
     if facts.exists():
-        return json.loads(facts.read_text())
+        known = json.loads(facts.read_text())
+        if {name: known.get(name) for name in wanted} != wanted:
+            raise SystemExit(f"{folder} was prepared for other sizes: delete it, or give another --work")
+        return known
     name, texts = paragraphs(characters)
     tokenizer = train_bpe(islice(texts, 40_000), sizes.vocabulary)
     tokenizer.save(folder / "tokenizer")
@@ -75,7 +79,7 @@ def prepare(folder: Path, sizes: Sizes, characters: int = CHARACTERS) -> dict[st
         texts, tokenizer.encode_batch, tokenizer.end, tokenizer.vocab_size, folder / "shards", tokenizer.fingerprint
     )
     lengths = shards.ends - shards.starts
-    found = {
+    found = wanted | {
         "text": name,
         "characters": sum(map(len, texts)),
         "tokens": shards.token_count,

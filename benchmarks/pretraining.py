@@ -10,6 +10,7 @@ tokens count: what was padded is work done for nothing. MFU is against matrix pr
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -51,7 +52,15 @@ def in_a_new_process(*arguments: str) -> dict:
 
 def measure(options: argparse.Namespace, sizes: Sizes, folder: Path) -> dict:
     """All cells, all rounds."""
-    result: dict = {"machine": machine(), "corpus": corpora.prepare(folder, sizes), "sizes": sizes.to_dict()}
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"load average {load:.1f}: another process runs, and these numbers will mean little", file=sys.stderr)
+    result: dict = {
+        "machine": machine(),
+        "load_average": load,
+        "corpus": corpora.prepare(folder, sizes),
+        "sizes": sizes.to_dict(),
+    }
     result["limits"] = in_a_new_process("limits")
     cells: dict = {shape: {engine: [] for engine in options.engines} for shape in options.shapes}
     for number in range(options.rounds):
@@ -102,7 +111,7 @@ def markdown(result: dict) -> str:
     limits = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in result["limits"].items())
     text = result["corpus"]
     head = [
-        f"{result['machine']}.",
+        f"{result['machine']}; load average at the start {result['load_average']:.1f}.",
         f"Limits measured: {limits}.",
         f"Text: {text['text']}, {text['paragraphs']:,} paragraphs, {text['tokens']:,} tokens "
         f"(mean {text['tokens_per_paragraph'][0]}, median {text['tokens_per_paragraph'][1]} a paragraph).",
