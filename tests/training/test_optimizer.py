@@ -8,10 +8,18 @@ from trivium.errors import DataError
 from trivium.training.muon import orthogonal
 from trivium.training.optimizer import MasterOptimizer, hidden_matrices
 from trivium.training.settings import AdamW, Muon
+from trivium.transformer import Model, TransformerConfig
 
 
 def test_muon_gets_the_matrices_inside_the_stack_and_nothing_else():
     assert hidden_matrices(Toy()) == {"layers.0.weight", "layers.1.weight"}
+
+
+def test_muon_gets_the_dense_layer_of_a_masked_model_s_vocabulary_head():
+    config = TransformerConfig(11, 8, 2, 16, encoder_layers=1, vocabulary_head="transform", pooler=True)
+    names = hidden_matrices(Model(config))
+    assert "vocabulary.dense.weight" in names
+    assert not [name for name in names if "embedding" in name or "pooler" in name]
 
 
 def test_muon_leaves_tied_embeddings_and_heads_alone():

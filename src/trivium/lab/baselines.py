@@ -1,0 +1,100 @@
+"""Text classifiers without a neural network, for any comparison that wants to be honest.
+
+The majority class; a bag of words (TF-IDF weights, logistic regression); and latent semantic analysis (Deerwester et
+al. 1990): TF-IDF reduced by a truncated SVD that was fitted on unlabelled text, then logistic regression, which is the
+rival that may also use the text a language model was pretrained on. Each is tuned on the development examples alone.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trivium.errors import SettingsError
+from trivium.metrics import classification
+from trivium.text.examples import Labelled
+
+_STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
+_DIMENSIONS = 200
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """``predicted``: one label for each test example; ``chosen``: the setting that won on the development split."""
+
+    name: str
+    predicted: list[str]
+    chosen: str
+
+
+def majority(train: Sequence[Labelled], test: Sequence[Labelled]) -> BaselineResult:
+    """The most frequent label of the training examples (the first in alphabetical order among equals)."""
+    counts = Counter(example.label for example in train)
+    label = min(counts, key=lambda name: (-counts[name], name))
+    return BaselineResult("majority class", [label] * len(test), label)
+
+
+def bag_of_words(train: Sequence[Labelled], dev: Sequence[Labelled], test: Sequence[Labelled]) -> BaselineResult:
+    """TF-IDF of words or of words and pairs, with logistic regression; features and strength chosen on ``dev``."""
+    text = sklearn_module("feature_extraction.text")
+    candidates: list[tuple[str, Any]] = []
+    for longest in (1, 2):
+        vectors = text.TfidfVectorizer(ngram_range=(1, longest), sublinear_tf=True)
+        vectors.fit([example.text for example in train])
+        candidates.append((f"1-{longest} grams" if longest > 1 else "words", vectors.transform))
+    return _tuned("TF-IDF + logistic regression", candidates, train, dev, test)
+
+
+def latent_semantics_transform(unlabelled: Sequence[str]) -> Callable[[Sequence[str]], Any]:
+    """TF-IDF and its truncated SVD fitted on unlabelled text: a function from texts to (N, dimensions) unit vectors."""
+    text, reduction, prepare = (
+        sklearn_module(name) for name in ("feature_extraction.text", "decomposition", "preprocessing")
+    )
+    vectors = text.TfidfVectorizer(sublinear_tf=True, min_df=2)
+    counts = vectors.fit_transform(unlabelled)
+    svd = reduction.TruncatedSVD(min(_DIMENSIONS, counts.shape[1] - 1), random_state=0)
+    svd.fit(counts)
+    return lambda texts: prepare.normalize(svd.transform(vectors.transform(texts)))
+
+
+def tuned_latent_semantics(
+    transform: Callable[[Sequence[str]], Any],
+    train: Sequence[Labelled],
+    dev: Sequence[Labelled],
+    test: Sequence[Labelled],
+) -> BaselineResult:
+    """Logistic regression over vectors of ``latent_semantics_transform``; strength chosen on ``dev``."""
+    return _tuned("TF-IDF + SVD of the unlabelled text", [("SVD", transform)], train, dev, test)
+
+
+def _tuned(
+    name: str,
+    candidates: Sequence[tuple[str, Callable[[Sequence[str]], Any]]],
+    train: Sequence[Labelled],
+    dev: Sequence[Labelled],
+    test: Sequence[Labelled],
+) -> BaselineResult:
+    linear = sklearn_module("linear_model")
+    labels = [example.label for example in train]
+    gold = [example.label for example in dev]
+    best: tuple[float, str, Any, Any] | None = None
+    for features, transform in candidates:
+        inputs, held_out = transform([e.text for e in train]), transform([e.text for e in dev])
+        for strength in _STRENGTHS:
+            model = linear.LogisticRegression(C=strength, max_iter=300).fit(inputs, labels)
+            score = classification(list(model.predict(held_out)), gold)["accuracy"]
+            if best is None or score > best[0]:
+                best = (score, f"{features}, C = {strength:g}", model, transform)
+    assert best is not None
+    _, chosen, model, transform = best
+    return BaselineResult(name, [str(label) for label in model.predict(transform([e.text for e in test]))], chosen)
+
+
+def sklearn_module(module: str) -> Any:
+    """A module of scikit-learn, which only the baselines need; where it is missing, how to install it."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"sklearn.{module}")
+    except ImportError as error:
+        raise SettingsError("the baselines need scikit-learn: pip install -e '.[eval]' in a clone") from error
