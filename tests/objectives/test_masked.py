@@ -177,3 +177,19 @@ def test_impossible_settings_are_refused(settings, message):
 def test_a_decoder_is_refused():
     with pytest.raises(SettingsError, match="encoder alone"):
         Masked().heads(TransformerConfig(vocab_size=8, width=8, heads=1, ffn_width=8, decoder_layers=1))
+
+
+def test_rows_that_run_on_over_documents_open_with_the_classify_token_and_need_no_mask(tokenizer, make_rows, model):
+    """RoBERTa's FULL-SENTENCES (Liu et al. 2019, section 4.2): full rows, each position seen from each other one."""
+    objective = Masked(rate=0.4, isolate_documents=False)
+    layout = objective.layout(tokenizer, 32)
+    assert (layout.mode, layout.length) == ("stream", 31)
+    rows, draws = make_rows([31] * 6, 31)
+    batch = objective.batch(rows, draws, tokenizer)
+    source = batch.inputs.source
+    assert source.ids.shape == (6, 32) and source.documents is None and source.positions is None
+    assert (source.ids[:, 0] == tokenizer.classify).all()
+    original = torch.cat([torch.full((6, 1), tokenizer.classify), torch.from_numpy(rows.tokens)], dim=1).flatten()
+    assert torch.equal(original[batch.targets["at"]], batch.targets["masked"])
+    assert not (batch.targets["at"] % 32 == 0).any()
+    assert batch.counts["masked"] == 6 * round(32 * 0.4)

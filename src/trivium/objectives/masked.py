@@ -37,6 +37,7 @@ class Masked:
     random: float = 0.1
     count: Literal["exact", "bernoulli"] = "exact"
     whole_word: bool = False
+    isolate_documents: bool = True  # False: rows run on over documents, all of a row visible (RoBERTa's FULL-SENTENCES)
     copies: int | None = None  # None: a new mask at each visit (RoBERTa); n: a text has n fixed masks (BERT: 10)
 
     def __post_init__(self) -> None:
@@ -52,6 +53,8 @@ class Masked:
 
     def layout(self, tokenizer: Tokenizer, length: int) -> Layout:
         classify, separator, _ = _specials(tokenizer)
+        if not self.isolate_documents:
+            return Layout("stream", length - 1)  # the classify token opens each row
         return Layout("packed", length, before=(classify,), after=(separator,))
 
     def heads(self, config: TransformerConfig) -> dict[str, nn.Module]:
@@ -80,7 +83,9 @@ class Masked:
 
     def batch(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> Batch:
         """(B, T) rows to corrupted inputs and the original ids at the chosen positions, (N,) with their flat places."""
-        _, _, mask = _specials(tokenizer)
+        classify, _, mask = _specials(tokenizer)
+        if not self.isolate_documents:
+            rows = _opened(rows, classify)
         if self.copies is not None:
             draws = _fixed(rows, draws, self.copies)
         length = rows.tokens.shape[1]
@@ -100,6 +105,14 @@ class Masked:
     def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
         logits = model(batch.inputs, at=batch.targets["at"]).logits
         return {"masked": Loss(cross_entropy(logits, batch.targets["masked"]), batch.counts["masked"])}
+
+
+def _opened(rows: Rows, classify: int) -> Rows:
+    """(B, T) rows of a stream with a token before each: (B, T + 1)."""
+    first = np.full((len(rows.tokens), 1), classify, np.int64)
+    documents = np.concatenate([np.zeros_like(first), rows.documents], axis=1)
+    positions = np.where(documents >= 0, np.arange(documents.shape[1]), 0)
+    return Rows(np.concatenate([first, rows.tokens], axis=1), documents, positions, rows.draws)
 
 
 def _fixed(rows: Rows, draws: Draws, copies: int) -> Draws:

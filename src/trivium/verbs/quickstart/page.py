@@ -86,8 +86,8 @@ def _text(story: Story, tokenizer: Tokenizer) -> Section:
     tokens = len(tokenizer.encode(story.excerpt).ids)
     per_token = len(story.excerpt.encode()) / max(1, tokens)
     words = ["the", "return", "dictionary", "athazagoraphobia"]
-    pieces = {word: pieces(tokenizer, " " + word) for word in words}
-    rows: list[list[Cell]] = [[word, " · ".join(parts), len(parts)] for word, parts in pieces.items()]
+    split = {word: pieces(tokenizer, " " + word) for word in words}
+    rows: list[list[Cell]] = [[word, " · ".join(parts), len(parts)] for word, parts in split.items()]
     return Section(
         "Text becomes tokens",
         [
@@ -127,7 +127,6 @@ def _training(trained: Sequence[Trained]) -> Section:
         [
             t.station.title,
             Shown(t.result.parameters, f"{t.result.parameters / 1e6:.2f} M"),
-            t.result.steps,
             Shown(t.result.tokens, f"{t.result.tokens / 1e6:.2f} M"),
             Shown(t.result.flops, f"{t.result.flops / 1e12:.1f} T ({t.result.flops / total:.0%})"),
             Shown(t.result.seconds, f"{t.result.seconds:.0f}"),
@@ -140,7 +139,6 @@ def _training(trained: Sequence[Trained]) -> Section:
     columns = [
         "model",
         "parameters",
-        "steps",
         "tokens read",
         "FLOPs",
         "seconds",
@@ -210,8 +208,9 @@ AutoModelForMaskedLM.from_pretrained("{folder}/encoder")
     )
 
 
-def _smooth(values: Sequence[float], half_life: float = 10.0) -> list[float]:
-    """Exponential running mean, corrected for its start."""
+def _smooth(values: Sequence[float]) -> list[float]:
+    """Exponential running mean with a half-life of a thirtieth of the run, corrected for its start."""
+    half_life = max(1.0, len(values) / 30)
     keep, total, weight, smoothed = 0.5 ** (1 / half_life), 0.0, 0.0, []
     for value in values:
         total, weight = keep * total + value, keep * weight + 1

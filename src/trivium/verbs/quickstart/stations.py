@@ -35,7 +35,7 @@ STATIONS = (
         1.0,
         "It reads a text with 40 % of its tokens hidden and learns to restore them from both sides, as BERT does.",
         "After minutes it knows the phrases of its text well: this is the model to fine-tune.",
-        ("model.context=64", "training.batch_tokens=2048"),
+        ("model.context=64", "training.batch_tokens=2048", "training.log_every=20"),
     ),
     Station(
         "decoder",
@@ -45,7 +45,10 @@ STATIONS = (
         1.0,
         "It reads from left to right and learns to predict each next token, as GPT-2 does.",
         "After a minute it has the text's spelling, layout and grammar; sense takes hours and more text.",
-        ("training.batch_tokens=2048",),
+        (
+            "training.batch_tokens=2048",
+            "training.log_every=20",
+        ),
     ),
     Station(
         "encoder-decoder",
@@ -54,8 +57,8 @@ STATIONS = (
         0.13,
         0.7,
         "Spans are cut out of its text; the encoder reads the rest, the decoder writes the missing spans, as in T5.",
-        "It is the slowest of the three to learn: after a minute its spans look right and seldom are.",
-        ("model.context=64", "training.batch_tokens=2048"),
+        "It is the slowest of the three to learn: after a minute its spans look plausible and are seldom right.",
+        ("model.context=64", "training.batch_tokens=2048", "training.log_every=20"),
     ),
 )
 

@@ -132,21 +132,22 @@ def compare(
     project = latent_semantics_transform(task.unlabelled)
     outcomes: list[Outcome] = []
     rates: dict[str, float] = {}
+    draws = {count: [few(task.train, count, seed) for seed in SEEDS] for count in order}
+    for name, model in arms.items():
+        tell(f"{name}: choosing the learning rate on dev")
+        fresh, body = model is None, model or pretrained
+        rates[name] = _best_rate(task, body, fresh, tokenizer, draws[order[0]], dev, precision)
     done: list[int] = []
     for number, count in enumerate(order):
         begun = time.perf_counter()
-        draws = [few(task.train, count, seed) for seed in SEEDS]
         for name, model in arms.items():
-            if name not in rates:
-                tell(f"{name}: choosing the learning rate on dev")
-                rates[name] = _best_rate(task, model or pretrained, model is None, tokenizer, draws, dev, precision)
             right = []
-            for seed, train in zip(SEEDS, draws, strict=True):
+            for seed, train in zip(SEEDS, draws[count], strict=True):
                 tell(f"{name}, {count} labels a class, seed {seed}")
                 settings = _settings(rates[name], seed, precision)
                 right.append(_predict(task, model or pretrained, model is None, tokenizer, train, task.test, settings))
             outcomes.append(Outcome(name, count, np.stack(right) == gold, f"learning rate {rates[name]:g}"))
-        outcomes += _rivals(task, draws, dev, gold, count, project)
+        outcomes += _rivals(task, draws[count], dev, gold, count, project)
         done.append(count)
         spent, last = time.perf_counter() - started, time.perf_counter() - begun
         if number + 1 < len(order) and spent + last > seconds:
