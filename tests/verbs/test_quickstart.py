@@ -14,8 +14,8 @@ from trivium.verbs.quickstart.stations import unigram_entropy
 from trivium.verbs.quickstart.story import BLANK, own_text
 from trivium.verbs.quickstart.transfer import PRETRAINED, SCRATCH, Difference, Outcome, Transfer
 
-_SEA = "the ship sailed over the grey sea and the crew pulled the ropes while waves broke at the bow number {}"
-_FARM = "the farmer led the brown cow over the field and the hens ran from the barn to the gate number {}"
+_SEA = "The ship sailed over the grey sea and the crew pulled the ropes while waves broke at the bow number {}"
+_FARM = "The farmer led the brown cow over the field and the hens ran from the barn to the gate number {}"
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_unigram_entropy_of_equally_frequent_tokens_is_the_log_of_their_number()
 
 @pytest.mark.parametrize(("better", "holds"), [(30, True), (0, False), (-30, False)])
 def test_the_benefit_holds_only_where_the_interval_is_above_zero(better, holds):
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     scratch = rng.random((3, 400)) < 0.4
     pretrained = rng.random((3, 400)) < 0.4 + better / 100
     outcomes = [Outcome(PRETRAINED, 16, pretrained, ""), Outcome(SCRATCH, 16, scratch, "")]

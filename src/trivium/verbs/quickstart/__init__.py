@@ -118,7 +118,7 @@ def _train_all(
     """The three models in turn; the second and third take the first one's tokenizer."""
     with story.file.open(encoding="utf-8") as lines:
         unigram = unigram_entropy([json.loads(line)["text"] for line in islice(lines, _COUNTED)])
-    tokenizer: Path | int = min(VOCABULARY, max(600, story.characters // 100))
+    tokenizer: Path | int = min(VOCABULARY, max(600, story.characters // 200))
     trained: list[Trained] = []
     for station in STATIONS:
         tell(f"pretraining the {station.title.lower()} for {60 * station.share * minutes:.0f} seconds")
