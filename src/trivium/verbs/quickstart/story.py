@@ -169,9 +169,9 @@ def _sentences(texts: Sequence[str]) -> tuple[tuple[str, str | None], ...]:
 
 
 def _whole_sentences(texts: Sequence[str]) -> Iterator[str]:
-    """One sentence of 8 to 20 words from each of some documents, spread over the text."""
+    """One sentence of 6 to 28 words from each of some documents, spread over the text."""
     for text in texts[:: max(1, len(texts) // 40)]:
         for sentence in re.split(r"(?<=[.!?])\s+", " ".join(text.split())):
-            if 8 <= len(sentence.split()) <= 20 and sentence[0].isupper():
+            if 6 <= len(sentence.split()) <= 28 and sentence[0].isupper():
                 yield sentence
                 break
