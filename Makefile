@@ -65,15 +65,15 @@ $(VENV)/constraints.txt: constraints.txt $(VENV)/.torch
 
 $(VENV)/.package: pyproject.toml $(VENV)/constraints.txt
 	@echo "[3/3] installing Trivium and its requirements: about a minute"
-	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e '.[eval]' || exit 1; echo "      took $$((SECONDS - begun)) s"
+	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e '.[eval,vectors]' || exit 1; echo "      took $$((SECONDS - begun)) s"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.package
 	@echo "[test] installing what the tests need: about a minute"
-	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e '.[eval,test]' || exit 1; echo "       took $$((SECONDS - begun)) s"
+	@begun=$$SECONDS; $(PIP) -c $(VENV)/constraints.txt -e '.[eval,vectors,test]' || exit 1; echo "       took $$((SECONDS - begun)) s"
 	@touch $@
 
 $(VENV)/.benchmarks: $(VENV)/.package
 	@echo "[benchmarks] installing what the benchmarks compare with: about a minute"
-	@$(PIP) -c $(VENV)/constraints.txt -e '.[eval,benchmarks]'
+	@$(PIP) -c $(VENV)/constraints.txt -e '.[eval,vectors,benchmarks]'
 	@touch $@

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trivium.errors import SettingsError
+from trivium.extras import extra_module
 from trivium.metrics import classification
 from trivium.text.examples import Labelled
 
@@ -91,10 +91,5 @@ def _tuned(
 
 
 def sklearn_module(module: str) -> Any:
-    """A module of scikit-learn, which only the baselines need; where it is missing, how to install it."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise SettingsError("the baselines need scikit-learn: pip install -e '.[eval]' in a clone") from error
+    """A module of scikit-learn, which only the baselines need."""
+    return extra_module(f"sklearn.{module}", "eval", "the baselines need scikit-learn")
