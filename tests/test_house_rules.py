@@ -16,8 +16,8 @@ import trivium
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "trivium"
 ORDER = (
-    "errors extras randomness settings metrics text tokenizers vectors transformer recurrent families generation "
-    "objectives tasks training views lab verbs cli"
+    "errors extras durable randomness settings metrics text tokenizers vectors transformer recurrent families "
+    "generation objectives tasks training views lab verbs cli"
 ).split()
 PUBLIC = [
     "DataError",

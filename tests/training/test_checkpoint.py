@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from trivium import durable
 from trivium.errors import DataError, StoppedError
+from trivium.families import tensor_bytes
 from trivium.training import checkpoint as module
-from trivium.training import durable
 from trivium.training.checkpoint import Checkpoints, state_hash
 
 WEIGHTS = {"b": torch.arange(6.0).reshape(2, 3), "a.weight": torch.tensor(2.5), "none": torch.zeros(0, 3)}
@@ -48,7 +49,7 @@ def test_a_round_trip_is_exact_and_the_two_newest_stay(saved):
 @given(
     st.dictionaries(
         st.text(min_size=1, max_size=8).filter(lambda name: name != "__metadata__"),
-        st.tuples(st.sampled_from(list(durable._DTYPES)), st.lists(st.integers(0, 4), max_size=3)),
+        st.tuples(st.sampled_from(list(tensor_bytes._DTYPES)), st.lists(st.integers(0, 4), max_size=3)),
         max_size=5,
     )
 )
@@ -56,9 +57,9 @@ def test_a_round_trip_is_exact_and_the_two_newest_stay(saved):
 def test_what_is_written_is_what_the_safetensors_library_reads(tmp_path_factory, shapes):
     path = tmp_path_factory.mktemp("t") / "x.safetensors"
     tensors = {name: (torch.rand(shape) * 9).to(dtype) for name, (dtype, shape) in shapes.items()}
-    size, digest = durable.write_file(path, durable.tensor_pieces(tensors))
+    size, digest = durable.write_file(path, tensor_bytes.tensor_pieces(tensors))
     assert size == path.stat().st_size
-    assert digest == durable.file_digest(path) == durable.pieces_digest(durable.tensor_pieces(tensors))
+    assert digest == durable.file_digest(path) == durable.pieces_digest(tensor_bytes.tensor_pieces(tensors))
     read = load_file(path)
     assert read.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -69,7 +70,7 @@ def test_what_is_written_is_what_the_safetensors_library_reads(tmp_path_factory,
 def test_tied_and_strided_tensors_are_written_by_value(tmp_path):
     base = torch.arange(12.0).reshape(3, 4)
     tensors = {"transposed": base.t(), "tied": base, "part": base[:, 1:2]}
-    durable.write_file(tmp_path / "x", durable.tensor_pieces(tensors))
+    durable.write_file(tmp_path / "x", tensor_bytes.tensor_pieces(tensors))
     assert all(torch.equal(load_file(tmp_path / "x")[n], t) for n, t in tensors.items())
 
 

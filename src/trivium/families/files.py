@@ -1,28 +1,24 @@
 """Files written whole or not at all, and tensors read only after their header was checked. No pickle."""
 
-import errno
 import json
-import os
-import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from trivium.durable import replace_file
 from trivium.errors import DataError
+from trivium.families.tensor_bytes import tensor_pieces
 
 WEIGHTS = "model.safetensors"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Temporary file, fsync, rename, fsync of the folder."""
-    with _whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    replace_file(path, text.encode())
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
@@ -31,36 +27,7 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """A safetensors file, as durably."""
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with _whole(path) as partial:
-        try:
-            save_file(ready, partial, metadata={"format": "pt"})
-        except SafetensorError as problem:  # it wraps the system's error, which callers tell apart by its number
-            found = re.search(r"os error (\d+)", str(problem))
-            number = int(found[1]) if found else errno.EIO
-            raise OSError(number, os.strerror(number), str(path)) from problem
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write under, which becomes ``path`` when all is on disk, or goes when something failed."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        _sync(partial)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    replace_file(path, tensor_pieces(tensors))
 
 
 def read_json(path: Path) -> dict[str, object]:

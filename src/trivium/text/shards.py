@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from trivium.durable import replace_file
 from trivium.errors import DataError, StoppedError
 from trivium.text.order import held_out
 
@@ -333,15 +334,4 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Atomic and durable: temporary file, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, json.dumps(value, indent=1).encode())

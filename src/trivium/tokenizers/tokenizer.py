@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tokenizers
+from trivium.durable import replace_file
 from trivium.errors import DataError
 from trivium.tokenizers.layouts import LayoutName, post_processor
 from trivium.tokenizers.specials import HF_ROLES, SpecialTokens, recognise, sentinels_among
@@ -180,7 +181,7 @@ class Tokenizer:
         """``tokenizer.json`` and ``tokenizer_config.json``, which ``transformers.AutoTokenizer`` opens."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "tokenizer.json", self.whole.to_str(pretty=True))
+        replace_file(folder / "tokenizer.json", self.whole.to_str(pretty=True).encode())
         names = ["input_ids", "token_type_ids", "attention_mask"]
         segments = self.layout(pair=True).between and 1 in self.whole.encode("a", "a").type_ids
         if not segments:  # a GPT-2 would add their embeddings as if they were words
@@ -194,7 +195,7 @@ class Tokenizer:
         if context is not None:
             config["model_max_length"] = context
         config |= {"model_input_names": names, "clean_up_tokenization_spaces": False}
-        _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False))
+        replace_file(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Self:
@@ -259,12 +260,3 @@ def _content(value: object) -> str | None:
     if isinstance(value, dict):
         value = value.get("content")
     return value if isinstance(value, str) else None
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

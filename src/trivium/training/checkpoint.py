@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from trivium.durable import file_digest, json_bytes, pieces_digest, sync_folder, write_file
 from trivium.errors import DataError, StoppedError
-from trivium.training.durable import file_digest, json_bytes, pieces_digest, sync_folder, tensor_pieces, write_file
+from trivium.families.tensor_bytes import tensor_pieces
 
 SCHEMA = 1
 _PREFIX = "step-"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trivium.durable import sync_folder
 from trivium.errors import DataError
-from trivium.training.durable import sync_folder
 
 
 class MetricsFile:

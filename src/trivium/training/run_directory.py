@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trivium.durable import file_digest, json_bytes, replace_file, sync_folder
 from trivium.errors import DataError, RefusedError, SettingsError, StoppedError
 from trivium.training.checkpoint import Checkpoints
-from trivium.training.durable import file_digest, json_bytes, replace_file, sync_folder
 from trivium.training.lock import locked
 from trivium.training.metrics_file import MetricsFile
 

@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from trivium.durable import replace_file
 from trivium.errors import RefusedError, SettingsError
 from trivium.lab.baselines import sklearn_module
-from trivium.training.durable import replace_file
 from trivium.verbs.quickstart.page import report
 from trivium.verbs.quickstart.stations import STATIONS, Trained, train, unigram_entropy
 from trivium.verbs.quickstart.story import Story, embedded, own_text
