@@ -20,7 +20,7 @@ from trivium.transformer import TransformerConfig
 def test_devices_by_name():
     assert precision.choose_device("cpu") == torch.device("cpu")
     if not torch.cuda.is_available():
-        with pytest.raises(SettingsError, match="training.device is cuda, which this torch does not see: it has .*cpu"):
+        with pytest.raises(SettingsError, match="the device cuda is one that this torch does not see: it has .*cpu"):
             precision.choose_device("cuda")
 
 

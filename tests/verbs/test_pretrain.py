@@ -242,6 +242,19 @@ def test_a_changed_tokenizer_is_refused(tmp_path):
         pretrain(None, out, resume=True, quiet=True)
 
 
+def test_a_changed_text_is_refused_and_a_missing_one_is_not_needed(tmp_path):
+    source = tmp_path / "text.txt"
+    source.write_text("\n\n".join(texts()), encoding="utf-8")
+    made = recipe(data__files=[str(source)])
+    out = pretrain(made, tmp_path / "run", tokenizer=train_bpe(texts(), 320), quiet=True).directory
+    with source.open("a", encoding="utf-8") as file:
+        file.write(" more")
+    with pytest.raises(SettingsError, match="the text has changed since .* start a new run"):
+        pretrain(None, out, resume=True, quiet=True)
+    source.unlink()
+    pretrain(None, out, resume=True, quiet=True)
+
+
 def test_a_damaged_shard_is_named(tmp_path):
     out = run(tmp_path / "run").directory
     with open(out / "data" / "0" / "tokens.bin", "r+b") as file:

@@ -20,7 +20,7 @@ def choose_device(wanted: str) -> torch.device:
         wanted = next(name for name, there in available.items() if there)
     elif not available.get(wanted, False):
         there = " and ".join(name for name, is_there in available.items() if is_there)
-        raise SettingsError(f"training.device is {wanted}, which this torch does not see: it has {there}")
+        raise SettingsError(f"the device {wanted} is one that this torch does not see: it has {there}")
     return torch.device(wanted)
 
 
