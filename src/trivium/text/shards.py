@@ -184,7 +184,9 @@ def _room_on_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise StoppedError(f"no room is left on the disk of {folder}: make some and resume the run (--resume DIR): it goes on from here") from error
+        raise StoppedError(
+            f"no room is left on the disk of {folder}: make some and resume the run with --resume, it goes on from here"
+        ) from error
 
 
 def _batches(documents: Iterator[str]) -> Iterator[list[str]]:
