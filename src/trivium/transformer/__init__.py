@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trivium.transformer.initialisation import initialise
     from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
     from trivium.transformer.model import Model
+    from trivium.transformer.network import Config, Network
 
 _LAZY = {
     "Cache": "cache",
@@ -30,14 +31,18 @@ _LAZY = {
     "Record": "inputs",
     "Tokens": "inputs",
     "Model": "model",
+    "Config": "network",
+    "Network": "network",
 }
 
 __all__ = [
     "SEQUENCE",
     "Cache",
+    "Config",
     "Inputs",
     "Learned",
     "Model",
+    "Network",
     "NoPosition",
     "Outputs",
     "Position",

@@ -124,3 +124,24 @@ class TransformerConfig:
     def score_scale(self) -> float:
         """What query-key products are multiplied by."""
         return self.per_head**-0.5 if self.attention_scale is None else self.attention_scale
+
+    @property
+    def limit(self) -> int:
+        """The longest sequence it reads: positions beyond the context were never trained."""
+        return self.context
+
+    @property
+    def carries_state(self) -> bool:
+        """Nothing goes over from one row to the next."""
+        return False
+
+    @property
+    def pooling(self) -> Literal["first", "last", "mean"]:
+        """What sums up a text: BERT's first token, GPT's last."""
+        return "first" if self.encoder_layers else "last"
+
+    def describe(self) -> str:
+        """In a model card's words."""
+        stacks = (("encoder", self.encoder_layers), ("decoder", self.decoder_layers))
+        layers = " and ".join(f"{count} {kind} layers" for kind, count in stacks if count)
+        return f"{layers} of width {self.width} with {self.heads} attention heads"

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from trivium.transformer.config import TransformerConfig
 from trivium.transformer.inputs import Tokens
 from trivium.transformer.layers import drop
+from trivium.transformer.network import Config
 
 Pooling = Literal["first", "last", "mean"]
 
@@ -35,7 +35,7 @@ class SequenceHead(nn.Module):
     the configuration or a head asks for it.
     """
 
-    def __init__(self, config: TransformerConfig, labels: int, pooling: Pooling = "mean", dropout: float | None = None):
+    def __init__(self, config: Config, labels: int, pooling: Pooling = "mean", dropout: float | None = None):
         super().__init__()
         self.labels, self.pooling = labels, pooling
         self.dropout = config.dropout if dropout is None else dropout

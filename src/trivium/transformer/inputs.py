@@ -16,7 +16,8 @@ class Tokens:
 
     ``documents`` is at once the padding and the packing mask: positions attend to each other only where the numbers
     are equal; padding is -1. None: the row is one document without padding. ``prefix`` marks positions that a decoder
-    may see from everywhere (prefix LM).
+    may see from everywhere (prefix LM). ``lanes``: which of a training run's endless texts each row goes on with, for
+    networks that carry their state from row to row.
     """
 
     ids: Tensor  # (B, T) int64
@@ -24,6 +25,7 @@ class Tokens:
     positions: Tensor | None = None  # (B, T) int64; None: 0..T-1 in each row (after the cache's length)
     segments: Tensor | None = None  # (B, T) int64
     prefix: Tensor | None = None  # (B, T) bool
+    lanes: Tensor | None = None  # (B,) int64
 
     def to(self, device: torch.device | str) -> Self:
         def moved(tensor: Tensor | None) -> Tensor | None:
@@ -35,6 +37,7 @@ class Tokens:
             moved(self.positions),
             moved(self.segments),
             moved(self.prefix),
+            moved(self.lanes),
         )
 
 

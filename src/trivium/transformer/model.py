@@ -3,23 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from trivium.errors import SettingsError
 from trivium.transformer.cache import Cache
 from trivium.transformer.config import TransformerConfig
-from trivium.transformer.heads import Pooler, SequenceHead
-from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
+from trivium.transformer.heads import Pooler
+from trivium.transformer.inputs import Inputs, Outputs, Record
+from trivium.transformer.network import Network, given, needs_pooler
 from trivium.transformer.transformer import Records, Stack
 from trivium.transformer.vocabulary import Vocabulary
 
 
-class Model(nn.Module):
+class Model(Network):
     """Encoder, decoder or both, by the configuration's layer counts. Knows nothing of losses, labels or training.
 
     A head is a module called with the last stack's hidden states (B, T, W), its ``Tokens``, and the pooler's output
     (B, W) or None. Weights are torch's defaults until ``initialise`` or a checkpoint sets them.
     """
+
+    config: TransformerConfig
 
     def __init__(self, config: TransformerConfig, heads: Mapping[str, nn.Module] | None = None):
         super().__init__()
@@ -28,8 +32,7 @@ class Model(nn.Module):
         self.encoder = Stack(config, decoder=False) if config.encoder_layers else None
         self.decoder = Stack(config, decoder=True) if config.decoder_layers else None
         self.vocabulary = Vocabulary(config) if config.vocabulary_head != "none" else None
-        pooled = any(isinstance(head, SequenceHead) and head.pooling == "first" for head in (heads or {}).values())
-        self.pooler = Pooler(config.width) if config.pooler or pooled else None
+        self.pooler = Pooler(config.width) if needs_pooler(config, heads or {}) else None
         self.heads = nn.ModuleDict(dict(heads or {}))
 
     def forward(
@@ -42,11 +45,11 @@ class Model(nn.Module):
         """
         source = target = None
         if self.encoder is not None and (inputs.source is not None or self.decoder is None):
-            side = _given(inputs.source, "source")
+            side = given(inputs.source, "source")
             records = Records(record.encoder_hidden, record.encoder_attention) if record else Records()
             source = self.encoder(self.tokens(side.ids), side, records=records)
         if self.decoder is not None:
-            side = _given(inputs.target, "target")
+            side = given(inputs.target, "target")
             if self.encoder is not None and source is None and (cache is None or not cache.remembers(0)):
                 raise SettingsError("an encoder-decoder needs inputs.source in the first call")
             records = (
@@ -59,21 +62,8 @@ class Model(nn.Module):
             raise SettingsError("a model without a decoder has nothing to cache: leave out the cache")
         hidden = source if target is None else target
         assert hidden is not None
-        pooled = self.pooler(hidden) if heads and self.pooler is not None else None
-        scores = {name: self.heads[name](hidden, side, pooled) for name in heads} if heads else None
-        return Outputs(hidden, source, self._logits(hidden, at), scores)
+        return self.outputs(hidden, side, source, at, heads)
 
-    def _logits(self, hidden: Tensor, at: Tensor | Literal["all"] | None) -> Tensor | None:
-        if at is None:
-            return None
-        if self.vocabulary is None:
-            raise SettingsError("this model was made without a vocabulary projection (model.vocabulary_head = 'none')")
-        if isinstance(at, Tensor):
-            hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, at)  # (N, W)
-        return self.vocabulary(hidden, self.tokens.weight)
-
-
-def _given(side: Tokens | None, name: str) -> Tokens:
-    if side is None:
-        raise SettingsError(f"this model reads inputs.{name}, but it is missing")
-    return side
+    def new_cache(self, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> Cache:
+        """Keys and values of ``rows`` sequences, with room for ``capacity`` tokens each."""
+        return Cache.of(self.config, rows, capacity, device, dtype)

@@ -1,0 +1,119 @@
+"""What is kept between two passes: in generation what was read so far, in training where each lane's text was left.
+
+A state is (P, n, B, H): P vectors (hidden; an LSTM's cell too) of each of n layers, for B sequences.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from trivium.errors import SettingsError
+
+
+class RecurrentCache:
+    """What a decoder has read, of whatever length, and the encoder's output that it looks at.
+
+    The same verbs as the Transformer's cache; ``documents`` holds the number of each row's last document, once any
+    were given.
+    """
+
+    def __init__(self, rows: int):
+        self.rows = rows
+        self.length = 0
+        self.state: Tensor | None = None  # (P, n, B, H)
+        self.documents: Tensor | None = None  # (B,)
+        self.memory: Tensor | None = None  # (B, S, W): the encoder's output
+        self.source_documents: Tensor | None = None  # (B, S)
+
+    def check(self, rows: int) -> None:
+        """Refuses another number of sequences than it was made for."""
+        if rows != self.rows:
+            raise SettingsError(f"the cache is for {self.rows} sequences, but {rows} were given: make another one")
+
+    def advance(self, count: int, state: Tensor, documents: Tensor | None) -> None:
+        """``count`` tokens have passed through all layers; ``documents``: (B,) of the last of them."""
+        self.length += count
+        self.state = state
+        if documents is not None or self.documents is not None:
+            self.documents = torch.zeros_like(self.documents) if documents is None else documents  # type: ignore[arg-type]
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.length = 0
+        self.state = self.documents = self.memory = self.source_documents = None
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed: beams, samples, finished ones."""
+        self.rows = len(rows)
+        self.state = None if self.state is None else self.state.index_select(2, rows)
+        self.documents = _selected(self.documents, rows)
+        self.memory = _selected(self.memory, rows)
+        self.source_documents = _selected(self.source_documents, rows)
+
+
+def _selected(tensor: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if tensor is None else tensor.index_select(0, rows)
+
+
+class Carried(nn.Module):
+    """The state in which each lane of a training run was left, for the row that goes on from there.
+
+    Truncated back-propagation through time (Williams and Peng 1990; Mikolov et al. 2010): values flow from row to row,
+    gradients do not. Part of a run's checkpoint, not of a saved model.
+    """
+
+    states: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("states", None, persistent=False)  # (P, n, lanes, H)
+
+    def of(self, lanes: Tensor, like: Tensor) -> Tensor:
+        """(P, n, B, H) states of ``lanes`` (B,), zeros where none was kept; ``like`` (P, n, 1, H) has the type."""
+        wanted = int(lanes.max()) + 1
+        known = 0 if self.states is None else self.states.shape[2]
+        if wanted > known:
+            more = like.new_zeros(*like.shape[:2], wanted - known, like.shape[3], dtype=torch.float32)
+            self.states = more if self.states is None else torch.cat([self.states, more], dim=2)
+        assert self.states is not None
+        return self.states[:, :, lanes].to(like.dtype)
+
+    def keep(self, lanes: Tensor, states: Tensor) -> None:
+        """Where these lanes were left; the graph that led there is let go."""
+        assert self.states is not None
+        with torch.no_grad():
+            self.states[:, :, lanes] = states.detach().to(self.states.dtype)
+
+
+def carried_states(model: nn.Module) -> dict[str, Tensor]:
+    """By the name of the part that keeps it. Not copies."""
+    return {name: part.states for name, part in _carriers(model) if part.states is not None}
+
+
+def carry_on(model: nn.Module, states: dict[str, Tensor]) -> None:
+    """Back to states that were kept; parts without one begin anew."""
+    for name, part in _carriers(model):
+        part.states = states[name].to(_device(model), copy=True) if name in states else None
+
+
+@contextmanager
+def set_aside(model: nn.Module) -> Iterator[None]:
+    """Inside, no state is carried over yet; afterwards all are as they were."""
+    kept = carried_states(model)
+    for _, part in _carriers(model):
+        part.states = None
+    try:
+        yield
+    finally:
+        for name, part in _carriers(model):
+            part.states = kept.get(name)
+
+
+def _carriers(model: nn.Module) -> list[tuple[str, Carried]]:
+    return [(name, part) for name, part in model.named_modules() if isinstance(part, Carried)]
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

@@ -1,0 +1,125 @@
+"""What every kind of network has in common, the Transformer and those that came before it: how all other code sees one.
+
+A configuration answers questions and a network is called; nobody asks which kind it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, replace
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from trivium.errors import SettingsError
+from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
+
+
+class Config(Protocol):
+    """A frozen dataclass that describes a network: its size and what it can do."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def width(self) -> int: ...  # of embeddings and final hidden states
+    @property
+    def encoder_layers(self) -> int: ...
+    @property
+    def decoder_layers(self) -> int: ...
+    @property
+    def context(self) -> int: ...  # tokens of a training row
+    @property
+    def limit(self) -> int | None: ...  # the longest sequence that can be read; None: any
+    @property
+    def carries_state(self) -> bool: ...  # whether a row can go on from the state after another
+    @property
+    def pooling(self) -> Literal["first", "last", "mean"]: ...  # what sums up a text, if nothing else is asked for
+    @property
+    def segments(self) -> int: ...
+    @property
+    def tied(self) -> bool: ...
+    @property
+    def vocabulary_head(self) -> str: ...
+    @property
+    def pooler(self) -> bool: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def pad_token(self) -> int: ...
+    @property
+    def start_token(self) -> int | None: ...
+    def describe(self) -> str: ...
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def changed(config: AnyConfig, **changes: object) -> AnyConfig:
+    """The same configuration with other values in some fields."""
+    return cast(AnyConfig, replace(cast(Any, config), **changes))
+
+
+class Progress(Protocol):
+    """What a network has read so far, for each of several sequences: one more token then costs one token's work."""
+
+    @property
+    def documents(self) -> Tensor | None: ...  # None where no padding or packing was seen
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed."""
+        ...
+
+
+class Network(nn.Module):
+    """Token embeddings, a body, the vocabulary projection and named heads: what is trained, saved and served."""
+
+    config: Config
+    tokens: nn.Embedding
+    encoder: nn.Module | None
+    decoder: nn.Module | None
+    vocabulary: nn.Module | None
+    pooler: nn.Module | None
+    heads: nn.ModuleDict
+
+    def forward(
+        self, inputs: Inputs, *, at: Tensor | Literal["all"] | None = None, heads: Sequence[str] = (),
+        cache: Any = None, record: Record | None = None,
+    ) -> Outputs:  # fmt: skip
+        """``at``: flat indices (N,) into the last stack's (B, T) positions at which vocabulary scores are wanted."""
+        raise NotImplementedError
+
+    def new_cache(self, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> Progress:
+        """Of ``rows`` sequences of which nothing was read yet, for at most ``capacity`` tokens each."""
+        raise NotImplementedError
+
+    def outputs(
+        self, hidden: Tensor, side: Tokens, source: Tensor | None, at: Tensor | Literal["all"] | None,
+        heads: Sequence[str],
+    ) -> Outputs:  # fmt: skip
+        """The last step of every forward pass: what is asked for on top of the last stack's hidden states."""
+        pooled = self.pooler(hidden) if heads and self.pooler is not None else None
+        scores = {name: self.heads[name](hidden, side, pooled) for name in heads} if heads else None
+        return Outputs(hidden, source, self._logits(hidden, at), scores)
+
+    def _logits(self, hidden: Tensor, at: Tensor | Literal["all"] | None) -> Tensor | None:
+        if at is None:
+            return None
+        if self.vocabulary is None:
+            raise SettingsError("this model was made without a vocabulary projection (model.vocabulary_head = 'none')")
+        if isinstance(at, Tensor):
+            hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, at)  # (N, W)
+        scores: Tensor = self.vocabulary(hidden, self.tokens.weight)
+        return scores
+
+
+def given(side: Tokens | None, name: str) -> Tokens:
+    """A side of the inputs that the network cannot do without."""
+    if side is None:
+        raise SettingsError(f"this model reads inputs.{name}, but it is missing")
+    return side
+
+
+def needs_pooler(config: Config, heads: Mapping[str, nn.Module]) -> bool:
+    """Where the configuration or a head asks for the first token's summary."""
+    return config.pooler or any(getattr(head, "pooling", None) == "first" for head in heads.values())
