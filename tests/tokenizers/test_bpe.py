@@ -1,10 +1,14 @@
 """Byte-level BPE: GPT-2's pattern, exact decoding, what a vocabulary can and cannot be."""
 
+import subprocess
+import sys
+from itertools import chain, repeat
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trivium.errors import DataError, SettingsError
+from trivium.errors import DataError, RefusedError, SettingsError
 from trivium.tokenizers import STYLES, SpecialTokens, train_bpe
 
 
@@ -139,9 +143,42 @@ def test_half_a_surrogate_pair_is_an_error_of_the_data():
         train_bpe(["ab\ud800"], 293)
 
 
-def test_a_large_text_is_sampled():
-    texts = [f"number {number % 50} of many words " * 4 for number in range(2000)]
-    small = train_bpe(texts, 300, sample_bytes=20_000)
-    assert small.fingerprint == train_bpe(texts, 300, sample_bytes=20_000).fingerprint
-    assert small.decode(small.encode(texts[7]).ids) == texts[7]
-    assert len(small.encode(" number").ids) < 7
+@pytest.mark.slow
+def test_all_of_a_large_text_is_read():
+    """No sampling of its own accord: a word of the last document alone is learnt from 40 MB of text."""
+    texts = chain(repeat("some words of a text, over and over again. " * 1000, 930), ["zyzzyva " * 50])
+    tokenizer = train_bpe(texts, 37 + 256 + 31)  # all that the text supports
+    assert len(tokenizer.encode(" zyzzyva").ids) == 1
+
+
+def test_learning_that_outgrows_its_memory_is_refused():
+    texts = (" ".join(f"{number:x}" for number in range(start, start + 10_000)) for start in range(0, 1 << 60, 10_000))
+    with pytest.raises(RefusedError, match=r"takes more than [\d,]+ bytes .* 1,000,000: raise --memory, or .* --sample"):
+        train_bpe(texts, 400, memory=1_000_000)
+    assert int(next(texts).split()[0], 16) < 10_000_000  # and it stopped reading
+
+
+def test_an_error_of_the_documents_comes_through():
+    def documents():
+        yield "text"
+        raise DataError("line 7 is damaged")
+
+    with pytest.raises(DataError, match="^line 7 is damaged"):
+        train_bpe(documents(), 300)
+
+
+INTERRUPTED = """
+import itertools, os, signal, sys, threading, time
+from trivium.tokenizers.background import Watch, in_background
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+begun = time.perf_counter()
+try:
+    in_background(lambda: time.sleep(60), Watch(1 << 40))
+except KeyboardInterrupt:
+    print(time.perf_counter() - begun)
+"""
+
+
+def test_ctrl_c_is_answered_while_the_library_works():
+    out = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30, check=True)
+    assert float(out.stdout) < 5

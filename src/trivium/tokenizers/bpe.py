@@ -3,21 +3,26 @@
 Text is cut by GPT-2's pattern into words with their leading space, each word is its UTF-8 bytes, and the most frequent
 neighbours are merged, never across words; ties go to the pair of lower ids. The 256 bytes are always in the vocabulary,
 so nothing is unknown and decoding gives the text back exactly. Vocabulary = control tokens + 256 + merges. Counting
-and merging are the ``tokenizers`` library's.
+and merging are the ``tokenizers`` library's, under a watch on the memory they take.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 from trivium.errors import DataError, SettingsError
+from trivium.tokenizers.background import Watch, in_background
+from trivium.tokenizers.counting import MEMORY
 from trivium.tokenizers.layouts import LayoutName, post_processor
-from trivium.tokenizers.sampling import even_sample
 from trivium.tokenizers.specials import TRIVIUM, SpecialTokens
-from trivium.tokenizers.tokenizer import Tokenizer, pieces
+from trivium.tokenizers.tokenizer import Tokenizer
 from trivium.tokenizers.validation import guarded
+
+PIECE_CHARACTERS = 200_000  # a longer text is counted in pieces, cut where no word is
+_CUT = re.compile(r"(?<=\S) (?=\S)")
 
 
 def train_bpe(
@@ -25,12 +30,13 @@ def train_bpe(
     vocab_size: int,
     specials: SpecialTokens = TRIVIUM,
     layout: LayoutName = "plain",
+    *,
+    memory: int = MEMORY,
     min_frequency: int = 2,
-    sample_bytes: int = 32 << 20,
 ) -> Tokenizer:
     """A tokenizer of exactly ``vocab_size`` tokens; a pair seen less than ``min_frequency`` times is not merged.
 
-    All documents are read; of more than ``sample_bytes`` of text an even sample is learnt from (``sampling.py``).
+    Learning that would take more than ``memory`` bytes ends with a RefusedError.
     """
     controls = specials.strings()
     smallest = 256 + len(controls)
@@ -53,12 +59,19 @@ def train_bpe(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    sample = even_sample(chain.from_iterable(map(pieces, documents)), sample_bytes)
-    characters = sum(map(len, sample))
-    if not characters:
-        raise DataError("there is no text to learn a tokenizer from: every file is empty")
+    characters = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal characters
+        for piece in chain.from_iterable(map(_pieces, documents)):
+            characters += len(piece)
+            yield piece
+        if not characters:
+            raise DataError("there is no text to learn a tokenizer from: every file is empty")
+
+    watch = Watch(memory)
     with guarded("this text cannot be learnt from"):
-        whole.train_from_iterator(sample, trainer)
+        in_background(lambda: whole.train_from_iterator(watch.over(counted()), trainer), watch)
     found = whole.get_vocab_size()
     if found < vocab_size:
         raise DataError(
@@ -68,3 +81,19 @@ def train_bpe(
     document = json.loads(whole.to_str())
     document["post_processor"] = post_processor(layout, specials, whole)
     return Tokenizer(document, specials)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A long text in parts that are counted as the whole is: cut before single spaces; where there is none within a
+    part's length, anywhere."""
+    start = 0
+    while len(text) - start > PIECE_CHARACTERS:
+        end = start + PIECE_CHARACTERS
+        for width in (1_000, PIECE_CHARACTERS):
+            cuts = [match.start() for match in _CUT.finditer(text, max(end - width, start + 1), end)]
+            if cuts:
+                end = cuts[-1]
+                break
+        yield text[start:end]
+        start = end
+    yield text[start:] if start else text
