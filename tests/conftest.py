@@ -52,18 +52,18 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of untrained models, the smallest of each family, with one tokenizer: bert, gpt2, t5."""
+    """Folders of untrained models, the smallest of each family, with one tokenizer."""
     from trivium.families import FAMILIES
+    from trivium.families.bodies import initialise, network
     from trivium.families.huggingface import save
     from trivium.tokenizers import train_bpe
-    from trivium.transformer import Model, initialise
+    from trivium.verbs.pretraining_data import layout_for
 
     tokenizer = train_bpe(SENTENCES * 4, 320)
     folder = tmp_path_factory.mktemp("models")
     for name, family in FAMILIES.items():
-        start = {"start_token": tokenizer.pad} if name == "t5" else {}
-        model = Model(family.size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad, **start))
+        start = {"start_token": tokenizer.pad} if name in ("t5", "seq2seq") else {}
+        model = network(family.size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad, **start))
         initialise(model, 0)
-        layout = {"bert": "classify", "gpt2": "plain", "t5": "end"}[name]
-        save(model, family, tokenizer.with_layout(layout), folder / name)
+        save(model, family, tokenizer.with_layout(layout_for(model.config)), folder / name)
     return {name: folder / name for name in FAMILIES}

@@ -13,6 +13,8 @@ from trivium.families import BERT, FAMILIES, GPT2, T5
 from trivium.families.family import canonical
 from trivium.transformer import Model, Rotary, SequenceHead, TransformerConfig
 
+PUBLISHED = {name: family for name, family in FAMILIES.items() if family.architectures}  # transformers has a class
+
 
 def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -> int:
     with torch.device("meta"):
@@ -61,7 +63,7 @@ def test_untied_t5_large():
     assert parameters(T5.size("large", tied=False)) == 770_567_168
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("family", PUBLISHED.values(), ids=PUBLISHED)
 def test_every_size_is_expressed_by_its_family(family):
     for size in family.sizes:
         config = family.size(size, vocab_size=100)
@@ -134,7 +136,7 @@ def test_config_files_may_leave_defaults_out():
     assert T5.config_in(written) == T5.size("small")
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("family", PUBLISHED.values(), ids=PUBLISHED)
 def test_a_missing_key_is_named(family):
     written = family.config_out(family.size("tiny", vocab_size=50))
     del written["vocab_size"]

@@ -3,9 +3,19 @@
 from trivium.families.bert import BERT
 from trivium.families.family import Family
 from trivium.families.gpt2 import GPT2
+from trivium.families.recurrent import BILSTM, GRU, LSTM, RNN, SEQ2SEQ
 from trivium.families.t5 import T5
 from trivium.families.trivium import TRIVIUM
 
-FAMILIES: dict[str, Family] = {"bert": BERT, "gpt2": GPT2, "t5": T5}
+FAMILIES: dict[str, Family] = {
+    "bert": BERT,
+    "gpt2": GPT2,
+    "t5": T5,
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
+    "seq2seq": SEQ2SEQ,
+    "bilstm": BILSTM,
+}
 
-__all__ = ["BERT", "FAMILIES", "GPT2", "T5", "TRIVIUM", "Family"]
+__all__ = ["BERT", "BILSTM", "FAMILIES", "GPT2", "GRU", "LSTM", "RNN", "SEQ2SEQ", "T5", "TRIVIUM", "Family"]

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from trivium.families.family import Family
-from trivium.transformer import Model
+from trivium.transformer import Network
 
 
-def model_card(model: Model, family: Family, labels: Sequence[str] | None = None) -> str:
+def model_card(model: Network, family: Family, labels: Sequence[str] | None = None) -> str:
     """``README.md``: front matter that model hubs read, then what the model is, with its numbers."""
     config = model.config
-    stacks = [f"{n} {kind} layers" for kind, n in _layers(config.encoder_layers, config.decoder_layers) if n]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     task = "text-classification" if labels else _task(config.encoder_layers, config.decoder_layers)
     lines = [
@@ -21,8 +20,7 @@ def model_card(model: Model, family: Family, labels: Sequence[str] | None = None
         "",
         f"# A {family.name} model made with Trivium",
         "",
-        f"{' and '.join(stacks)} of width {config.width} with {config.heads} attention heads, "
-        f"a vocabulary of {config.vocab_size:,} tokens, {parameters:,} parameters.",
+        f"{config.describe()}, a vocabulary of {config.vocab_size:,} tokens, {parameters:,} parameters.",
     ]
     if family.paper:
         lines += ["", f"Architecture: {family.paper}."]
@@ -33,10 +31,6 @@ def model_card(model: Model, family: Family, labels: Sequence[str] | None = None
     else:
         lines += ["", "No class of `transformers` computes this model: open it with `trivium.load(folder)`."]
     return "\n".join(lines) + "\n"
-
-
-def _layers(encoder: int, decoder: int) -> list[tuple[str, int]]:
-    return [("encoder", encoder), ("decoder", decoder)]
 
 
 def _task(encoder: int, decoder: int) -> str:

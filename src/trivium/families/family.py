@@ -1,15 +1,20 @@
 """What a family is: sizes, a config table and a rename table, each read both ways. Data; no modules, no torch.
 
-A family is a point in the space that ``TransformerConfig`` spans, under the names that Hugging Face gives things.
+A family is a point in the space that a configuration spans, under the names that Hugging Face gives things; one that
+Hugging Face does not know has sizes alone.
 """
 
 import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from trivium.errors import DataError, SettingsError
 from trivium.tokenizers.specials import SpecialTokens
 from trivium.transformer.config import TransformerConfig
+
+if TYPE_CHECKING:
+    from trivium.transformer import Config
 
 Value = object
 Fields = dict[str, Value]
@@ -73,9 +78,10 @@ class Family:
     hf_type: str
     base: Mapping[str, Value]
     sizes: Mapping[str, Mapping[str, Value]]
-    keys: tuple[Key, ...]
-    weights: tuple[Weight, ...]
-    architectures: Mapping[str, str]  # by what is on top: "vocabulary", "body", "sequence"
+    config: type["Config"] = TransformerConfig
+    keys: tuple[Key, ...] = ()
+    weights: tuple[Weight, ...] = ()
+    architectures: Mapping[str, str] = field(default_factory=dict)  # by what is on top: vocabulary, body, sequence
     pooling: str | None = None  # the pooling that its sequence classifier has
     prefix: str = ""  # before the names of the body, in files of models with a head
     aliases: Mapping[str, str] = field(default_factory=dict)  # second names of tied tensors, and whose they are
@@ -88,22 +94,22 @@ class Family:
     derived: Callable[[Mapping[str, Value]], Fields] = _nothing_derived
     features: Callable[[Collection[str], Mapping[str, Value]], Fields] = _no_features
 
-    def size(self, name: str, vocab_size: int | None = None, **changes: Value) -> TransformerConfig:
+    def size(self, name: str, vocab_size: int | None = None, **changes: Value) -> "Config":
         """A configuration by its size's name. Published sizes know their vocabulary; ``changes`` are config fields."""
         name = self.size_aliases.get(name, name)
         if name not in self.sizes:
             raise SettingsError(f"family {self.name} has no size {name!r}: {_choices(name, self.sizes)}")
-        known = [f.name for f in fields(TransformerConfig)]
+        known = [f.name for f in fields(self.config)]
         for change in changes:
             if change not in known:
-                raise SettingsError(f"a model has no field {change!r}: {_choices(change, known)}")
+                raise SettingsError(f"a {self.name} model has no field {change!r}: {_choices(change, known)}")
         settings: Fields = {**self.base, **self.sizes[name]}
         if vocab_size is not None:
             settings["vocab_size"] = vocab_size
         settings |= changes
         if "vocab_size" not in settings:
             raise SettingsError(f"size {name!r} of family {self.name} has no vocabulary of its own: give vocab_size")
-        return TransformerConfig(**{**self.derived(settings), **settings})  # type: ignore[arg-type]
+        return self.config(**{**self.derived(settings), **settings})
 
     def config_out(self, config: TransformerConfig) -> dict[str, Value]:
         """The keys of ``config.json`` that describe the body."""
@@ -150,8 +156,10 @@ class Family:
         outer, _, inner = row.ours.partition(".")
         settings[outer] = replace(settings[outer], **{inner: value}) if inner else value  # type: ignore[type-var]
 
-    def expresses(self, config: TransformerConfig) -> bool:
+    def expresses(self, config: "Config") -> bool:
         """Whether reading back what is written gives the same model."""
+        if not isinstance(config, TransformerConfig) or not self.architectures:
+            return False
         if any(row.least is not None and _look(config, row.ours) < row.least for row in self.keys):  # type: ignore[operator]
             return False
         same: Fields = {name: getattr(config, name) for name in UNSEEN}

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from trivium.errors import DataError
 from trivium.families import FAMILIES
+from trivium.families.bodies import network
 from trivium.families.card import model_card
 from trivium.families.family import Family
 from trivium.families.files import WEIGHTS, TensorFiles, read_json, write_json, write_tensors, write_text
 from trivium.families.trivium import TRIVIUM, settings_in, settings_out
 from trivium.families.weights import full_name, skipped, weights_in, weights_out
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import SEQUENCE, Model, SequenceHead, TransformerConfig
+from trivium.transformer import SEQUENCE, Config, Network, SequenceHead, TransformerConfig
 
 LISTED = 5  # tensors named in an error before "and N more"
 
@@ -30,15 +31,15 @@ LISTED = 5  # tensors named in an error before "and N more"
 class Loaded:
     """A folder's content. ``family`` is the one under whose names it is saved again; ``labels`` of a classifier."""
 
-    model: Model
+    model: Network
     family: Family
     tokenizer: Tokenizer | None
-    config: TransformerConfig
+    config: Config
     labels: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()  # tensors of the file that this model has no place for and does not need
 
 
-def expressed_by(family: Family, model: Model) -> Family:
+def expressed_by(family: Family, model: Network) -> Family:
     """The family itself, or ``TRIVIUM`` where no class of ``transformers`` computes what this model computes."""
     heads = dict(model.heads.items())
     sequence = heads.pop(SEQUENCE, None)
@@ -50,7 +51,7 @@ def expressed_by(family: Family, model: Model) -> Family:
 
 
 def save(
-    model: Model, family: Family, tokenizer: Tokenizer | None, directory: str | PathLike[str], *,
+    model: Network, family: Family, tokenizer: Tokenizer | None, directory: str | PathLike[str], *,
     state: Mapping[str, Tensor] | None = None, labels: Sequence[str] | None = None, card: str | None = None,
 ) -> Family:  # fmt: skip
     """Write the folder; each file appears whole or not at all, the weights last. Returns the family it was saved as.
@@ -72,7 +73,7 @@ def save(
 
 
 def config_out(
-    model: Model, family: Family, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None,
+    model: Network, family: Family, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None,
     tensors: Collection[Tensor] = (),
 ) -> dict[str, object]:  # fmt: skip
     """``config.json``: the body's keys, the class that opens it, the labels, the control tokens."""
@@ -83,6 +84,7 @@ def config_out(
         if isinstance(head, SequenceHead):
             out["heads"] = {SEQUENCE: {"labels": head.labels, "pooling": head.pooling}}
     else:
+        assert isinstance(model.config, TransformerConfig)  # the family would not express another
         out = {"architectures": [family.architectures[on_top]], **family.config_out(model.config)}
     out |= _control_tokens(model.config, tokenizer)
     if isinstance(head, SequenceHead):
@@ -95,12 +97,12 @@ def config_out(
     return {**out, "dtype": str(kind).removeprefix("torch."), "use_cache": True}
 
 
-def generation_out(config: TransformerConfig, tokenizer: Tokenizer | None) -> dict[str, object]:
+def generation_out(config: Config, tokenizer: Tokenizer | None) -> dict[str, object]:
     """``generation_config.json``."""
     return {key: value for key, value in _control_tokens(config, tokenizer).items() if value is not None}
 
 
-def _control_tokens(config: TransformerConfig, tokenizer: Tokenizer | None) -> dict[str, object]:
+def _control_tokens(config: Config, tokenizer: Tokenizer | None) -> dict[str, object]:
     out: dict[str, object] = {"pad_token_id": config.pad_token}
     out["bos_token_id"] = tokenizer.begin if tokenizer is not None else None
     out["eos_token_id"] = tokenizer.end if tokenizer is not None else None
@@ -127,7 +129,7 @@ def load(
         labels = _labels(written, family)
         made = {**_heads(written, family, config, labels), **(heads or {})}
         with torch.device("meta"):
-            model = Model(config, made)
+            model = network(config, made)
         expected = {k: tuple(t.shape) for k, t in weights_out(model.state_dict(), family, config).items()}
         left_out = _check(expected, {name: files.shape(own) for name, own in renamed.items()}, family, config, folder)
         tensors = {name: files.read(renamed[name], device, dtype) for name in expected}
@@ -149,7 +151,7 @@ def family_of(written: Mapping[str, object], folder: Path) -> Family:
     )
 
 
-def config_in(written: Mapping[str, object], family: Family, names: Collection[str] = ()) -> TransformerConfig:
+def config_in(written: Mapping[str, object], family: Family, names: Collection[str] = ()) -> Config:
     """The configuration that ``config.json`` and the names of the tensors describe."""
     if family is not TRIVIUM:
         return family.config_in(written, names)
@@ -177,7 +179,7 @@ def _number(text: str) -> tuple[int, str]:
 
 
 def _heads(
-    written: Mapping[str, object], family: Family, config: TransformerConfig, labels: tuple[str, ...] | None
+    written: Mapping[str, object], family: Family, config: Config, labels: tuple[str, ...] | None
 ) -> dict[str, nn.Module]:
     if labels is None:
         return {}
@@ -194,7 +196,7 @@ def _heads(
 
 def _check(
     expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], family: Family,
-    config: TransformerConfig, folder: Path,
+    config: Config, folder: Path,
 ) -> tuple[str, ...]:  # fmt: skip
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from trivium.errors import DataError
 from trivium.families.family import Family, Weight
-from trivium.transformer import TransformerConfig
+from trivium.transformer import Config, TransformerConfig
 
 
-def weights_out(state: Mapping[str, Tensor], family: Family, config: TransformerConfig) -> dict[str, Tensor]:
+def weights_out(state: Mapping[str, Tensor], family: Family, config: Config) -> dict[str, Tensor]:
     """Our state dict (or gradients, or tensors on the meta device) under the family's names, and in its shapes."""
     if not family.weights:
         return dict(state)
@@ -32,7 +32,7 @@ def weights_out(state: Mapping[str, Tensor], family: Family, config: Transformer
     return result
 
 
-def weights_in(tensors: Mapping[str, Tensor], family: Family, config: TransformerConfig) -> dict[str, Tensor]:
+def weights_in(tensors: Mapping[str, Tensor], family: Family, config: Config) -> dict[str, Tensor]:
     """The family's tensors under our names, and in our shapes; what ``left_out`` and ``aliases`` name is skipped."""
     if not family.weights:
         return dict(tensors)
@@ -57,7 +57,7 @@ def full_name(name: str, names: Mapping[str, object], family: Family) -> str:
     return family.prefix + name if bare and not any(_pattern(head).fullmatch(name) for head in heads) else name
 
 
-def skipped(name: str, family: Family, config: TransformerConfig) -> bool:
+def skipped(name: str, family: Family, config: Config) -> bool:
     """Whether a tensor of the file need not be read: the second name of a tied one, or one that nothing uses."""
     if any(re.fullmatch(pattern, name.removeprefix(family.prefix)) for pattern in family.left_out):
         return True
@@ -68,10 +68,10 @@ def skipped(name: str, family: Family, config: TransformerConfig) -> bool:
 
 
 def _matches(
-    family: Family, config: TransformerConfig, names: Mapping[str, object], ours: bool
+    family: Family, config: Config, names: Mapping[str, object], ours: bool
 ) -> Iterator[tuple[Weight, tuple[str, str]]]:
     for row in family.weights:
-        if row.gated is not None and row.gated != config.gated:
+        if row.gated is not None and isinstance(config, TransformerConfig) and row.gated != config.gated:
             continue
         if config.tied and row.parts[0] == "vocabulary.projection.weight":
             continue

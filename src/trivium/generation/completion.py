@@ -12,7 +12,7 @@ from trivium.generation.prompts import prompt_of
 from trivium.generation.sampling import Sampling
 from trivium.generation.text_stream import TextStream
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Model
+from trivium.transformer import Network
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Completion:
 
 
 def stream(
-    model: Model, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
+    model: Network, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
 ) -> Iterator[Piece]:
     """Yields pieces as tokens are chosen, all prompts and their samples side by side."""
     if samples < 1:
@@ -76,7 +76,7 @@ def _pieces(decoding: Decoding, texts: Sequence[TextStream], samples: int) -> It
 
 
 def complete(
-    model: Model, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
+    model: Network, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
 ) -> list[Completion]:
     """All completions, by prompt and then by sample."""
     pieces: dict[tuple[int, int], list[Piece]] = {}

@@ -18,7 +18,8 @@ from trivium.errors import SettingsError
 from trivium.generation.prompts import Prompt
 from trivium.generation.rows import check_length, left_padded, right_padded
 from trivium.generation.sampling import Sampling, choose, penalised, uniforms
-from trivium.transformer import Cache, Inputs, Model, Tokens
+from trivium.transformer import Inputs, Network, Tokens
+from trivium.transformer.network import Progress
 
 Finish = Literal["end", "stop", "length", "context"]
 
@@ -54,18 +55,18 @@ class Decoding:
     """
 
     def __init__(
-        self, model: Model, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
+        self, model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
     ):
         config = model.config
         if config.decoder_layers == 0:
             raise SettingsError("this model is an encoder, which writes no text: use fill to predict missing words")
         for prompt in prompts:
-            if len(prompt.ids) >= config.context:
+            if config.limit is not None and len(prompt.ids) >= config.limit:
                 raise SettingsError(
-                    f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.context}: shorten "
-                    f"it by at least {len(prompt.ids) - config.context + 1} tokens"
+                    f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.limit}: shorten "
+                    f"it by at least {len(prompt.ids) - config.limit + 1} tokens"
                 )
-            check_length(len(prompt.source or ()), config.context, "the prompt")
+            check_length(len(prompt.source or ()), config.limit, "the prompt")
         self._model, self._prompts, self._sampling = model, prompts, sampling
         self._ends, self._vocabulary = ends, vocabulary
         self._stopped: set[int] = set()
@@ -75,8 +76,9 @@ class Decoding:
         self._stopped.add(row)
 
     def __iter__(self) -> Iterator[list[Choice]]:
-        prompts, sampling, config = self._prompts, self._sampling, self._model.config
-        rooms = [min(sampling.max_tokens, config.context - len(prompt.ids)) for prompt in prompts]
+        prompts, sampling, limit = self._prompts, self._sampling, self._model.config.limit
+        most = sampling.max_tokens
+        rooms = [most if limit is None else min(most, limit - len(prompt.ids)) for prompt in prompts]
         steps = max(rooms)
         noise = self._noise(steps)
         live = list(range(len(prompts)))
@@ -107,7 +109,7 @@ class Decoding:
                     seen.scatter_(1, tokens[:, None], True)
                 logits = self._step(tokens, lengths + step, cache)
 
-    def _step(self, tokens: Tensor, positions: Tensor, cache: Cache) -> Tensor:
+    def _step(self, tokens: Tensor, positions: Tensor, cache: Progress) -> Tensor:
         """(R, V) logits after one more token in each row."""
         padded = cache.documents is not None
         target = Tokens(tokens[:, None], positions=positions[:, None] if padded else None)
@@ -141,7 +143,7 @@ class Decoding:
 
 
 @torch.inference_mode()
-def prefill(model: Model, prompts: Sequence[Prompt], room: int) -> tuple[Tensor, Cache]:
+def prefill(model: Network, prompts: Sequence[Prompt], room: int) -> tuple[Tensor, Progress]:
     """(R, V) logits after each prompt, and the cache that has read them, with room for ``room`` more tokens.
 
     Prompts that occur several times (samples of one text) are read once.
@@ -154,7 +156,7 @@ def prefill(model: Model, prompts: Sequence[Prompt], room: int) -> tuple[Tensor,
     if model.config.encoder_layers:
         source = right_padded([source or () for _, source in places], pad, weight.device)
     count, width = target.ids.shape
-    cache = Cache.of(model.config, count, width + room, weight.device, weight.dtype)
+    cache = model.new_cache(count, width + room, weight.device, weight.dtype)
     last = torch.arange(1, count + 1, device=weight.device) * width - 1
     logits = model(Inputs(source, target), at=last, cache=cache).logits
     assert logits is not None
@@ -165,13 +167,13 @@ def prefill(model: Model, prompts: Sequence[Prompt], room: int) -> tuple[Tensor,
     return logits, cache
 
 
-def next_tokens(model: Model, prompt: Prompt, vocabulary: int) -> Tensor:
+def next_tokens(model: Network, prompt: Prompt, vocabulary: int) -> Tensor:
     """(V,) log-probabilities of the token after a prompt."""
     return prefill(model, [prompt], 0)[0][0, :vocabulary].float().log_softmax(dim=-1)
 
 
 def run(
-    model: Model, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
+    model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
 ) -> list[Written]:
     """Writes all sequences to their ends."""
     choices: dict[int, list[Choice]] = {row: [] for row in range(len(prompts))}

@@ -14,7 +14,7 @@ from trivium.generation.prompts import frame
 from trivium.generation.rows import check_length, right_padded
 from trivium.generation.sampling import exact
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, Model
+from trivium.transformer import Inputs, Network
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Filling:
 
 
 @torch.inference_mode()
-def fill_masks(model: Model, tokenizer: Tokenizer, texts: Sequence[str], top: int = 5) -> list[Filling]:
+def fill_masks(model: Network, tokenizer: Tokenizer, texts: Sequence[str], top: int = 5) -> list[Filling]:
     """Fills the blanks of each text; ``top`` candidates a blank, at most the whole vocabulary."""
     if tokenizer.mask is None:
         raise SettingsError("this model's tokenizer has no mask token: fill needs a model trained by masking")
@@ -55,7 +55,7 @@ def fill_masks(model: Model, tokenizer: Tokenizer, texts: Sequence[str], top: in
         blanks = split(text)
         middle = with_blanks(blanks, lambda part: tokenizer.encode(part).ids, [tokenizer.mask] * (len(blanks) - 1))
         rows.append([*before, *middle, *after])
-        check_length(len(rows[-1]), model.config.context, "the text")
+        check_length(len(rows[-1]), model.config.limit, "the text")
     if not rows:
         return []
     device = next(model.parameters()).device

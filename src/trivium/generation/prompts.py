@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trivium.errors import SettingsError
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Model
+from trivium.transformer import Network
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Prompt:
     sample: int = 0  # which of several completions of the same prompt: it keys their randomness
 
 
-def prompt_of(model: Model, tokenizer: Tokenizer, text: str, sample: int = 0) -> Prompt:
+def prompt_of(model: Network, tokenizer: Tokenizer, text: str, sample: int = 0) -> Prompt:
     """The prompt a text becomes: the beginning to continue, or the source to answer."""
     ids = tokenizer.encode(text).ids
     if model.config.encoder_layers:
@@ -47,7 +47,7 @@ def source_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
     return (*ids,) if tokenizer.end is None else (*ids, tokenizer.end)
 
 
-def start_token(model: Model) -> int:
+def start_token(model: Network) -> int:
     """What an encoder-decoder's decoder begins with."""
     return model.config.pad_token if model.config.start_token is None else model.config.start_token
 

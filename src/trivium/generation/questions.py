@@ -10,10 +10,10 @@ from trivium.errors import SettingsError
 from trivium.generation.prompts import beginning, frame, opening, source_ids, start_token
 from trivium.generation.score import Question
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Model
+from trivium.transformer import Network
 
 
-def about_continuation(model: Model, tokenizer: Tokenizer, prompt: str, continuation: str) -> list[Question]:
+def about_continuation(model: Network, tokenizer: Tokenizer, prompt: str, continuation: str) -> list[Question]:
     """How probable is ``continuation`` after ``prompt``? A token that spans both counts as the continuation's."""
     if model.config.encoder_layers and model.config.decoder_layers:
         targets = tuple(tokenizer.encode(continuation).ids)
@@ -31,7 +31,7 @@ def about_continuation(model: Model, tokenizer: Tokenizer, prompt: str, continua
     return [Question((*begun, *targets[:-1]), positions, targets)]
 
 
-def about_text(model: Model, tokenizer: Tokenizer, text: str, stride: int | None = None) -> list[Question]:
+def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | None = None) -> list[Question]:
     """How probable is each token of a text, up to a context of text before it being seen?
 
     Windows move by ``stride`` tokens (half the context). The first token is counted where the tokenizer has a token to

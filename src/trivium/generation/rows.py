@@ -33,11 +33,11 @@ def left_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -
     )
 
 
-def check_length(length: int, context: int, what: str) -> None:
-    """Refuses a sequence that does not fit, with the numbers."""
-    if length > context:
+def check_length(length: int, limit: int | None, what: str) -> None:
+    """Refuses a sequence that does not fit, with the numbers; without a limit all do."""
+    if limit is not None and length > limit:
         raise SettingsError(
-            f"{what} has {length} tokens, and this model's context is {context}: shorten it by {length - context}"
+            f"{what} has {length} tokens, and this model's context is {limit}: shorten it by {length - limit}"
         )
 
 

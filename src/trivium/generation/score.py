@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from trivium.generation.rows import check_length, right_padded
-from trivium.transformer import Inputs, Model
+from trivium.transformer import Inputs, Network
 
 _LOGITS = 2**26  # at most this many logits in one pass: 256 MB in float32
 
@@ -55,11 +55,11 @@ class Surprise:
 
 
 @torch.inference_mode()
-def answers(model: Model, questions: Sequence[Question], tokens: int = 4096) -> list[Score]:
+def answers(model: Network, questions: Sequence[Question], tokens: int = 4096) -> list[Score]:
     """Scores of all questions, in their order; run in batches of similar length of about ``tokens`` tokens."""
     config = model.config
     for question in questions:
-        check_length(max(len(question.ids), len(question.source or ())), config.context, "the text")
+        check_length(max(len(question.ids), len(question.source or ())), config.limit, "the text")
     results: dict[int, Score] = {}
     for batch in _batches(questions, tokens, max(1, _LOGITS // config.vocab_size)):
         for index, score in zip(batch, _answer(model, [questions[i] for i in batch]), strict=True):
@@ -67,7 +67,7 @@ def answers(model: Model, questions: Sequence[Question], tokens: int = 4096) -> 
     return [results[i] for i in range(len(questions))]
 
 
-def _answer(model: Model, questions: Sequence[Question]) -> list[Score]:
+def _answer(model: Network, questions: Sequence[Question]) -> list[Score]:
     device = next(model.parameters()).device
     config = model.config
     last = right_padded([q.ids for q in questions], config.pad_token, device)

@@ -15,11 +15,11 @@ from trivium.generation.fill import Blank, Candidate, Filling
 from trivium.generation.prompts import Prompt, source_ids, start_token
 from trivium.generation.sampling import Sampling
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Model
+from trivium.transformer import Network
 
 
 def fill_spans(
-    model: Model, tokenizer: Tokenizer, texts: Sequence[str], top: int = 5, max_tokens: int = 20
+    model: Network, tokenizer: Tokenizer, texts: Sequence[str], top: int = 5, max_tokens: int = 20
 ) -> list[Filling]:
     """Fills the blanks of each text; ``top`` candidates a blank, of at most ``max_tokens`` tokens each."""
     if top < 1:
@@ -27,7 +27,7 @@ def fill_spans(
     return [_fill(model, tokenizer, text, top, max_tokens) for text in texts]
 
 
-def _fill(model: Model, tokenizer: Tokenizer, text: str, top: int, max_tokens: int) -> Filling:
+def _fill(model: Network, tokenizer: Tokenizer, text: str, top: int, max_tokens: int) -> Filling:
     parts = split(text)
     count = len(parts) - 1
     if count > len(tokenizer.sentinels):
@@ -50,7 +50,7 @@ def _fill(model: Model, tokenizer: Tokenizer, text: str, top: int, max_tokens: i
     return Filling(tokenizer.decode(filled), tuple(blanks))
 
 
-def _candidates(model: Model, tokenizer: Tokenizer, prompt: Prompt, top: int, max_tokens: int) -> Blank:
+def _candidates(model: Network, tokenizer: Tokenizer, prompt: Prompt, top: int, max_tokens: int) -> Blank:
     ends = frozenset(tokenizer.sentinels) | ({tokenizer.end} if tokenizer.end is not None else set())
     first = next_tokens(model, prompt, tokenizer.vocab_size).exp()  # (V,)
     first[list(ends)] = 0.0  # a blank is never empty in training; what the model thinks of it counts as other

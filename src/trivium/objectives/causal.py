@@ -17,10 +17,10 @@ from trivium.objectives.packing import pack, places
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, Tokens, TransformerConfig
+from trivium.transformer import Config, Inputs, Tokens
 
 if TYPE_CHECKING:
-    from trivium.transformer import Model
+    from trivium.transformer import Network
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Causal:
             raise SettingsError("objective.isolate_documents needs a tokenizer with a begin and an end token")
         return Layout("packed", length + 1, before=(begin,), after=(end,))
 
-    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]:
+    def heads(self, config: Config) -> dict[str, nn.Module]:
         """None of its own; refuses a model without a decoder or with an encoder."""
         if config.decoder_layers == 0 or config.encoder_layers:
             raise SettingsError(
@@ -65,6 +65,6 @@ class Causal:
             Inputs(target=target), targets, {"causal": count}, int((documents >= 0).sum()), rows.draws.tolist()
         )
 
-    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
+    def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
         return {"causal": Loss(cross_entropy(logits, batch.targets["causal"]), batch.counts["causal"])}

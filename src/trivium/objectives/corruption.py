@@ -23,10 +23,10 @@ from trivium.objectives.sentinels import Noised, Ragged
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, TransformerConfig
+from trivium.transformer import Config, Inputs
 
 if TYPE_CHECKING:
-    from trivium.transformer import Model
+    from trivium.transformer import Network
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Corruption:
             return int(noise.span_counts(np.array([raw]), self.rate, self.mean_length)[1][0])
         return round(raw * self.rate * (1 - self.rate))
 
-    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]:
+    def heads(self, config: Config) -> dict[str, nn.Module]:
         """None of its own; refuses a model that is not an encoder-decoder started by its padding token."""
         if not (config.encoder_layers and config.decoder_layers):
             raise SettingsError(
@@ -141,7 +141,7 @@ class Corruption:
         count = int(targets.lengths.sum())
         return Batch(sides, wanted, {"corruption": count}, int(inputs.lengths.sum()) + count, rows.draws.tolist())
 
-    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
+    def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
         return {"corruption": Loss(cross_entropy(logits, batch.targets["corruption"]), batch.counts["corruption"])}
 

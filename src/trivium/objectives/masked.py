@@ -21,10 +21,10 @@ from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws, key, mix
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, TransformerConfig
+from trivium.transformer import Config, Inputs
 
 if TYPE_CHECKING:
-    from trivium.transformer import Model
+    from trivium.transformer import Network
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Masked:
             return Layout("stream", length - 1)  # the classify token opens each row
         return Layout("packed", length, before=(classify,), after=(separator,))
 
-    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]:
+    def heads(self, config: Config) -> dict[str, nn.Module]:
         """None of its own (the vocabulary projection is the model's); refuses a model that is not an encoder."""
         if config.encoder_layers == 0 or config.decoder_layers:
             raise SettingsError(
@@ -102,7 +102,7 @@ class Masked:
         tokens = int((rows.documents >= 0).sum())
         return Batch(Inputs(source=source), targets, {"masked": int(chosen.sum())}, tokens, rows.draws.tolist())
 
-    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
+    def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         logits = model(batch.inputs, at=batch.targets["at"]).logits
         return {"masked": Loss(cross_entropy(logits, batch.targets["masked"]), batch.counts["masked"])}
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, TransformerConfig
+from trivium.transformer import Config, Inputs
 
 if TYPE_CHECKING:
-    from trivium.transformer import Model
+    from trivium.transformer import Network
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Objective(Protocol):
 
     def layout(self, tokenizer: Tokenizer, length: int) -> Layout: ...
 
-    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]: ...
+    def heads(self, config: Config) -> dict[str, nn.Module]: ...
 
     def batch(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> Batch:
         """Pure and vectorised: the same rows and draws give the same batch."""
         ...
 
-    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]: ...
+    def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]: ...

@@ -5,7 +5,7 @@ that never trained a first-token summary learn fastest from.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,10 +21,11 @@ from trivium.tasks.encoding import Encoded, encode
 from trivium.tasks.task import Prediction
 from trivium.text.examples import Labelled, Pair
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import SEQUENCE, Inputs, SequenceHead, Tokens, TransformerConfig
+from trivium.transformer import SEQUENCE, Config, Inputs, SequenceHead, Tokens
+from trivium.transformer.network import changed
 
 if TYPE_CHECKING:
-    from trivium.transformer import Model
+    from trivium.transformer import Network
 
 Summary = Literal["first", "last", "mean"]
 
@@ -41,7 +42,7 @@ class SequenceClassification:
         if len(self.labels) < 2:
             raise SettingsError(f"there is only one class ({', '.join(self.labels)}): nothing can be learned")
 
-    def summary(self, config: TransformerConfig) -> Summary:
+    def summary(self, config: Config) -> Summary:
         """The pooling with "family" resolved; refuses encoder-decoders."""
         if config.encoder_layers and config.decoder_layers:
             raise SettingsError(
@@ -49,24 +50,26 @@ class SequenceClassification:
             )
         if self.pooling != "family":
             return self.pooling
-        return "first" if config.encoder_layers else "last"
+        return config.pooling
 
-    def configure(self, config: TransformerConfig) -> TransformerConfig:
+    def configure(self, config: Config) -> Config:
         """The classifier's configuration: no vocabulary projection, and BERT's pooler just where it is read."""
-        return replace(config, vocabulary_head="none", pooler=self.summary(config) == "first")
+        return changed(config, vocabulary_head="none", pooler=self.summary(config) == "first")
 
-    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]:
+    def heads(self, config: Config) -> dict[str, nn.Module]:
         return {SEQUENCE: SequenceHead(config, len(self.labels), self.summary(config))}
 
-    def layout(self, tokenizer: Tokenizer, config: TransformerConfig) -> Tokenizer:
+    def layout(self, tokenizer: Tokenizer, config: Config) -> Tokenizer:
         """The tokenizer with control tokens around the text; one that has a layout of its own keeps it."""
         own = tokenizer.layout()
         if own.before or own.after:
             return tokenizer
         return tokenizer.with_layout("classify" if config.encoder_layers else "end")
 
-    def encode(self, examples: Sequence[Labelled | Pair], tokenizer: Tokenizer, config: TransformerConfig) -> Encoded:
-        length = min(self.length or config.context, config.context)
+    def encode(self, examples: Sequence[Labelled | Pair], tokenizer: Tokenizer, config: Config) -> Encoded:
+        length = self.length or config.context
+        if config.limit is not None:
+            length = min(length, config.limit)
         numbers = {label: number for number, label in enumerate(self.labels)}
         return encode(examples, tokenizer, length, numbers, segments=config.segments > 1)
 
@@ -89,21 +92,21 @@ class SequenceClassification:
         # Both sides are given: an encoder reads its source, a decoder its target.
         return Batch(Inputs(side, side), targets, {SEQUENCE: len(numbers)}, int(lengths.sum()), numbers.tolist())
 
-    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]:
+    def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         total = F.cross_entropy(self.scores(model, batch), batch.targets[SEQUENCE], reduction="sum")
         return {SEQUENCE: Loss(total, batch.counts[SEQUENCE])}
 
-    def scores(self, model: "Model", batch: Batch) -> torch.Tensor:
+    def scores(self, model: "Network", batch: Batch) -> torch.Tensor:
         """(B, labels) float32."""
         heads = model(batch.inputs, heads=(SEQUENCE,)).heads
         scores: torch.Tensor = heads[SEQUENCE].float()
         return scores
 
     @torch.no_grad()
-    def predict(self, model: "Model", batch: Batch) -> list[Prediction]:
+    def predict(self, model: "Network", batch: Batch) -> list[Prediction]:
         return self._predictions(self.scores(model, batch).softmax(-1).cpu().numpy())
 
-    def predict_all(self, model: "Model", encoded: Encoded, tokens: int = 8192) -> Iterator[Prediction]:
+    def predict_all(self, model: "Network", encoded: Encoded, tokens: int = 8192) -> Iterator[Prediction]:
         """Predictions in the order of the examples, computed in batches of similar length with at most ``tokens``."""
         probabilities = np.zeros((len(encoded), len(self.labels)), np.float32)
         device = next(model.parameters()).device

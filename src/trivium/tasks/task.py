@@ -10,10 +10,10 @@ from torch import nn
 from trivium.objectives import Batch, Loss
 from trivium.text.examples import Labelled, Pair
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import TransformerConfig
+from trivium.transformer import Config
 
 if TYPE_CHECKING:
-    from trivium.transformer import Model
+    from trivium.transformer import Network
 
 Encoded = TypeVar("Encoded")
 
@@ -29,18 +29,18 @@ class Prediction:
 class Task(Protocol[Encoded]):
     """Frozen dataclasses, as objectives are; examples are encoded once and batched by their numbers."""
 
-    def configure(self, config: TransformerConfig) -> TransformerConfig: ...
+    def configure(self, config: Config) -> Config: ...
 
-    def heads(self, config: TransformerConfig) -> dict[str, nn.Module]: ...
+    def heads(self, config: Config) -> dict[str, nn.Module]: ...
 
     def encode(
-        self, examples: Sequence[Labelled | Pair], tokenizer: Tokenizer, config: TransformerConfig
+        self, examples: Sequence[Labelled | Pair], tokenizer: Tokenizer, config: Config
     ) -> Encoded: ...
 
     def batch(self, encoded: Encoded, numbers: np.ndarray) -> Batch: ...
 
-    def loss(self, model: "Model", batch: Batch) -> dict[str, Loss]: ...
+    def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]: ...
 
-    def predict(self, model: "Model", batch: Batch) -> list[Prediction]: ...
+    def predict(self, model: "Network", batch: Batch) -> list[Prediction]: ...
 
     def score(self, predicted: Sequence[Prediction], gold: Sequence[str]) -> dict[str, float]: ...

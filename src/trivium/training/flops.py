@@ -2,12 +2,16 @@
 
 The rule: forward and backward cost 6 FLOPs per matrix weight and token that passes it (the vocabulary projection where
 logits are computed, look-ups nothing), plus 12 T W per token and layer for attention over T positions of width W, half
-of it where attention is causal (Kaplan et al. 2020, section 2.1; PaLM's appendix B). Padding is not counted.
+of it where attention is causal (Kaplan et al. 2020, section 2.1; PaLM's appendix B). Padding is not counted. A
+recurrent network follows the same rule; its element-wise gates are left out, as norms and activations are elsewhere.
 """
 
 from dataclasses import dataclass
+from functools import singledispatch
 
+from trivium.recurrent.config import RecurrentConfig
 from trivium.transformer.config import TransformerConfig
+from trivium.transformer.network import Config
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,14 @@ class Passes:
     logits: int = 0
 
 
-def training_flops(config: TransformerConfig, passes: Passes) -> float:
-    """FLOPs of one forward and backward pass."""
+@singledispatch
+def training_flops(config: Config, passes: Passes) -> float:
+    """FLOPs of one forward and backward pass, by the kind of network."""
+    raise NotImplementedError(f"nobody has said how many FLOPs a pass of {type(config).__name__} takes")
+
+
+@training_flops.register
+def _transformer(config: TransformerConfig, passes: Passes) -> float:
     attention_width = config.heads * config.per_head
     keys_width = config.groups * config.per_head
     queries = 2 * config.width * attention_width  # query and output projections
@@ -40,3 +50,31 @@ def training_flops(config: TransformerConfig, passes: Passes) -> float:
         + (config.decoder_layers * passes.target * passes.source_length if both else 0)
     )
     return 6.0 * (encoder + decoder + cross + head) + 12.0 * attention
+
+
+@training_flops.register
+def _recurrent(config: RecurrentConfig, passes: Passes) -> float:
+    both = config.encoder_layers > 0 and config.decoder_layers > 0
+    state, width = config.state, config.width
+    encoder = 2 * _cells(config, config.encoder_layers, width, 2 * state) + 2 * state * width
+    feeds_back = both and config.attention == "additive"
+    decoder = _cells(config, config.decoder_layers, width * (2 if feeds_back else 1), state)
+    if both:
+        decoder += (state + (width + state)) * width  # the query, the readout
+        keys = width**2 if config.attention == "additive" else 0
+        pair = (2 if config.attention == "additive" else 1) * width  # a score, and its share of the context
+        crossing = keys * passes.source + pair * passes.target * passes.source_length
+        crossing += width * passes.target * passes.source_length
+    else:
+        decoder += state * width if state != width else 0
+        crossing = 0
+    weights = encoder * passes.source * (config.encoder_layers > 0) + decoder * passes.target * (
+        config.decoder_layers > 0
+    )
+    return 6.0 * (weights + crossing + config.vocab_size * width * passes.logits)
+
+
+def _cells(config: RecurrentConfig, layers: int, inputs: int, between: int) -> int:
+    """Matrix weights of a stack of cells in one direction."""
+    widths = [inputs] + [between] * (layers - 1) if layers else []
+    return sum(config.gates * config.state * (each + config.state) for each in widths)

@@ -96,6 +96,8 @@ class TransformerConfig:
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 0 and below 1")
+        if self.init not in ("normal", "scaled", "truncated", "factored"):
+            raise SettingsError(f"model.init is {self.init!r}: choose normal, scaled, truncated or factored")
         if self.encoder_layers < 0 or self.decoder_layers < 0 or self.encoder_layers + self.decoder_layers == 0:
             raise SettingsError("model.encoder_layers and model.decoder_layers must not be negative, nor both 0")
         if self.head_width is None and self.width % self.heads:
@@ -139,6 +141,11 @@ class TransformerConfig:
     def pooling(self) -> Literal["first", "last", "mean"]:
         """What sums up a text: BERT's first token, GPT's last."""
         return "first" if self.encoder_layers else "last"
+
+    @property
+    def mixed_layers(self) -> int:
+        """Of the last stack, and its embeddings."""
+        return (self.decoder_layers or self.encoder_layers) + 1
 
     def describe(self) -> str:
         """In a model card's words."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trivium.errors import DataError, SettingsError, StoppedError, TriviumError
+from trivium.families.bodies import initialise, network
 from trivium.objectives import Batch
 from trivium.randomness import key
 from trivium.tasks import Encoded, Prediction, SequenceClassification
@@ -22,7 +23,7 @@ from trivium.text.examples import Labelled, Pair
 from trivium.tokenizers import Tokenizer
 from trivium.training.settings import AdamW, Linear, TrainingSettings
 from trivium.training.trainer import Step, Trainer
-from trivium.transformer import Model, TransformerConfig, initialise
+from trivium.transformer import Config, Network
 
 MICRO_TOKENS = 16_384  # a batch that is larger with its padding goes through the model in parts
 
@@ -72,7 +73,7 @@ class Evaluation:
 class Classifier:
     """A model with its tokenizer and the task that reads its scores."""
 
-    model: Model
+    model: Network
     tokenizer: Tokenizer
     task: SequenceClassification
 
@@ -105,7 +106,7 @@ class Fitted:
 
 
 def fit_classifier(
-    model: Model,
+    model: Network,
     tokenizer: Tokenizer,
     task: SequenceClassification,
     train: Sequence[Labelled | Pair],
@@ -168,10 +169,10 @@ def fit_classifier(
     )
 
 
-def classifier_of(model: Model, tokenizer: Tokenizer, task: SequenceClassification, seed: int) -> Classifier:
+def classifier_of(model: Network, tokenizer: Tokenizer, task: SequenceClassification, seed: int) -> Classifier:
     """A copy of the pretrained body, in float32, under a head with new weights."""
     config = task.configure(model.config)
-    made = initialise(Model(config, task.heads(config)), seed)
+    made = initialise(network(config, task.heads(config)), seed)
     fresh = made.state_dict()
     known = {name: t for name, t in model.state_dict().items() if name in fresh and not name.startswith("heads.")}
     made.load_state_dict({**fresh, **known})
@@ -190,7 +191,7 @@ def layers_of(method: str) -> int | None:
     raise SettingsError(f"method {method!r}: choose full, frozen or last:N, such as last:2")
 
 
-def freeze(model: Model, method: str) -> None:
+def freeze(model: Network, method: str) -> None:
     """Leaves what the method trains with ``requires_grad``: heads and pooler always."""
     count = layers_of(method)
     if count is None:
@@ -207,7 +208,7 @@ def freeze(model: Model, method: str) -> None:
         parameter.requires_grad_(name.startswith(tuple(trained)))
 
 
-def default_learning_rate(config: TransformerConfig, method: str) -> float:
+def default_learning_rate(config: Config, method: str) -> float:
     """Smaller for wider models: 1e-3 up to width 256, 3.7e-5 at BERT-base's 768, 1.6e-5 at 1024. A head alone: 1e-2."""
     return 1e-2 if method == "frozen" else min(1e-3, 1e-3 * (256 / config.width) ** 3)
 
@@ -247,13 +248,13 @@ def _evaluate(classifier: Classifier, encoded: Encoded, step: int) -> Evaluation
     return Evaluation(step, float(np.mean(right)), float(-np.log(np.maximum(chances, 1e-30)).mean()))
 
 
-def _copied(trainer: Trainer[Model, Batch]) -> dict[str, Tensor]:
+def _copied(trainer: Trainer[Network, Batch]) -> dict[str, Tensor]:
     masters, _ = trainer.state_dict()
     return {name: master.detach().clone() for name, master in masters.items()}
 
 
 @torch.no_grad()
-def _restore(model: Model, masters: Mapping[str, Tensor]) -> None:
+def _restore(model: Network, masters: Mapping[str, Tensor]) -> None:
     """Float32 weights, ready for use."""
     for name, parameter in model.named_parameters():
         parameter.data = masters[name]

@@ -72,10 +72,9 @@ def inspect_text(model: str | Path | LanguageModel, text: str) -> TextView:
     else:
         plain = tokenizer.encode(text).ids
         ids = list(opening(tokenizer, plain) if loaded.kind == "decoder" else source_ids(tokenizer, plain))
-    if len(ids) > loaded.config.context:
-        raise SettingsError(
-            f"the text has {len(ids)} tokens and the model reads at most {loaded.config.context}: give a shorter one"
-        )
+    limit = loaded.config.limit
+    if limit is not None and len(ids) > limit:
+        raise SettingsError(f"the text has {len(ids)} tokens and the model reads at most {limit}: give a shorter one")
     read = Tokens(torch.tensor([ids], device=device))  # (1, T)
     if loaded.kind == "encoder-decoder":
         inputs = Inputs(source=read, target=Tokens(torch.tensor([[start_token(loaded.model)]], device=device)))

@@ -18,7 +18,7 @@ from trivium.generation.score import Score, Surprise, answers, joined, surprise
 from trivium.generation.spans import fill_spans
 from trivium.tokenizers import Tokenizer
 from trivium.training.precision import choose_device
-from trivium.transformer import SEQUENCE, Model, SequenceHead, TransformerConfig
+from trivium.transformer import SEQUENCE, Config, Network, SequenceHead
 
 if TYPE_CHECKING:
     from trivium.verbs.predict import Predicted
@@ -31,10 +31,10 @@ _PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": tor
 class LanguageModel:
     """A model with its tokenizer, ready to use. What it can do depends on its kind, and the others say what to use."""
 
-    model: Model
+    model: Network
     tokenizer: Tokenizer
     family: Family
-    config: TransformerConfig
+    config: Config
     directory: Path
     labels: tuple[str, ...] | None = None  # what a fine-tuned model predicts
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES, TRIVIUM, Family
+from trivium.families.bodies import initialise, network
 from trivium.families.huggingface import expressed_by, save
 from trivium.families.weights import weights_in, weights_out
 from trivium.generation.completion import complete
@@ -26,7 +27,8 @@ from trivium.training.run import Run
 from trivium.training.run_directory import RECIPE, RunDirectory, open_run
 from trivium.training.signals import Stop, stop_on_signals
 from trivium.training.trainer import Step, Trainer
-from trivium.transformer import Model, TransformerConfig, initialise
+from trivium.transformer import Config, Network
+from trivium.transformer.network import changed
 from trivium.verbs.pretraining_batches import Feed, batch_flops, evaluation
 from trivium.verbs.pretraining_card import pretraining_card
 from trivium.verbs.pretraining_data import (
@@ -48,10 +50,10 @@ class PretrainResult:
     """A finished run. The model is in float32 and evaluation mode; ``history`` holds the lines of metrics.jsonl."""
 
     directory: Path
-    model: Model
+    model: Network
     tokenizer: Tokenizer
     family: Family
-    config: TransformerConfig
+    config: Config
     history: list[dict[str, Any]]
     steps: int
     tokens: int
@@ -145,13 +147,13 @@ def _check_objective(recipe: Recipe) -> None:
     recipe.objective.heads(_config(recipe, vocab_size=recipe.tokenizer.vocab_size or 1, pad_token=0))
 
 
-def _config(recipe: Recipe, vocab_size: int, pad_token: int) -> TransformerConfig:
+def _config(recipe: Recipe, vocab_size: int, pad_token: int) -> Config:
     family = FAMILIES.get(recipe.model.family)
     if family is None:
         raise SettingsError(f"there is no family {recipe.model.family!r}: choose one of {', '.join(FAMILIES)}")
     changes = {**recipe.model.changes(), "pad_token": pad_token}
     config = family.size(recipe.model.size, vocab_size, **changes)
-    return replace(config, start_token=pad_token) if config.encoder_layers and config.decoder_layers else config
+    return changed(config, start_token=pad_token) if config.encoder_layers and config.decoder_layers else config
 
 
 def _assemble(
@@ -175,11 +177,11 @@ def _assemble(
     rows, micro_rows = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
     check_enough(data, rows, length)
 
-    model = initialise(Model(config, asked.objective.heads(config)), settings.seed)
+    model = initialise(network(config, asked.objective.heads(config)), settings.seed)
     family = expressed_by(FAMILIES[asked.model.family], model)
     if family is TRIVIUM:
         tell("no class of transformers computes this model: it is saved with model_type 'trivium'")
-    trainer: Trainer[Model, Batch] = Trainer(
+    trainer: Trainer[Network, Batch] = Trainer(
         model,
         asked.objective.loss,
         Feed(asked.objective, data, rows, micro_rows, settings.seed),
@@ -262,11 +264,12 @@ def _train(
     return result
 
 
-def _sampler(model: Model, tokenizer: Tokenizer) -> Callable[[], str] | None:
+def _sampler(model: Network, tokenizer: Tokenizer) -> Callable[[], str] | None:
     """What a decoder writes from nothing, always by the same numbers; other models write nothing by themselves."""
     if model.config.decoder_layers == 0 or model.config.encoder_layers:
         return None
-    sampling = replace(SAMPLE, max_tokens=min(SAMPLE.max_tokens, model.config.context - 1))
+    limit = model.config.limit
+    sampling = SAMPLE if limit is None else replace(SAMPLE, max_tokens=min(SAMPLE.max_tokens, limit - 1))
     return lambda: complete(model, tokenizer, [""], sampling)[0].text
 
 

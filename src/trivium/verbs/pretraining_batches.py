@@ -11,7 +11,7 @@ from trivium.objectives.objective import Batch, Objective
 from trivium.randomness import Draws, key
 from trivium.text.rows import Rows
 from trivium.training.flops import Passes, training_flops
-from trivium.transformer import Model, Tokens, TransformerConfig
+from trivium.transformer import Config, Network, Tokens
 from trivium.verbs.pretraining_data import PretrainingData
 
 EVALUATED_TOKENS = 65_536  # at most so many places of held-out rows a source, the first in file order
@@ -38,7 +38,7 @@ def part(rows: Rows, start: int, end: int) -> Rows:
     return Rows(rows.tokens[start:end], rows.documents[start:end], rows.positions[start:end], rows.draws[start:end])
 
 
-def batch_flops(config: TransformerConfig, batch: Batch) -> float:
+def batch_flops(config: Config, batch: Batch) -> float:
     """FLOPs of training on a batch; padding is not counted."""
     (source, source_length), (target, target_length) = (
         _side(batch.inputs.source),
@@ -56,7 +56,7 @@ def _side(side: Tokens | None) -> tuple[int, int]:
 
 
 def evaluation(
-    model: Model, objective: Objective, data: PretrainingData, rows: int, length: int, seed: int
+    model: Network, objective: Objective, data: PretrainingData, rows: int, length: int, seed: int
 ) -> Callable[[], dict[str, float]] | None:
     """A function that measures the model on the held-out rows, always the same ones with the same noise.
 

@@ -6,14 +6,14 @@ from trivium.families import Family
 from trivium.families.card import model_card
 from trivium.settings import dump
 from trivium.training.run import Meter
-from trivium.transformer import Model
+from trivium.transformer import Network
 from trivium.verbs.pretraining_data import PretrainingData
 from trivium.verbs.recipe import Recipe
 
 
 def pretraining_card(
     recipe: Recipe,
-    model: Model,
+    model: Network,
     family: Family,
     data: PretrainingData,
     meter: Meter,

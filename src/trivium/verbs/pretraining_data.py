@@ -18,7 +18,7 @@ from trivium.text.shards import Shards, write_shards
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.bpe import train_bpe
 from trivium.tokenizers.layouts import LayoutName
-from trivium.transformer import TransformerConfig
+from trivium.transformer import Config
 from trivium.verbs.recipe import DataSettings, Recipe, TokenizerSettings
 
 FEWEST_TO_SPLIT = 20  # documents; from fewer none is kept for evaluation
@@ -68,7 +68,7 @@ def texts(data: DataSettings, documents: Iterable[str] | None) -> list[Text]:
 
 
 def get_tokenizer(
-    settings: TokenizerSettings, sources: Sequence[Text], config: TransformerConfig, directory: Path
+    settings: TokenizerSettings, sources: Sequence[Text], config: Config, directory: Path
 ) -> Tokenizer:
     """The run's own where it already has one, else a saved one, else a new one learnt from the sources."""
     if (directory / "tokenizer.json").exists():
@@ -80,7 +80,7 @@ def get_tokenizer(
     return train_bpe(documents, settings.vocab_size, layout=layout_for(config))
 
 
-def layout_for(config: TransformerConfig) -> LayoutName:
+def layout_for(config: Config) -> LayoutName:
     """What goes around a text: an encoder's classify and separator, an encoder-decoder's end, a decoder's nothing."""
     if config.decoder_layers == 0:
         return "classify"

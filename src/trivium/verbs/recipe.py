@@ -99,7 +99,11 @@ class ModelSettings:
     pooler: bool | None = None
     dropout: float | None = None
     attention_dropout: float | None = None
-    init: Literal["normal", "scaled", "truncated", "factored"] | None = None
+    cell: Literal["rnn", "lstm", "gru"] | None = None
+    state_width: int | None = None
+    attention: Literal["additive", "general"] | None = None
+    forget_bias: float | None = None
+    init: Literal["normal", "scaled", "truncated", "factored", "uniform", "orthogonal"] | None = None
     init_std: float | None = None
 
     def changes(self) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trivium.families.bodies import initialise, network
 from trivium.lab.baselines import bag_of_words, latent_semantics_transform, majority, tuned_latent_semantics
 from trivium.metrics.intervals import Interval, paired_bootstrap, paired_t
 from trivium.tasks import SequenceClassification
 from trivium.text.examples import Labelled, few
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Model, initialise
+from trivium.transformer import Network
 from trivium.verbs.classifier import FineTuning, fit_classifier
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -111,7 +112,7 @@ class Transfer:
 
 def compare(
     task: LabelTask,
-    pretrained: Model,
+    pretrained: Network,
     tokenizer: Tokenizer,
     *,
     per_class: Sequence[int] = (8, 16, 32),
@@ -160,7 +161,7 @@ def compare(
 
 def _best_rate(
     task: LabelTask,
-    model: Model,
+    model: Network,
     fresh: bool,
     tokenizer: Tokenizer,
     draws: Sequence[Sequence[Labelled]],
@@ -186,7 +187,7 @@ def _settings(rate: float, seed: int, precision: Precision) -> FineTuning:
 
 def _predict(
     task: LabelTask,
-    model: Model,
+    model: Network,
     fresh: bool,
     tokenizer: Tokenizer,
     train: Sequence[Labelled],
@@ -194,7 +195,7 @@ def _predict(
     settings: FineTuning,
 ) -> np.ndarray:
     """Labels that a classifier fine-tuned on ``train`` gives to ``examples``; ``fresh``: from new weights."""
-    body = initialise(Model(model.config), 1000 + settings.seed) if fresh else model
+    body = initialise(network(model.config), 1000 + settings.seed) if fresh else model
     kind = SequenceClassification(task.labels, pooling="mean")
     fitted = fit_classifier(body, tokenizer, kind, train, None, settings)
     return np.array([prediction.label for prediction in fitted.classifier.predict(examples)])

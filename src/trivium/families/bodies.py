@@ -1,0 +1,62 @@
+"""The kinds of network there are: of each its configuration, its module and what sets its first weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trivium.errors import DataError
+from trivium.recurrent.config import RecurrentConfig
+from trivium.transformer.config import TransformerConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trivium.transformer import Config, Network
+
+
+@dataclass(frozen=True)
+class Body:
+    """``network`` and ``initialise`` are "module:name", imported when one is made."""
+
+    config: type["Config"]
+    network: str
+    initialise: str
+
+
+BODIES: dict[str, Body] = {
+    "transformer": Body(TransformerConfig, "trivium.transformer:Model", "trivium.transformer:initialise"),
+    "recurrent": Body(RecurrentConfig, "trivium.recurrent:RecurrentModel", "trivium.recurrent:initialise"),
+}
+"""By the name that ``config.json`` has for the kind."""
+
+AnyNetwork = TypeVar("AnyNetwork", bound="Network")
+
+
+def kind_of(config: "Config") -> str:
+    """The kind that a configuration describes."""
+    return next(kind for kind, body in BODIES.items() if type(config) is body.config)
+
+
+def network(config: "Config", heads: "Mapping[str, nn.Module] | None" = None) -> "Network":
+    """A network of a configuration, with torch's own first weights."""
+    made: Network = _imported(BODIES[kind_of(config)].network)(config, heads)
+    return made
+
+
+def initialise(model: AnyNetwork, seed: int) -> AnyNetwork:
+    """Set every weight to its first value; by the table of the network's kind."""
+    _imported(BODIES[kind_of(model.config)].initialise)(model, seed)
+    return model
+
+
+def body(kind: object) -> Body:
+    """The kind of a name in a file."""
+    if kind not in BODIES:
+        raise DataError(f"config.json has kind {kind!r}, which this version of Trivium does not know: upgrade it")
+    return BODIES[str(kind)]
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
