@@ -31,6 +31,7 @@ PUBLIC = [
     "Tokenizer",
     "TriviumError",
     "__version__",
+    "compare",
     "doctor",
     "fill",
     "finetune",
@@ -169,9 +170,10 @@ def entries() -> list[str]:
     from trivium.families import FAMILIES
     from trivium.objectives import OBJECTIVES
     from trivium.tasks import TASKS
+    from trivium.verbs.experiment import experiment_names
     from trivium.verbs.recipe import recipe_names
 
-    return [*OBJECTIVES, *TASKS, *FAMILIES, *recipe_names()]
+    return [*OBJECTIVES, *TASKS, *FAMILIES, *recipe_names(), *experiment_names()]
 
 
 def documentation() -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trivium.generation.sampling import Sampling
     from trivium.tokenizers.tokenizer import Tokenizer
     from trivium.verbs.classifier import FineTuning
+    from trivium.verbs.compare import compare
     from trivium.verbs.config import recipe_schema, show_config
     from trivium.verbs.doctor import doctor
     from trivium.verbs.fill import fill
@@ -38,6 +39,7 @@ _HOMES = {
     "StoppedError": "errors",
     "Tokenizer": "tokenizers.tokenizer",
     "TriviumError": "errors",
+    "compare": "verbs.compare",
     "doctor": "verbs.doctor",
     "fill": "verbs.fill",
     "finetune": "verbs.finetune",
@@ -68,6 +70,7 @@ __all__ = [
     "Tokenizer",
     "TriviumError",
     "__version__",
+    "compare",
     "doctor",
     "fill",
     "finetune",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from trivium import __version__
-from trivium.cli import inspect, learn, look, quickstart, tokenizer, use
+from trivium.cli import compare, inspect, learn, look, quickstart, tokenizer, use
 
 app = typer.Typer(
     name="trivium",
@@ -55,5 +55,6 @@ app.command("fill")(use.fill)
 app.add_typer(inspector, name="inspect")
 app.add_typer(tokenizers, name="tokenizer")
 app.add_typer(config, name="config")
+app.command("compare")(compare.compare)
 app.command("runs")(look.runs)
 app.command("doctor")(look.doctor)
