@@ -31,7 +31,7 @@ CHANGES = {
     "its model is 'Magic', known are BPE": lambda d: d["model"].update(type="Magic"),
     "vocabulary is not an object": lambda d: d["model"].update(vocab=[]),
     "not a whole number": lambda d: d["model"]["vocab"].update(new=-1),
-    "not a whole number from 0 to 4,000,000": lambda d: d["model"]["vocab"].update(new=2**40),
+    "not a whole number from 0 to 1,000,000": lambda d: d["model"]["vocab"].update(new=2**40),
     "one id to two pieces": lambda d: d["model"]["vocab"].update(new=50),
     "merges are not a list": lambda d: d["model"].update(merges={}),
     "merge 0 .* is not a pair": lambda d: d["model"]["merges"].insert(0, ["a"]),

@@ -1,5 +1,6 @@
 """Control tokens around a text, saved in ``tokenizer.json`` as its post-processor: other programs add them too."""
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import tokenizers
@@ -12,6 +13,13 @@ LayoutName = Literal["plain", "classify", "end"]
 def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.Tokenizer) -> dict[str, Any]:
     """``plain``: nothing (decoders). ``classify``: [CLS] A [SEP], [CLS] A [SEP] B [SEP] with segments 0 and 1 (BERT).
     ``end``: A </s>, A </s> B </s> (T5)."""
+    return template_processing(name, specials, whole.token_to_id)
+
+
+def template_processing(
+    name: LayoutName, specials: SpecialTokens, number: Callable[[str], int | None]
+) -> dict[str, Any]:
+    """The same where ``number`` gives the id of a control token."""
     if name not in get_args(LayoutName):
         raise SettingsError(f"tokenizer layout {name!r}: choose one of {', '.join(get_args(LayoutName))}")
     classify, end = specials.classify, specials.separator if name == "classify" else specials.end
@@ -31,5 +39,5 @@ def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.
         ]
 
     controls = {part for part, _ in pair if part is not None} - {"A", "B"}
-    tokens = {part: {"id": part, "ids": [whole.token_to_id(part)], "tokens": [part]} for part in sorted(controls)}
+    tokens = {part: {"id": part, "ids": [number(part)], "tokens": [part]} for part in sorted(controls)}
     return {"type": "TemplateProcessing", "single": template(single), "pair": template(pair), "special_tokens": tokens}

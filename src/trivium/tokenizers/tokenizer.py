@@ -7,8 +7,8 @@ layout) are known as numbers; files from outside are checked first; ``save`` wri
 import hashlib
 import json
 import os
-import re
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,11 @@ from typing import Any, Literal, Self
 import tokenizers
 from trivium.durable import replace_file
 from trivium.errors import DataError
+from trivium.tokenizers.alignment import word_spans, words_of_tokens
+from trivium.tokenizers.batches import BatchEncoder
 from trivium.tokenizers.layouts import LayoutName, post_processor
-from trivium.tokenizers.specials import HF_ROLES, SpecialTokens, recognise, sentinels_among
-from trivium.tokenizers.validation import check, guarded, model_type, read_json
-
-PIECE_CHARACTERS = 200_000  # a longer text is encoded in pieces, cut where no token crosses
-BATCH_CHARACTERS = 1 << 20
-_CUT = re.compile(r"(?<=\S) (?=\S)")
+from trivium.tokenizers.specials import HF_ROLES, SpecialTokens
+from trivium.tokenizers.validation import guarded, model_type
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,8 @@ class Encoding:
     """One text or pair as ids; all lists have one entry a token. Control tokens have offsets (0, 0), word and text -1.
 
     ``segments``: 0 for the first text, 1 for the second where the layout tells them apart. ``offsets``: characters of
-    the text. ``word_of_token``: number of the pre-tokeniser's word in its text. ``text_of_token``: 0 or 1.
+    the text. ``word_of_token``: number of the word in its text (``alignment.word_spans``), -1 for spaces alone.
+    ``text_of_token``: 0 or 1.
     """
 
     ids: list[int]
@@ -127,30 +126,24 @@ class Tokenizer:
             second = None if pair is None else self.plain.encode(pair, add_special_tokens=False)
             joined = self.whole.post_process(first, second, specials)
             texts = [-1 if number is None else number for number in joined.sequence_ids]
-            words = [-1 if word is None else word for word in joined.word_ids]
+            words = [-1] * len(texts)
+            for number, each in enumerate((text, pair)):
+                places = [place for place, of in enumerate(texts) if of == number]
+                if each is not None and places:
+                    found = words_of_tokens([joined.offsets[place] for place in places], word_spans(each))
+                    for place, word in zip(places, found, strict=True):
+                        words[place] = word
             return Encoding(joined.ids, joined.type_ids, joined.offsets, words, texts)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of many texts, without control ids, on all cores. A text of any length: in pieces cut at spaces."""
-        results: list[list[int]] = [[] for _ in texts]
-        owners: list[int] = []
-        batch: list[str] = []
-        characters = 0
+        """The ids of many texts of any length, without control ids: words met before are looked up, the others
+        tokenised on all cores."""
         with guarded("this text cannot be encoded"):
-            for owner, text in enumerate(texts):
-                for piece in pieces(text):
-                    owners.append(owner)
-                    batch.append(piece)
-                    characters += len(piece)
-                    if characters >= BATCH_CHARACTERS:
-                        self._encode_into(results, owners, batch)
-                        owners, batch, characters = [], [], 0
-            self._encode_into(results, owners, batch)
-        return results
+            return self._batches.encode(texts)
 
-    def _encode_into(self, results: list[list[int]], owners: list[int], batch: list[str]) -> None:
-        for owner, encoded in zip(owners, self.plain.encode_batch_fast(batch, add_special_tokens=False), strict=True):
-            results[owner].extend(encoded.ids)
+    @cached_property
+    def _batches(self) -> BatchEncoder:
+        return BatchEncoder(self.plain)
 
     def encode_marked(self, text: str) -> list[int]:
         """Ids of a text in which special strings ARE control tokens: for templates and blanks to fill, where the
@@ -198,50 +191,22 @@ class Tokenizer:
         replace_file(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False).encode())
 
     @classmethod
-    def load(cls, directory: str | os.PathLike[str]) -> Self:
-        """From a folder with ``tokenizer.json``, ours or another's, or from such a file itself."""
-        path = Path(directory)
-        if path.is_dir() or path.suffix != ".json":
-            path = path / "tokenizer.json"
-        document = read_json(path)
-        with guarded(f"{path} cannot be used as a tokenizer"):
-            check(document, path)
-        contents = [token["content"] for token in document.get("added_tokens") or []]
-        specials = recognise(contents)
-        beside = path.with_name("tokenizer_config.json")
-        if beside.exists():
-            config = read_json(beside)
-            stated = {role: _content(config.get(name)) for role, name in HF_ROLES.items()}
-            if any(string in contents for string in stated.values()):
-                known = {role: string if string in contents else None for role, string in stated.items()}
-                specials = SpecialTokens(**known, sentinels=sentinels_among(contents))
-        return cls(document, specials, path)
+    def load(cls, path: str | os.PathLike[str]) -> "Tokenizer":
+        """From a folder or a file of any of the known formats (``formats.py``), ours or another program's."""
+        from trivium.tokenizers.formats import read
 
-
-def pieces(text: str) -> Iterator[str]:
-    """A long text in parts that are tokenised as the whole is: cut before single spaces; where there is none within a
-    part's length, anywhere."""
-    start = 0
-    while len(text) - start > PIECE_CHARACTERS:
-        end = start + PIECE_CHARACTERS
-        for width in (1_000, PIECE_CHARACTERS):
-            cuts = [match.start() for match in _CUT.finditer(text, max(end - width, start + 1), end)]
-            if cuts:
-                end = cuts[-1]
-                break
-        yield text[start:end]
-        start = end
-    yield text[start:] if start else text
+        return read(Path(path))
 
 
 def _without_controls(document: dict[str, Any]) -> dict[str, Any]:
-    """The tokenizer a user's text goes through: every control token renamed to a string that no text can reach, for a
-    space never gets past a pre-tokeniser; ids stay. So neither the search for added tokens nor the model's own
-    vocabulary (a Unigram's holds ``</s>``) knows how a control token is spelt."""
+    """The tokenizer a user's text goes through: every control token renamed to a string that no text can guess; ids
+    stay. So neither the search for added tokens nor the model's own vocabulary (a Unigram's holds ``</s>``) knows how
+    a control token is spelt, and no normaliser can produce it (NFKC makes ``<s>`` of full-width characters)."""
     added = document.get("added_tokens") or []
     controls = {token["content"] for token in added if token.get("special")}
     model = dict(document["model"])
-    names = {content: f" {content} " for content in controls}
+    nonce = secrets.token_hex(16)
+    names = {content: f" {nonce} {content} " for content in controls}
     if model_type(model) == "Unigram":
         model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
     else:
@@ -253,10 +218,3 @@ def _without_controls(document: dict[str, Any]) -> dict[str, Any]:
         model["merges"] = [m for m, (left, right) in parts if not {left, right, left + right} & controls]
     renamed = [{**t, "content": names[t["content"]]} if t["content"] in names else t for t in added]
     return {**document, "model": model, "added_tokens": renamed, "post_processor": None}
-
-
-def _content(value: object) -> str | None:
-    """A token in tokenizer_config.json is a string or an object with its content."""
-    if isinstance(value, dict):
-        value = value.get("content")
-    return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""``tokenizer.json`` from outside, checked before the Rust code sees it: some damaged files make that code panic, fill
+"""Tokenizer files from outside, checked before the Rust code sees them: some damaged files make that code panic, fill
 the memory or never end. What can be told from the outside is told here; a panic that remains becomes a DataError.
 """
 
@@ -11,8 +11,11 @@ from typing import Any
 
 from trivium.errors import DataError, TriviumError
 
-LARGEST_FILE = 512 << 20
-LARGEST_VOCABULARY = 4_000_000
+LARGEST_FILE = 64 << 20
+LARGEST_VOCABULARY = 1_000_000
+MOST_MERGES = 2_000_000
+MOST_ADDED = 100_000
+LONGEST_TOKEN = 4096  # bytes
 LONGEST_PATTERN = 20_000
 MODELS = ("BPE", "WordPiece", "Unigram", "WordLevel")
 
@@ -33,16 +36,37 @@ def guarded(what: str) -> Iterator[None]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of bounded size."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise DataError(f"{path} has {path.stat().st_size} bytes: a tokenizer file has at most {LARGEST_FILE}")
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist: name a folder that a tokenizer was saved to") from error
-    except (OSError, ValueError, RecursionError) as error:
+        value = json.loads(_bytes(path))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({_first_line(error)}): save the tokenizer again") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} holds no JSON object: save the tokenizer again")
     return value
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file of bounded size, without their ends; bytes that are not UTF-8 are refused by line."""
+    content = _bytes(path)
+    if content.endswith(b"\n"):
+        content = content[:-1]
+    for number, line in enumerate(content.split(b"\n") if content else [], 1):
+        if len(line) > LONGEST_TOKEN:
+            raise DataError(f"{path}, line {number} has {len(line)} bytes: a piece has at most {LONGEST_TOKEN}")
+        try:
+            yield line.decode("utf-8").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}, line {number} is not UTF-8: save the tokenizer again") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise DataError(f"{path} has {path.stat().st_size} bytes: a tokenizer file has at most {LARGEST_FILE}")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: name a folder that a tokenizer was saved to") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({_first_line(error)})") from error
 
 
 def check(document: dict[str, Any], path: Path) -> None:
@@ -63,9 +87,9 @@ def check(document: dict[str, Any], path: Path) -> None:
     if kind == "Unigram":
         _check_unigram(model, refuse)
     elif not isinstance(vocab, dict) or not vocab or len(vocab) > LARGEST_VOCABULARY:
-        refuse("its vocabulary is not an object of 1 to 4,000,000 pieces")
+        refuse("its vocabulary is not an object of 1 to 1,000,000 pieces")
     elif not all(type(number) is int and 0 <= number < LARGEST_VOCABULARY for number in vocab.values()):
-        refuse("its vocabulary holds an id that is not a whole number from 0 to 4,000,000")
+        refuse("its vocabulary holds an id that is not a whole number from 0 to 1,000,000")
     elif len(set(vocab.values())) != len(vocab):
         refuse("its vocabulary gives one id to two pieces")
     if kind == "BPE" and isinstance(vocab, dict):
@@ -92,7 +116,7 @@ def model_type(model: dict[str, Any]) -> object:
 def _check_unigram(model: dict[str, Any], refuse: Any) -> None:
     vocab = model.get("vocab")
     if not isinstance(vocab, list) or not vocab or len(vocab) > LARGEST_VOCABULARY:
-        refuse("its vocabulary is not a list of 1 to 4,000,000 pieces")
+        refuse("its vocabulary is not a list of 1 to 1,000,000 pieces")
         return
     for entry in vocab:
         good = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str)
