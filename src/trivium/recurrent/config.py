@@ -85,6 +85,13 @@ class RecurrentConfig:
         return "mean" if self.encoder_layers else "last"
 
     @property
+    def mixed_layers(self) -> int:
+        """The embeddings and every layer, where they have one width; else the embeddings and the projected states."""
+        last = self.decoder_layers or self.encoder_layers
+        both_ways = self.decoder_layers == 0
+        return last + 1 if self.state * (2 if both_ways else 1) == self.width else 2
+
+    @property
     def segments(self) -> int:
         """No embeddings of segments."""
         return 0

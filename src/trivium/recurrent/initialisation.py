@@ -29,7 +29,9 @@ def initialise(model: RecurrentModel, seed: int) -> RecurrentModel:
         generator = torch.Generator().manual_seed(key(seed, "initialise", name) % 2**63)
         values = torch.zeros(parameter.shape, dtype=torch.float32)
         last = name.rpartition(".")[2]
-        if "bias" in last:
+        if name.endswith(("mix.scores", "mix.scale")):  # the mean of the layers
+            values.fill_(float(last == "scale"))
+        elif "bias" in last:
             if last.startswith("bias_ih") and config.cell == "lstm":
                 values[config.state : 2 * config.state] = config.forget_bias
         elif name.startswith(NORMAL):

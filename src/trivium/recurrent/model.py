@@ -64,6 +64,8 @@ class RecurrentModel(Network):
         with ``lanes`` go on where their lanes' last rows ended.
         """
         source = target = None
+        if record is None and self.mixes(heads):
+            record = Record.empty()
         if self.encoder is not None and (inputs.source is not None or self.decoder is None):
             side = given(inputs.source, "source")
             source = self._encode(side, record)
@@ -84,7 +86,8 @@ class RecurrentModel(Network):
             raise SettingsError("a model without a decoder has nothing to cache: leave out the cache")
         hidden = source if target is None else target
         assert hidden is not None
-        return self.outputs(hidden, side, source, at, heads)
+        layers = (record.encoder_hidden if target is None else record.decoder_hidden) if record else None
+        return self.outputs(hidden, side, source, at, heads, layers)
 
     def new_cache(self, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> RecurrentCache:
         """Nothing is allocated for ``capacity`` tokens: a state has the same size however many were read."""

@@ -75,7 +75,7 @@ class Stack(nn.Module):
         """The same before the projection."""
         rate = self.config.dropout
         if hidden is not None:
-            hidden.append(x.detach())
+            hidden.append(x)
         x = drop(x, rate, self.training)
         if pieces is not None:
             x = pieces.cut(x)
@@ -84,7 +84,7 @@ class Stack(nn.Module):
             x, end = layer(x, None if state is None else state[:, number], pieces, exact)
             ends.append(end)
             if hidden is not None:
-                hidden.append((x if pieces is None else pieces.join(x)).detach())
+                hidden.append(x if pieces is None else pieces.join(x))
             x = drop(x, rate, self.training)
         return x if pieces is None else pieces.join(x), torch.stack(ends, dim=1)
 

@@ -1,15 +1,17 @@
 """Small modules on top of the hidden states, each with a name in the model."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from trivium.transformer.inputs import Tokens
+from trivium.transformer.layer_mix import LayerMix
 from trivium.transformer.layers import drop
 from trivium.transformer.network import Config
 
-Pooling = Literal["first", "last", "mean"]
+Pooling = Literal["first", "last", "mean", "mix"]
 
 SEQUENCE = "sequence"
 """The name under which a saved model's sequence head is found: ``model(inputs, heads=[SEQUENCE])``."""
@@ -31,18 +33,27 @@ class SequenceHead(nn.Module):
     """One vector for each row, then a score for each label.
 
     ``first``: BERT's (the pooler, dropout, linear). ``last``: GPT-2's (the last real token, linear without bias).
-    ``mean``: the mean over the real tokens, dropout, linear. The pooler belongs to the model, which makes one where
-    the configuration or a head asks for it.
+    ``mean``: the mean over the real tokens, dropout, linear. ``mix``: the same of ELMo's mixture of all layers; such a
+    head is called with the list of them, and ``mix_norm`` norms each. The pooler belongs to the model, which makes one
+    where the configuration or a head asks for it.
     """
 
-    def __init__(self, config: Config, labels: int, pooling: Pooling = "mean", dropout: float | None = None):
+    def __init__(
+        self, config: Config, labels: int, pooling: Pooling = "mean", dropout: float | None = None,
+        mix_norm: bool = False,
+    ):  # fmt: skip
         super().__init__()
         self.labels, self.pooling = labels, pooling
         self.dropout = config.dropout if dropout is None else dropout
         self.classifier = nn.Linear(config.width, labels, bias=pooling != "last")
+        self.mix = LayerMix(config.mixed_layers, mix_norm) if pooling == "mix" else None
 
-    def forward(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
-        """(B, T, W) -> (B, labels). ``pooled``: (B, W), what the model's own pooler gave."""
+    def forward(self, hidden: Tensor | Sequence[Tensor], tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
+        """(B, T, W), for a mixture a list of them, -> (B, labels). ``pooled``: (B, W), what the model's pooler gave."""
+        if self.mix is not None:
+            assert not isinstance(hidden, Tensor)
+            return self.classifier(self.pool(drop(self.mix(hidden), self.dropout, self.training), tokens))
+        assert isinstance(hidden, Tensor)
         vector = self.pool(hidden, tokens, pooled)
         if self.pooling != "last":
             vector = drop(vector, self.dropout, self.training)

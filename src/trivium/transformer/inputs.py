@@ -17,7 +17,8 @@ class Tokens:
     ``documents`` is at once the padding and the packing mask: positions attend to each other only where the numbers
     are equal; padding is -1. None: the row is one document without padding. ``prefix`` marks positions that a decoder
     may see from everywhere (prefix LM). ``lanes``: which of a training run's endless texts each row goes on with, for
-    networks that carry their state from row to row.
+    networks that carry their state from row to row. ``characters``: how words are spelt that the vocabulary does not
+    hold, for networks that read characters; zeros where it does.
     """
 
     ids: Tensor  # (B, T) int64
@@ -26,6 +27,7 @@ class Tokens:
     segments: Tensor | None = None  # (B, T) int64
     prefix: Tensor | None = None  # (B, T) bool
     lanes: Tensor | None = None  # (B,) int64
+    characters: Tensor | None = None  # (B, T, C) integers
 
     def to(self, device: torch.device | str) -> Self:
         def moved(tensor: Tensor | None) -> Tensor | None:
@@ -38,6 +40,7 @@ class Tokens:
             moved(self.segments),
             moved(self.prefix),
             moved(self.lanes),
+            moved(self.characters),
         )
 
 
@@ -56,7 +59,8 @@ class Inputs:
 
 @dataclass
 class Record:
-    """Filled by a forward pass that is given one: everything the views show. Slower, explicit attention is used."""
+    """Filled by a forward pass that is given one: everything the views show. Slower, explicit attention is used.
+    Hidden states are part of the graph where gradients are computed: look at a model under ``torch.no_grad()``."""
 
     encoder_hidden: list[Tensor]  # (B, S, W) each: embeddings first, then after each layer
     decoder_hidden: list[Tensor]  # (B, T, W)

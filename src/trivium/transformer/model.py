@@ -44,25 +44,24 @@ class Model(Network):
         With a ``cache`` the target continues what the cache holds; the source is needed in the first call only.
         """
         source = target = None
+        mixed: list[Tensor] | None = [] if self.mixes(heads) else None
         if self.encoder is not None and (inputs.source is not None or self.decoder is None):
             side = given(inputs.source, "source")
-            records = Records(record.encoder_hidden, record.encoder_attention) if record else Records()
+            records = Records(record.encoder_hidden, record.encoder_attention) if record else Records(mixed)
             source = self.encoder(self.tokens(side.ids), side, records=records)
         if self.decoder is not None:
             side = given(inputs.target, "target")
             if self.encoder is not None and source is None and (cache is None or not cache.remembers(0)):
                 raise SettingsError("an encoder-decoder needs inputs.source in the first call")
-            records = (
-                Records(record.decoder_hidden, record.decoder_attention, record.cross_attention)
-                if record
-                else Records()
-            )
+            records = Records([] if mixed is not None else None)
+            if record:
+                records = Records(record.decoder_hidden, record.decoder_attention, record.cross_attention)
             target = self.decoder(self.tokens(side.ids), side, source, inputs.source, cache, records)
         elif cache is not None:
             raise SettingsError("a model without a decoder has nothing to cache: leave out the cache")
         hidden = source if target is None else target
         assert hidden is not None
-        return self.outputs(hidden, side, source, at, heads)
+        return self.outputs(hidden, side, source, at, heads, records.hidden)
 
     def new_cache(self, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> Cache:
         """Keys and values of ``rows`` sequences, with room for ``capacity`` tokens each."""

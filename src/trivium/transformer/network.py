@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trivium.errors import SettingsError
 from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
+from trivium.transformer.layer_mix import mixed_layers
 
 
 class Config(Protocol):
@@ -34,7 +35,9 @@ class Config(Protocol):
     @property
     def carries_state(self) -> bool: ...  # whether a row can go on from the state after another
     @property
-    def pooling(self) -> Literal["first", "last", "mean"]: ...  # what sums up a text, if nothing else is asked for
+    def pooling(self) -> Literal["first", "last", "mean", "mix"]: ...  # what sums up a text unless told
+    @property
+    def mixed_layers(self) -> int: ...  # how many layers, embeddings included, a head can mix
     @property
     def segments(self) -> int: ...
     @property
@@ -95,12 +98,21 @@ class Network(nn.Module):
 
     def outputs(
         self, hidden: Tensor, side: Tokens, source: Tensor | None, at: Tensor | Literal["all"] | None,
-        heads: Sequence[str],
+        heads: Sequence[str], layers: list[Tensor] | None = None,
     ) -> Outputs:  # fmt: skip
-        """The last step of every forward pass: what is asked for on top of the last stack's hidden states."""
+        """The last step of every forward pass: what is asked for on top of the last stack's hidden states. ``layers``:
+        the states of all layers, for heads that mix them."""
         pooled = self.pooler(hidden) if heads and self.pooler is not None else None
-        scores = {name: self.heads[name](hidden, side, pooled) for name in heads} if heads else None
-        return Outputs(hidden, source, self._logits(hidden, at), scores)
+        scores = {}
+        for name in heads:
+            mixes = layers is not None and mixes_layers(self.heads[name])
+            seen = mixed_layers(layers, hidden) if mixes and layers is not None else hidden
+            scores[name] = self.heads[name](seen, side, pooled)
+        return Outputs(hidden, source, self._logits(hidden, at), scores or None)
+
+    def mixes(self, heads: Sequence[str]) -> bool:
+        """Whether one of these heads wants every layer's states."""
+        return any(mixes_layers(self.heads[name]) for name in heads)
 
     def _logits(self, hidden: Tensor, at: Tensor | Literal["all"] | None) -> Tensor | None:
         if at is None:
@@ -118,6 +130,11 @@ def given(side: Tokens | None, name: str) -> Tokens:
     if side is None:
         raise SettingsError(f"this model reads inputs.{name}, but it is missing")
     return side
+
+
+def mixes_layers(head: nn.Module) -> bool:
+    """Whether a head is called with the states of all layers, as a list, instead of the last ones."""
+    return getattr(head, "pooling", None) == "mix"
 
 
 def needs_pooler(config: Config, heads: Mapping[str, nn.Module]) -> bool:

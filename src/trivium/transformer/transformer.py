@@ -65,11 +65,11 @@ class Stack(nn.Module):
             mask, self._rotation(x, side, past), memory, crossing, cache, records.attention, records.cross_attention
         )
         if records.hidden is not None:
-            records.hidden.append(x.detach())
+            records.hidden.append(x)
         for layer in self.layers:
             x = layer(x, around)
             if records.hidden is not None:
-                records.hidden.append(x.detach())
+                records.hidden.append(x)
         if cache is not None:
             cache.advance(T)
         return x if self.norm is None else self.norm(x)
