@@ -5,13 +5,10 @@ Random numbers come from SplitMix64, whose state begins with the chunk's key, so
 whichever thread trains it.
 """
 
-from typing import Any
-
 import numpy as np
 
-from trivium.extras import compiled, compiled_sums, extra_module
-
-intrinsic = extra_module("numba.extending", "vectors", "word2vec's loops are compiled by numba").intrinsic
+from trivium.extras import compiled, compiled_sums
+from trivium.vectors.prefetch import fetch
 
 LONGEST = 1000  # kept words of a sentence, as in word2vec.c; the rest of a longer line begins a new sentence
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -26,33 +23,6 @@ def sigmoid_table() -> np.ndarray:
     """(4098,) float32: the sigmoid at 4097 points from -6 to 6; between them a straight line errs by less than 1e-7."""
     points = np.linspace(-6.0, 6.0, _BINS + 1)
     return np.append(1 / (1 + np.exp(-points)), 1.0).astype(np.float32)
-
-
-@intrinsic
-def prefetch(context, rows, row, column):  # type: ignore[no-untyped-def]
-    """Asks the processor to bring the cache line of ``rows[row, column]``; nothing waits for it."""
-    from llvmlite import ir
-    from numba import types
-    from numba.core import cgutils
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, values[0])
-        address = cgutils.get_item_pointer(context, builder, signature.args[0], array, values[1:], wraparound=False)
-        address = builder.bitcast(address, ir.IntType(8).as_pointer())
-        flag = ir.IntType(32)
-        name = "llvm.prefetch.p0" if getattr(address.type, "is_opaque", False) else "llvm.prefetch.p0i8"
-        kind = ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag])
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
-        builder.call(function, [address, flag(1), flag(3), flag(1)])  # to be written, kept in all levels, data
-        return context.get_dummy_value()
-
-    return types.none(rows, row, column), generate
-
-
-@compiled
-def fetch(rows, row):  # type: ignore[no-untyped-def]
-    for d in range(0, rows.shape[1], 16):
-        prefetch(rows, row, d)
 
 
 @compiled
