@@ -17,13 +17,13 @@ import numpy as np
 from trivium.durable import replace_file
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES
+from trivium.families.bodies import initialise, network
 from trivium.lab.ngrams import train_ngrams
 from trivium.lab.scaling import Cost, cost_of_length
 from trivium.metrics.intervals import Interval, paired_t
 from trivium.metrics.likelihood import likelihood
 from trivium.text.shards import Shards
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Model, initialise
 from trivium.verbs.compare_page import comparison_page
 from trivium.verbs.experiment import Contender, Experiment, load_experiment
 from trivium.verbs.pretrain import PretrainResult, pretrain
@@ -203,7 +203,7 @@ def _costs(made: Experiment, recipe: Recipe, result: PretrainResult) -> list[Cos
     model = recipe.model
     changes: dict[str, Any] = {**model.changes(), "context": max(made.lengths)}
     family = FAMILIES[model.family]
-    fresh = initialise(Model(family.size(model.size, result.config.vocab_size, **changes)), seed=0)
+    fresh = initialise(network(family.size(model.size, result.config.vocab_size, **changes), {}), seed=0)
     return cost_of_length(fresh, made.lengths)
 
 
