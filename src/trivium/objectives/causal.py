@@ -26,14 +26,25 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Causal:
     """``isolate_documents``: attention stops at document bounds and each document (or piece of one that is longer than
-    a row) stands between the begin and the end token; otherwise rows are windows of one endless text, as in GPT-2."""
+    a row) stands between the begin and the end token; otherwise rows are windows of one endless text, as in GPT-2.
+
+    ``carry_state``, for recurrent models: rows come in the order of the text, and each goes on from the state that the
+    one before it left; gradients stop there (truncated back-propagation through time; Mikolov et al. 2010).
+    """
 
     kind: Literal["causal"] = "causal"
     isolate_documents: bool = False
+    carry_state: bool = False
+
+    def __post_init__(self) -> None:
+        if self.carry_state and self.isolate_documents:
+            raise SettingsError(
+                "objective.carry_state goes on from row to row, which objective.isolate_documents forbids: set one"
+            )
 
     def layout(self, tokenizer: Tokenizer, length: int) -> Layout:
         if not self.isolate_documents:
-            return Layout("stream", length + 1, overlap=1)
+            return Layout("stream", length + 1, overlap=1, continued=self.carry_state)
         begin, end = tokenizer.begin, tokenizer.end
         if begin is None or end is None:
             raise SettingsError("objective.isolate_documents needs a tokenizer with a begin and an end token")
@@ -46,6 +57,10 @@ class Causal:
                 f"the causal objective trains a decoder alone, but the model has {config.encoder_layers} encoder and "
                 f"{config.decoder_layers} decoder layers: set model.encoder_layers = 0 and model.decoder_layers"
             )
+        if self.carry_state and not config.carries_state:
+            raise SettingsError(
+                "objective.carry_state needs a recurrent decoder, such as family lstm: this model has no state to carry"
+            )
         return {}
 
     def batch(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> Batch:
@@ -56,7 +71,8 @@ class Causal:
             predicted &= documents == following
             target = pack(rows.tokens[:, :-1], documents, rows.positions[:, :-1])
         else:  # padding is at the end, where no real position looks: no mask at all
-            target = Tokens(torch.from_numpy(rows.tokens[:, :-1].copy()))
+            lanes = torch.from_numpy(rows.lanes.copy()) if self.carry_state and rows.lanes is not None else None
+            target = Tokens(torch.from_numpy(rows.tokens[:, :-1].copy()), lanes=lanes)
         targets = {"causal": torch.from_numpy(rows.tokens[:, 1:][predicted])}
         if (at := places(predicted)) is not None:
             targets["at"] = at

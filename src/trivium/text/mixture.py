@@ -62,16 +62,7 @@ class Mixture:
         """The rows of draws ``first`` to ``first + count - 1``: arrays of (count, T)."""
         numbers = np.arange(first, first + count, dtype=np.int64)
         source, row = self.draw(numbers)
-        if len(self.sources) == 1:
-            return self.sources[0].rows(row, numbers)
-        shape = (count, self.sources[0].layout.length)
-        joined = Rows(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), numbers)
-        for index, blocks in enumerate(self.sources):
-            where = np.flatnonzero(source == index)
-            part = blocks.rows(row[where], numbers[where])
-            joined.tokens[where], joined.documents[where] = part.tokens, part.documents
-            joined.positions[where] = part.positions
-        return joined
+        return joined_rows(self.sources, source, row, numbers)
 
     def epochs(self, draws: int) -> list[float]:
         """How often each source has been seen through after the first ``draws`` draws."""
@@ -93,6 +84,20 @@ class Mixture:
             slot[here] = permuted(key(self.seed, "mixture"), int(cycle), length, slots[here])
         source = np.searchsorted(ends, slot, side="right")
         return source, cycles * self.cycle[source] + slot - (ends - self.cycle)[source]
+
+
+def joined_rows(sources: Sequence[Blocks], source: np.ndarray, row: np.ndarray, numbers: np.ndarray) -> Rows:
+    """The rows ``row`` (B,) of the sources numbered ``source`` (B,), in this order: arrays of (B, T)."""
+    if len(sources) == 1:
+        return sources[0].rows(row, numbers)
+    shape = (len(numbers), sources[0].layout.length)
+    joined = Rows(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), numbers)
+    for index, blocks in enumerate(sources):
+        where = np.flatnonzero(source == index)
+        part = blocks.rows(row[where], numbers[where])
+        joined.tokens[where], joined.documents[where] = part.tokens, part.documents
+        joined.positions[where] = part.positions
+    return joined
 
 
 def shares(weights: Sequence[float]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Rows of token ids on their way from the shards to an objective."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,8 @@ class Layout:
     ``stream``: documents joined end to end (each ends in its end token), cut every ``length`` tokens, each row
     overlapping the next by ``overlap`` tokens; the last row is padded. ``packed``: each document, without its end
     token, is cut into pieces of at most ``length`` tokens, ``before`` and ``after`` ids included, and pieces are
-    packed into rows so that little padding is left.
+    packed into rows so that little padding is left. ``continued``: rows are to be read in the order of the text, each
+    from the state that the one before it left.
     """
 
     mode: Literal["stream", "packed"]
@@ -23,6 +24,7 @@ class Layout:
     overlap: int = 0
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
+    continued: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in ("stream", "packed"):
@@ -36,6 +38,8 @@ class Layout:
             )
         if self.mode == "stream" and (self.before or self.after):
             raise SettingsError("stream rows have no ids before or after: use packed")
+        if self.mode == "packed" and self.continued:
+            raise SettingsError("packed rows do not follow each other: use stream")
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,18 @@ class Rows:
     documents: np.ndarray  # (B, T) int64: 0, 1, 2 ... within a row; -1 on padding; all 0 in stream mode
     positions: np.ndarray  # (B, T) int64: position within the piece; 0 on padding
     draws: np.ndarray  # (B,) int64: the draw numbers in the whole run, which key the randomness
+    lanes: np.ndarray | None = None  # (B,) int64: which endless text each row goes on with, where rows are continued
+
+    def in_lanes(self, lanes: np.ndarray) -> "Rows":
+        """The same rows, which go on with these lanes (B,)."""
+        return replace(self, lanes=lanes)
+
+    def part(self, start: int, end: int) -> "Rows":
+        """Some of the rows."""
+        return Rows(
+            self.tokens[start:end],
+            self.documents[start:end],
+            self.positions[start:end],
+            self.draws[start:end],
+            None if self.lanes is None else self.lanes[start:end],
+        )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from trivium.errors import StoppedError
 from trivium.randomness import key
+from trivium.recurrent.state import carried_states, carry_on
 from trivium.training.optimizer import MasterOptimizer
 from trivium.training.precision import choose_device, choose_precision
 from trivium.training.schedule import factor
@@ -46,6 +47,8 @@ class Loss(Protocol):
     @property
     def count(self) -> int: ...
 
+
+CARRIED = "carried."
 
 AnyBatch = TypeVar("AnyBatch", bound=Batch)
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
@@ -138,13 +141,16 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         )
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Masters by parameter name, and the optimizer's moments. Not copies: save or clone them before stepping."""
-        return dict(self.optimizer.masters), self.optimizer.state_dict()
+        """Masters by parameter name; the optimizer's moments, and under "carried." the states that a recurrent model
+        goes on from. Not copies: save or clone them before stepping."""
+        carried = {f"{CARRIED}{name}": state for name, state in carried_states(self.model).items()}
+        return dict(self.optimizer.masters), self.optimizer.state_dict() | carried
 
     def load_state_dict(self, number: int, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
         """Everything as it was before step ``number``: the exact inverse of :meth:`state_dict`."""
         self.optimizer.load_masters(weights)
-        self.optimizer.load_state_dict(moments)
+        self.optimizer.load_state_dict({name: t for name, t in moments.items() if not name.startswith(CARRIED)})
+        carry_on(self.model, {n.removeprefix(CARRIED): t for n, t in moments.items() if n.startswith(CARRIED)})
         self.number = number
 
     def _seed(self, value: int) -> None:

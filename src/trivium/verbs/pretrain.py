@@ -173,8 +173,8 @@ def _assemble(
     length = config.context
     if not (directory.path / "tokenizer.json").exists():
         tokenizer.save(directory.path, length)
-    data = prepare(asked, sources, heldout, tokenizer, length, directory.data)
     rows, micro_rows = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
+    data = prepare(asked, sources, heldout, tokenizer, length, rows, directory.data)
     check_enough(data, rows, length)
 
     model = initialise(network(config, asked.objective.heads(config)), settings.seed)

@@ -9,7 +9,8 @@ import torch
 from trivium.metrics.likelihood import likelihood
 from trivium.objectives.objective import Batch, Objective
 from trivium.randomness import Draws, key
-from trivium.text.rows import Rows
+from trivium.recurrent.state import set_aside
+from trivium.text.lanes import passage
 from trivium.training.flops import Passes, training_flops
 from trivium.transformer import Config, Network, Tokens
 from trivium.verbs.pretraining_data import PretrainingData
@@ -29,13 +30,8 @@ class Feed:
 
     def __call__(self, number: int) -> Sequence[Batch]:
         rows = self.data.training.rows(number * self.rows, self.rows)
-        parts = [part(rows, start, start + self.micro_rows) for start in range(0, self.rows, self.micro_rows)]
+        parts = [rows.part(start, start + self.micro_rows) for start in range(0, self.rows, self.micro_rows)]
         return [self.objective.batch(each, Draws(self.seed, each.draws), self.data.tokenizer) for each in parts]
-
-
-def part(rows: Rows, start: int, end: int) -> Rows:
-    """Some of the rows."""
-    return Rows(rows.tokens[start:end], rows.documents[start:end], rows.positions[start:end], rows.draws[start:end])
 
 
 def batch_flops(config: Config, batch: Batch) -> float:
@@ -75,9 +71,11 @@ def evaluation(
         made = []
         for number, (blocks, count) in enumerate(zip(data.heldout, counted, strict=True)):
             noise = key(seed, "evaluation", number)
-            for start in range(0, count, rows):
-                some = blocks.rows(np.arange(start, min(start + rows, count)))
-                made.append(objective.batch(some, Draws(noise, some.draws), data.tokenizer))
+            if blocks.layout.continued:
+                parts = [blocks.rows(some).in_lanes(number * rows + lanes) for some, lanes in passage(count, rows)]
+            else:
+                parts = [blocks.rows(np.arange(at, min(at + rows, count))) for at in range(0, count, rows)]
+            made += [objective.batch(some, Draws(noise, some.draws), data.tokenizer) for some in parts]
         return made
 
     kept = batches()
@@ -86,10 +84,11 @@ def evaluation(
         device = next(model.parameters()).device
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
-        for batch in kept:
-            for name, loss in objective.loss(model, batch.to(device)).items():
-                totals[name] = totals.get(name, 0.0) + loss.total.item()
-                counts[name] = counts.get(name, 0) + loss.count
+        with set_aside(model):
+            for batch in kept:
+                for name, loss in objective.loss(model, batch.to(device)).items():
+                    totals[name] = totals.get(name, 0.0) + loss.total.item()
+                    counts[name] = counts.get(name, 0) + loss.count
         tokens = sum(batch.tokens for batch in kept)
         if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
             return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))

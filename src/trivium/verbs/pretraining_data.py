@@ -13,6 +13,7 @@ from trivium.errors import DataError, RefusedError, SettingsError
 from trivium.text import python_docs
 from trivium.text.blocks import Blocks, cut
 from trivium.text.documents import read_documents, source_fingerprint
+from trivium.text.lanes import Lanes
 from trivium.text.mixture import Mixture
 from trivium.text.shards import Shards, write_shards
 from trivium.tokenizers import Tokenizer
@@ -39,7 +40,7 @@ class PretrainingData:
     """Numbered training rows, and rows of documents that are never trained on, one entry a source."""
 
     tokenizer: Tokenizer
-    training: Mixture
+    training: Mixture | Lanes
     heldout: Sequence[Blocks]
     fingerprint: str
 
@@ -93,9 +94,10 @@ def prepare(
     heldout: Iterable[str] | None,
     tokenizer: Tokenizer,
     length: int,
+    rows: int,
     folder: Path,
 ) -> PretrainingData:
-    """Shards of every source and their rows of ``length`` tokens."""
+    """Shards of every source and their rows of ``length`` tokens, of which a step takes ``rows``."""
     layout = recipe.objective.layout(tokenizer, length)
     training, evaluation, prints = [], [], []
     for number, source in enumerate(sources):
@@ -110,8 +112,9 @@ def prepare(
         kept = _shards(Text(lambda: own, 1.0, lambda: _content_hash(own)), tokenizer, folder / "heldout")
         prints.append(kept.fingerprint)
         evaluation.append(cut(kept, layout))
-    mixture = Mixture(training, [source.weight for source in sources], recipe.training.seed)
-    return PretrainingData(tokenizer, mixture, evaluation, hashlib.sha256(" ".join(prints).encode()).hexdigest())
+    weights = [source.weight for source in sources]
+    order = Lanes(training, weights, rows) if layout.continued else Mixture(training, weights, recipe.training.seed)
+    return PretrainingData(tokenizer, order, evaluation, hashlib.sha256(" ".join(prints).encode()).hexdigest())
 
 
 def check_enough(data: PretrainingData, rows: int, length: int) -> None:
