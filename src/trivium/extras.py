@@ -24,18 +24,20 @@ def compiled(function: Function) -> Function:
     It releases Python's lock while it runs, so that plain threads share the cores, and draws no random numbers of its
     own. A module that uses this is imported only where its loops are about to run.
     """
-    return _compiled(function, False)
+    return _compiled(function)
 
 
 def compiled_sums(function: Function) -> Function:
-    """As ``compiled``, for loops over vectors: sums may be taken in another order and products fused into them.
+    """As ``compiled``, for loops over vectors: sums may be taken in another order and products fused into them, and a
+    division by zero gives infinity.
 
-    Without that leave a dot product is added up one by one. Infinities and NaN keep their meaning.
+    Without that leave a dot product is added up one by one, and a loop with a division asks for zero at every number.
+    Infinities and NaN keep their meaning.
     """
-    return _compiled(function, {"reassoc", "contract", "nsz"})
+    return _compiled(function, {"reassoc", "contract", "nsz"}, "numpy")
 
 
-def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
+def _compiled(function: Function, fastmath: bool | set[str] = False, zero: str = "python") -> Function:
     numba = extra_module("numba", "vectors", "these loops are compiled by numba")
-    made: Function = numba.njit(cache=True, nogil=True, fastmath=fastmath)(function)
+    made: Function = numba.njit(cache=True, nogil=True, fastmath=fastmath, error_model=zero)(function)
     return made
