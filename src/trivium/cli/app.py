@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from trivium import __version__
-from trivium.cli import compare, inspect, learn, look, quickstart, tokenizer, use
+from trivium.cli import compare, inspect, learn, look, quickstart, tokenizer, use, vector_training, vectors
 
 app = typer.Typer(
     name="trivium",
@@ -34,9 +34,21 @@ def options(
     """Options before the command."""
 
 
-tokenizers = typer.Typer(help="Train a tokenizer, and look inside one.", no_args_is_help=True)
+tokenizers = typer.Typer(help="Train tokenizers, look inside them, compare and convert them.", no_args_is_help=True)
 tokenizers.command("train")(tokenizer.train)
 tokenizers.command("show")(tokenizer.show)
+tokenizers.command("compare")(tokenizer.compare)
+tokenizers.command("convert")(tokenizer.convert)
+
+words = typer.Typer(help="Learn vectors of words, ask them, score them, draw them.", no_args_is_help=True)
+words.command("train")(vector_training.train)
+words.command("similar")(vectors.similar)
+words.command("analogy")(vectors.analogy)
+words.command("table")(vectors.cosines)
+words.command("evaluate")(vectors.evaluate)
+words.command("convert")(vectors.convert)
+words.command("map")(vectors.draw)
+words.command("classify")(vectors.classify)
 
 inspector = typer.Typer(help="Open a model: its parts, and its attention on a text.", no_args_is_help=True)
 inspector.command("text")(inspect.text)
@@ -54,6 +66,7 @@ app.command("generate")(use.generate)
 app.command("fill")(use.fill)
 app.add_typer(inspector, name="inspect")
 app.add_typer(tokenizers, name="tokenizer")
+app.add_typer(words, name="vectors")
 app.add_typer(config, name="config")
 app.command("compare")(compare.compare)
 app.command("runs")(look.runs)

@@ -2,17 +2,23 @@
 
 The majority class; a bag of words (TF-IDF weights, logistic regression); and latent semantic analysis (Deerwester et
 al. 1990): TF-IDF reduced by a truncated SVD that was fitted on unlabelled text, then logistic regression, which is the
-rival that may also use the text a language model was pretrained on. Each is tuned on the development examples alone.
+rival that may also use the text a language model was pretrained on; and the mean of a text's word vectors, learnt by
+word2vec or GloVe on any text, then logistic regression. Each is tuned on the development examples alone.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from trivium.extras import extra_module
 from trivium.metrics import classification
 from trivium.text.examples import Labelled
+from trivium.vectors.sentences import PATTERNS
+from trivium.vectors.vectors import Vectors
 
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 _DIMENSIONS = 200
@@ -65,6 +71,52 @@ def tuned_latent_semantics(
 ) -> BaselineResult:
     """Logistic regression over vectors of ``latent_semantics_transform``; strength chosen on ``dev``."""
     return _tuned("TF-IDF + SVD of the unlabelled text", [("SVD", transform)], train, dev, test)
+
+
+def averaged_vectors(
+    vectors: Vectors, train: Sequence[Labelled], dev: Sequence[Labelled], test: Sequence[Labelled]
+) -> BaselineResult:
+    """Logistic regression over the mean of a text's word vectors; strength, and whether rows count by their length,
+    chosen on ``dev``."""
+    candidates = [
+        ("mean", mean_vectors(vectors)),
+        ("mean of directions", mean_vectors(vectors, unit=True)),
+    ]
+    return _tuned("averaged word vectors + logistic regression", candidates, train, dev, test)
+
+
+def mean_vectors(vectors: Vectors, unit: bool = False) -> Callable[[Sequence[str]], np.ndarray]:
+    """A function from texts to (N, D): the mean of the rows of their known words, 0 where none is known.
+
+    ``unit``: every row at length 1. The numbers are scaled so that the rows used have the size 1 on average, which
+    makes the strengths of a regression mean the same for all vectors.
+    """
+
+    def transform(texts: Sequence[str]) -> np.ndarray:
+        means = np.zeros((len(texts), vectors.dimensions))
+        for number, text in enumerate(texts):
+            rows = known_rows(vectors, text)
+            if len(rows):
+                values = np.asarray(vectors.matrix[rows], np.float64)
+                lengths = np.linalg.norm(values, axis=1, keepdims=True)
+                means[number] = (values / np.where(lengths > 0, lengths, 1) if unit else values / scale).mean(axis=0)
+        return means * vectors.dimensions**0.5
+
+    frequent = np.asarray(vectors.matrix[:10_000], np.float64)
+    scale = float(np.sqrt((frequent**2).sum(axis=1).mean())) or 1.0
+    return transform
+
+
+def known_rows(vectors: Vectors, text: str) -> np.ndarray:
+    """The rows of a text's words that the vectors have, as written or in small letters."""
+    index = vectors.index
+    found = (index.get(word, index.get(word.lower(), -1)) for word in split_words(text))
+    return np.array([row for row in found if row >= 0], np.int64)
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text without the punctuation around them."""
+    return re.findall(PATTERNS["words"], text)
 
 
 def _tuned(

@@ -91,6 +91,23 @@ def convert_vectors(
     return _written(blocks, rows, found.dimensions, target, format, decimals, {"converted": path.name})
 
 
+def check_target(path: Path, format: Format | None = None, decimals: int | None = None) -> Format:
+    """The format in which ``path`` would be written; what would fail then is refused now."""
+    format = format or SUFFIXES.get(path.suffix)
+    if format is None:
+        raise SettingsError(
+            f"{path}: a name that ends in {', '.join(SUFFIXES)} tells the format; for another name give one of "
+            f"{', '.join(FORMATS)} (--to)"
+        )
+    if path.suffix == ".gz":
+        raise SettingsError(f"{path}: files are written uncompressed: leave out the .gz, and gzip it afterwards")
+    if decimals is not None and (format not in ("text", "glove") or not 1 <= decimals <= 20):
+        raise SettingsError(f"decimals = {decimals}: between 1 and 20, and only for the formats text and glove")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise SettingsError(f"{path} is a folder or in none: give the name of a new file in a folder that exists")
+    return format
+
+
 def _new_words(path: Path, block: Block, seen: set[str], errors: Errors) -> Block:
     """The block, without words that came before where that is allowed."""
     keep = []
@@ -118,18 +135,7 @@ def _written(
     decimals: int | None,
     about: Mapping[str, str],
 ) -> Converted:
-    format = format or SUFFIXES.get(path.suffix)
-    if format is None:
-        raise SettingsError(
-            f"{path}: a name that ends in {', '.join(SUFFIXES)} tells the format; for another name give one of "
-            f"{', '.join(FORMATS)} (--to)"
-        )
-    if path.suffix == ".gz":
-        raise SettingsError(f"{path}: files are written uncompressed: leave out the .gz, and gzip it afterwards")
-    if decimals is not None and (format not in ("text", "glove") or not 1 <= decimals <= 20):
-        raise SettingsError(f"decimals = {decimals}: between 1 and 20, and only for the formats text and glove")
-    if path.is_dir() or not path.parent.is_dir():
-        raise SettingsError(f"{path} is a folder or in none: give the name of a new file in a folder that exists")
+    format = check_target(path, format, decimals)
     digest = hashlib.sha256()
     checked = _checked(blocks(), format, digest)
     partial = path.with_name(f".{path.name}.partial")
