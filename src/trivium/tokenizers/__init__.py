@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from trivium.tokenizers.tokenizer import Encoding, Tokenizer
 
 # Algorithm -> the function that learns a vocabulary: (documents, vocab_size, specials=..., layout=...) -> Tokenizer.
-ALGORITHMS = {"bpe": "trivium.tokenizers.bpe:train_bpe"}
+ALGORITHMS = {
+    "bpe": "trivium.tokenizers.bpe:train_bpe",
+    "unigram": "trivium.tokenizers.unigram:train_unigram",
+    "sentencepiece-bpe": "trivium.tokenizers.sentencepiece_bpe:train_sentencepiece_bpe",
+}
 
 _HOMES = {"Tokenizer": "tokenizer", "Encoding": "tokenizer", "train_bpe": "bpe"}
 
