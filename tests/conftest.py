@@ -8,11 +8,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_COLOR"] = "1"
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from trivium.tokenizers import Tokenizer
 
 settings.register_profile("trivium", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("trivium")
@@ -67,3 +71,40 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         initialise(model, 0)
         save(model, family, tokenizer.with_layout(layout_for(model.config)), folder / name)
     return {name: folder / name for name in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def word_tokenizer() -> Callable[[list[str]], "Tokenizer"]:
+    """A tokenizer of given words, split at spaces."""
+    from trivium.tokenizers import SpecialTokens, Tokenizer
+
+    def make(words: list[str]) -> Tokenizer:
+        specials = SpecialTokens(mask=None, sentinels=())
+        strings = specials.strings()
+        document = {
+            "version": "1.0",
+            "normalizer": None,
+            "pre_tokenizer": {"type": "WhitespaceSplit"},
+            "post_processor": None,
+            "decoder": None,
+            "added_tokens": [
+                {
+                    "id": number,
+                    "content": string,
+                    "special": True,
+                    "single_word": False,
+                    "lstrip": False,
+                    "rstrip": False,
+                    "normalized": False,
+                }
+                for number, string in enumerate(strings)
+            ],
+            "model": {
+                "type": "WordLevel",
+                "vocab": {word: number for number, word in enumerate((*strings, *words))},
+                "unk_token": "<unk>",
+            },
+        }
+        return Tokenizer(document, specials)
+
+    return make

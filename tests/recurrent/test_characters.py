@@ -1,5 +1,7 @@
 """Words as character ids: the worked layout of the reference, every word its own row."""
 
+from collections.abc import Callable
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,38 +17,7 @@ from trivium.recurrent.characters import (
     spell,
     spell_vocabulary,
 )
-from trivium.tokenizers import SpecialTokens, Tokenizer
-
-
-def word_tokenizer(words: list[str]) -> Tokenizer:
-    """Words split at spaces."""
-    specials = SpecialTokens(mask=None, sentinels=())
-    strings = specials.strings()
-    document = {
-        "version": "1.0",
-        "normalizer": None,
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "post_processor": None,
-        "decoder": None,
-        "added_tokens": [
-            {
-                "id": number,
-                "content": string,
-                "special": True,
-                "single_word": False,
-                "lstrip": False,
-                "rstrip": False,
-                "normalized": False,
-            }
-            for number, string in enumerate(strings)
-        ],
-        "model": {
-            "type": "WordLevel",
-            "vocab": {word: number for number, word in enumerate((*strings, *words))},
-            "unk_token": "<unk>",
-        },
-    }
-    return Tokenizer(document, specials)
+from trivium.tokenizers import Tokenizer
 
 
 def test_a_word_is_its_bytes_between_two_bounds() -> None:
@@ -80,7 +51,9 @@ def test_spelling_can_be_read_back_and_knows_no_zero(words: list[str], length: i
         assert row[0] == BEGIN_WORD and set(row[end + 1 :].tolist()) <= {PADDING}
 
 
-def test_a_vocabulary_spells_its_words_and_the_bounds_of_texts() -> None:
+def test_a_vocabulary_spells_its_words_and_the_bounds_of_texts(
+    word_tokenizer: Callable[[list[str]], Tokenizer],
+) -> None:
     tokenizer = word_tokenizer(["bank", "river"])
     table = spell_vocabulary(tokenizer, 12)
     assert table.shape == (tokenizer.vocab_size, 12)
@@ -92,6 +65,6 @@ def test_a_vocabulary_spells_its_words_and_the_bounds_of_texts() -> None:
     assert (table[tokenizer.unknown] == spell(["<unk>"], 12)[0]).all()
 
 
-def test_a_token_that_begins_and_ends_texts_counts_as_a_begin() -> None:
+def test_texts_have_two_bounds(word_tokenizer: Callable[[list[str]], Tokenizer]) -> None:
     tokenizer = word_tokenizer(["a"])
     assert boundaries(tokenizer) == {tokenizer.begin: BEGIN_SENTENCE, tokenizer.end: END_SENTENCE}

@@ -11,6 +11,7 @@ from trivium.cli.output import emit, note
 
 if TYPE_CHECKING:
     from trivium.training.trainer import Step
+    from trivium.transformer import Config
 
 
 def pretrain(
@@ -58,13 +59,15 @@ def pretrain(
         as_json,
         f"{made.directory}: {made.parameters:,} parameters, {made.steps:,} steps, {made.tokens:,} tokens in "
         f"{made.seconds:,.0f} s{'; on held-out text' + figures if figures else ''}\n"
-        f"use it: {_next(made.config.encoder_layers > 0, made.directory)}",
+        f"use it: {_next(made.config, made.directory)}",
     )
 
 
-def _next(encoder: bool, directory: Path) -> str:
+def _next(config: "Config", directory: Path) -> str:
     """The command to type after a run, by the kind of its model."""
-    if encoder:
+    if config.vocabulary_head == "two-way":
+        return f"trivium inspect text --word WORD --model {directory} --data FILES"
+    if config.encoder_layers:
         return f"trivium fill 'some text with a ___ in it' --model {directory}"
     return f"trivium generate --model {directory} --prompt 'a beginning'"
 
@@ -87,8 +90,12 @@ def finetune(
     steps: Annotated[int | None, typer.Option("--steps", help="Updates, instead of epochs.")] = None,
     batch: Annotated[int, typer.Option("--batch", help="Examples in an update.")] = 32,
     pooling: Annotated[
-        Literal["family", "first", "last", "mean"], typer.Option("--pooling", help="What sums up a text.")
+        Literal["family", "first", "last", "mean", "mix"], typer.Option("--pooling", help="What sums up a text.")
     ] = "family",
+    mix_norm: Annotated[bool, typer.Option("--mix-norm", help="With mix: norm each layer first.")] = False,
+    mix_penalty: Annotated[
+        float, typer.Option("--mix-penalty", help="With mix: keeps the layers' shares alike; 0.001 or 1 in ELMo.")
+    ] = 0.0,
     length: Annotated[int | None, typer.Option("--length", help="Cut examples to so many tokens.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the head's first weights, the order and dropout.")] = 0,
     precision: Annotated[
@@ -136,6 +143,8 @@ def finetune(
             out=out,
             pooling=pooling,
             length=length,
+            mix_norm=mix_norm,
+            mix_penalty=mix_penalty,
             columns=columns,
             settings=settings,
             watch=watch,
@@ -143,9 +152,13 @@ def finetune(
     if made.truncated:
         note(f"{made.truncated} of {made.train_examples} examples were cut to the model's length")
     scores = "".join(f"  {name} {value:.3f}" for name, value in (made.scores or {}).items())
+    mix = ""
+    if made.mix is not None:
+        shares = " ".join(f"{share:.3f}" for share in made.mix.shares)
+        mix = f"\nlayers, embeddings first, count {shares}, together times {made.mix.scale:.3f}"
     emit(
         made,
         as_json,
         f"{made.directory}: {len(made.labels)} labels, {made.steps} steps in {made.seconds:.0f} s"
-        f"{'; on dev' + scores if scores else ''}\nuse it: trivium predict --model {made.directory} FILE",
+        f"{'; on dev' + scores if scores else ''}{mix}\nuse it: trivium predict --model {made.directory} FILE",
     )

@@ -1,6 +1,7 @@
 """Families of models: named sizes, and the names that Hugging Face gives to their settings and weights."""
 
 from trivium.families.bert import BERT
+from trivium.families.elmo import ELMO
 from trivium.families.family import Family
 from trivium.families.gpt2 import GPT2
 from trivium.families.recurrent import BILSTM, GRU, LSTM, RNN, SEQ2SEQ
@@ -16,6 +17,7 @@ FAMILIES: dict[str, Family] = {
     "gru": GRU,
     "seq2seq": SEQ2SEQ,
     "bilstm": BILSTM,
+    "elmo": ELMO,
 }
 
-__all__ = ["BERT", "BILSTM", "FAMILIES", "GPT2", "GRU", "LSTM", "RNN", "SEQ2SEQ", "T5", "TRIVIUM", "Family"]
+__all__ = ["BERT", "BILSTM", "ELMO", "FAMILIES", "GPT2", "GRU", "LSTM", "RNN", "SEQ2SEQ", "T5", "TRIVIUM", "Family"]

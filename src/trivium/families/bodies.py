@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trivium.errors import DataError
 from trivium.recurrent.config import RecurrentConfig
+from trivium.recurrent.elmo_config import ElmoConfig
 from trivium.transformer.config import TransformerConfig
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Body:
 BODIES: dict[str, Body] = {
     "transformer": Body(TransformerConfig, "trivium.transformer:Model", "trivium.transformer:initialise"),
     "recurrent": Body(RecurrentConfig, "trivium.recurrent:RecurrentModel", "trivium.recurrent:initialise"),
+    "elmo": Body(ElmoConfig, "trivium.recurrent.elmo:Elmo", "trivium.recurrent.elmo:initialise_elmo"),
 }
 """By the name that ``config.json`` has for the kind."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from trivium.families.family import Family
-from trivium.transformer import Network
+from trivium.transformer import SEQUENCE, Network, SequenceHead
 
 
 def model_card(model: Network, family: Family, labels: Sequence[str] | None = None) -> str:
@@ -26,6 +26,11 @@ def model_card(model: Network, family: Family, labels: Sequence[str] | None = No
         lines += ["", f"Architecture: {family.paper}."]
     if labels:
         lines += ["", "Labels: " + ", ".join(labels) + "."]
+    head = model.heads[SEQUENCE] if SEQUENCE in model.heads else None
+    if isinstance(head, SequenceHead) and head.mix is not None:
+        shares = ", ".join(f"{share:.3f}" for share in head.mix.weights.tolist())
+        lines += ["", f"It reads a mixture of all layers, of which each, embeddings first, counts {shares}, times "
+                  f"{head.mix.scale.item():.3f}."]  # fmt: skip
     if family.architectures:
         lines += ["", "Open it with `trivium.load(folder)` or with `transformers`."]
     else:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from trivium.families.trivium import TRIVIUM, settings_in, settings_out
 from trivium.families.weights import full_name, skipped, weights_in, weights_out
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import SEQUENCE, Config, Network, SequenceHead, TransformerConfig
+from trivium.transformer.heads import Pooling
 
 LISTED = 5  # tensors named in an error before "and N more"
 
@@ -83,6 +85,8 @@ def config_out(
         out: dict[str, object] = {"model_type": TRIVIUM.hf_type, "trivium": settings_out(model.config)}
         if isinstance(head, SequenceHead):
             out["heads"] = {SEQUENCE: {"labels": head.labels, "pooling": head.pooling}}
+            if head.mix is not None:
+                out["heads"][SEQUENCE]["mix_norm"] = head.mix.norm  # type: ignore[index]
     else:
         assert isinstance(model.config, TransformerConfig)  # the family would not express another
         out = {"architectures": [family.architectures[on_top]], **family.config_out(model.config)}
@@ -93,7 +97,7 @@ def config_out(
             raise DataError(f"{len(names)} labels were given for a head of {head.labels}: give one name for each")
         out["id2label"] = {str(i): name for i, name in enumerate(names)}
         out["label2id"] = {name: i for i, name in enumerate(names)}
-    kind = next((tensor.dtype for tensor in tensors), model.tokens.weight.dtype)
+    kind = next((tensor.dtype for tensor in tensors), next(model.parameters()).dtype)
     return {**out, "dtype": str(kind).removeprefix("torch."), "use_cache": True}
 
 
@@ -134,8 +138,10 @@ def load(
         left_out = _check(expected, {name: files.shape(own) for name, own in renamed.items()}, family, config, folder)
         tensors = {name: files.read(renamed[name], device, dtype) for name in expected}
     model.load_state_dict(weights_in(tensors, family, config), assign=True)
-    has_tokenizer = (folder / "tokenizer.json").exists()
-    return Loaded(model, family, Tokenizer.load(folder) if has_tokenizer else None, config, labels, left_out)
+    tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
+    if tokenizer is not None:
+        model.read_vocabulary(tokenizer)
+    return Loaded(model, family, tokenizer, config, labels, left_out)
 
 
 def family_of(written: Mapping[str, object], folder: Path) -> Family:
@@ -183,15 +189,17 @@ def _heads(
 ) -> dict[str, nn.Module]:
     if labels is None:
         return {}
-    pooling = family.pooling
+    pooling, mix_norm = family.pooling, False
     if family is TRIVIUM:
         described = written["heads"]
         head = described.get(SEQUENCE) if isinstance(described, dict) else None
         pooling = head.get("pooling") if isinstance(head, dict) else None
-    if pooling not in ("first", "last", "mean"):
-        raise DataError(f"config.json describes a head with pooling {pooling!r}: it must be first, last or mean")
+        mix_norm = bool(head.get("mix_norm")) if isinstance(head, dict) else False
+    if pooling not in get_args(Pooling):
+        known = ", ".join(get_args(Pooling))
+        raise DataError(f"config.json describes a head with pooling {pooling!r}: it must be one of {known}")
     with torch.device("meta"):
-        return {SEQUENCE: SequenceHead(config, len(labels), pooling)}  # type: ignore[arg-type]
+        return {SEQUENCE: SequenceHead(config, len(labels), pooling, mix_norm=mix_norm)}  # type: ignore[arg-type]
 
 
 def _check(

@@ -1,14 +1,16 @@
 """Pretraining objectives, one file each; ``OBJECTIVES`` is the table that recipes name them by."""
 
+from trivium.objectives.bidirectional import Bidirectional
 from trivium.objectives.causal import Causal
 from trivium.objectives.corruption import Corruption
 from trivium.objectives.masked import Masked
 from trivium.objectives.objective import Batch, Loss, Objective
 
-OBJECTIVES: dict[str, type[Causal] | type[Masked] | type[Corruption]] = {
+OBJECTIVES: dict[str, type[Causal] | type[Masked] | type[Corruption] | type[Bidirectional]] = {
     "causal": Causal,
     "masked": Masked,
     "corruption": Corruption,
+    "bidirectional": Bidirectional,
 }
 
-__all__ = ["OBJECTIVES", "Batch", "Causal", "Corruption", "Loss", "Masked", "Objective"]
+__all__ = ["OBJECTIVES", "Batch", "Bidirectional", "Causal", "Corruption", "Loss", "Masked", "Objective"]

@@ -59,6 +59,11 @@ class Masked:
 
     def heads(self, config: Config) -> dict[str, nn.Module]:
         """None of its own (the vocabulary projection is the model's); refuses a model that is not an encoder."""
+        if config.vocabulary_head == "two-way":
+            raise SettingsError(
+                "the masked objective asks what stands at a place, and this model's states predict the words beside "
+                'theirs: set objective.kind = "bidirectional", or another model.family'
+            )
         if config.encoder_layers == 0 or config.decoder_layers:
             raise SettingsError(
                 f"the masked objective trains an encoder alone, but the model has {config.encoder_layers} encoder and "

@@ -1,7 +1,7 @@
 """What every objective is: a way to cut text, to make a batch of it, and a loss that is a sum with a count."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
@@ -38,6 +38,7 @@ class Loss:
 
     total: Tensor  # scalar float32
     count: int
+    parts: Mapping[str, "Loss"] = field(default_factory=dict)  # what it is the sum of, for an evaluation to tell apart
 
 
 class Objective(Protocol):

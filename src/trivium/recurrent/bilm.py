@@ -100,9 +100,9 @@ class Passage(torch.autograd.Function):
 class ProjectedLSTM(nn.Module):
     """One layer in one direction: (T, B, P) to (T, B, P)."""
 
-    def __init__(self, width: int, cells: int, cell_clip: float | None, state_clip: float | None):
+    def __init__(self, width: int, cells: int, cell_clip: float, state_clip: float):
         super().__init__()
-        self.cells, self.clips = cells, (cell_clip or 0.0, state_clip or 0.0)
+        self.cells, self.clips = cells, (cell_clip, state_clip)
         self.inputs = nn.Linear(width, 4 * cells)
         self.recurrent = nn.Linear(width, 4 * cells, bias=False)
         self.projection = nn.Linear(cells, width, bias=False)
@@ -130,7 +130,7 @@ class ProjectedLSTM(nn.Module):
 class TwoWay(nn.Module):
     """One layer of both directions; they share nothing."""
 
-    def __init__(self, width: int, cells: int, cell_clip: float | None, state_clip: float | None):
+    def __init__(self, width: int, cells: int, cell_clip: float, state_clip: float):
         super().__init__()
         self.ahead = ProjectedLSTM(width, cells, cell_clip, state_clip)
         self.back = ProjectedLSTM(width, cells, cell_clip, state_clip)
@@ -140,7 +140,7 @@ class TwoWayStack(nn.Module):
     """The layers. Each position's forward state has read the text up to and with it, its backward state from it on."""
 
     def __init__(
-        self, width: int, cells: int, layers: int, cell_clip: float | None, state_clip: float | None, dropout: float
+        self, width: int, cells: int, layers: int, cell_clip: float, state_clip: float, dropout: float
     ):
         super().__init__()
         self.layers = nn.ModuleList(TwoWay(width, cells, cell_clip, state_clip) for _ in range(layers))

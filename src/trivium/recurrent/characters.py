@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trivium.tokenizers import Tokenizer
+from trivium.tokenizers import Encoding, Tokenizer
 
 CHARACTERS = 262
 LENGTH = 50
@@ -49,6 +49,31 @@ def boundaries(tokenizer: Tokenizer) -> Mapping[int, int]:
     ends = dict.fromkeys((tokenizer.end, tokenizer.separator), END_SENTENCE)
     begins = dict.fromkeys((tokenizer.begin, tokenizer.classify), BEGIN_SENTENCE)
     return {number: character for number, character in {**ends, **begins}.items() if number is not None}
+
+
+def unknown_words(tokenizer: Tokenizer, text: str, encoding: Encoding) -> dict[int, str]:
+    """The words of a text that its tokenizer does not know, by their places among the tokens."""
+    if tokenizer.unknown is None or tokenizer.unknown not in encoding.ids:
+        return {}
+    normalizer = tokenizer.plain.normalizer
+    found = {}
+    for place, (number, (start, end)) in enumerate(zip(encoding.ids, encoding.offsets, strict=True)):
+        if number == tokenizer.unknown and end > start:
+            word = text[start:end]
+            found[place] = normalizer.normalize_str(word) if normalizer is not None else word
+    return found
+
+
+def place_spellings(words: Sequence[Mapping[int, str]], width: int, length: int) -> np.ndarray | None:
+    """(B, width, length) int16: the spelling of each row's ``words`` at their places, zeros elsewhere; None for none."""
+    if not any(words):
+        return None
+    table = np.zeros((len(words), width, length), np.int16)
+    rows = [row for row, found in enumerate(words) for _ in found]
+    table[rows, [place for found in words for place in found]] = spell(
+        [word for found in words for word in found.values()], length
+    )
+    return table
 
 
 def _framed(spelt: Sequence[np.ndarray], length: int) -> np.ndarray:

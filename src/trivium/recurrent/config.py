@@ -75,6 +75,11 @@ class RecurrentConfig:
         return None
 
     @property
+    def characters(self) -> int:
+        """Tokens are looked up, not spelt."""
+        return 0
+
+    @property
     def carries_state(self) -> bool:
         """A decoder alone goes on from row to row; an encoder reads whole texts."""
         return self.encoder_layers == 0

@@ -27,13 +27,12 @@ class ElmoConfig:
     character_width: int = 16
     filters: tuple[tuple[int, int], ...] = FILTERS
     highway: int = 2
-    cell_clip: float | None = 3.0
-    state_clip: float | None = 3.0
+    cell_clip: float = 3.0  # 0: nothing is clipped
+    state_clip: float = 3.0
     dropout: float = 0.1
-    vocabulary_head: Literal["plain", "none"] = "plain"
+    vocabulary_head: Literal["two-way", "none"] = "two-way"
     pooler: bool = False  # a dense layer and tanh on the first token, for the head that asks for it
     pad_token: int = 0
-    kind: Literal["elmo"] = "elmo"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filters", tuple((int(reach), int(count)) for reach, count in self.filters))
@@ -56,9 +55,12 @@ class ElmoConfig:
         if self.highway < 0:
             raise SettingsError(f"model.highway is {self.highway}: it must not be negative")
         for name in ("cell_clip", "state_clip"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise SettingsError(f"model.{name} is {value}: it must be above 0, or left out for no clipping")
+            if getattr(self, name) < 0:
+                raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be above 0, or 0 for no clipping")
+        if self.vocabulary_head not in ("two-way", "none"):
+            raise SettingsError(
+                f"model.vocabulary_head is {self.vocabulary_head!r}: a two-way model's is two-way, or none"
+            )
 
     @property
     def projection(self) -> int:
@@ -86,9 +88,32 @@ class ElmoConfig:
         return None
 
     @property
+    def limit(self) -> None:
+        """There is no longest sequence."""
+        return None
+
+    @property
+    def carries_state(self) -> bool:
+        """Reading backward, the next row comes first: each row begins anew."""
+        return False
+
+    @property
     def pooling(self) -> Literal["mix"]:
-        """What a classifier reads unless told otherwise: all layers, weighed by the task (section 3.3)."""
+        """What a classifier reads unless told otherwise: all layers, weighed by the task (section 3.2)."""
         return "mix"
+
+    @property
+    def mixed_layers(self) -> int:
+        """The word vectors and every layer."""
+        return self.encoder_layers + 1
+
+    def describe(self) -> str:
+        """In a model card's words."""
+        total = sum(count for _, count in self.filters)
+        return (
+            f"{total} character filters under {self.encoder_layers} layers of a forward and a backward LSTM with "
+            f"{self.cells} cells, states of width {self.width}"
+        )
 
     def matrix_weights(self) -> tuple[int, int]:
         """Multiplications a word costs in the LSTMs, and in the character encoder (once for each distinct word)."""
@@ -101,6 +126,8 @@ class ElmoConfig:
         return 2 * self.encoder_layers * lstm, encoder
 
 
+PUBLISHED = {"vocab_size": 793_471, "context": 20}
+
 SIZES: Mapping[str, Mapping[str, object]] = {
     "tiny": {"width": 16, "cells": 24, "filters": ((1, 4), (2, 8), (3, 12)), "highway": 1, "context": 64},
     "mini": {
@@ -109,7 +136,7 @@ SIZES: Mapping[str, Mapping[str, object]] = {
         "filters": ((1, 16), (2, 32), (3, 64), (4, 128), (5, 128)),
         "highway": 1,
     },
-    "small": {"width": 256, "cells": 1024, "highway": 1, "vocab_size": 793_471},
-    "medium": {"width": 512, "cells": 2048, "highway": 1, "vocab_size": 793_471},
-    "original": {"width": 1024, "cells": 4096, "highway": 2, "vocab_size": 793_471},
+    "small": {"width": 256, "cells": 1024, "highway": 1, **PUBLISHED},
+    "medium": {"width": 512, "cells": 2048, "highway": 1, **PUBLISHED},
+    "original": {"width": 1024, "cells": 4096, "highway": 2, **PUBLISHED},
 }

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import math
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,7 +84,7 @@ def _leaf(annotation: Any, value: Any, path: str) -> Any:
     """A value that is no table, checked strictly: an integer refuses "8", 8.0, true and nan."""
     from pydantic import ValidationError
 
-    if value is None or (value == "none" and str not in members(annotation)):
+    if value is None or (value == "none" and not _is_word(annotation)):
         if type(None) not in members(annotation):
             raise SettingsError(f"{path} cannot be none")
         return None
@@ -98,6 +99,11 @@ def _leaf(annotation: Any, value: Any, path: str) -> Any:
     except ValidationError as error:
         asked = {each["msg"][0].lower() + each["msg"][1:] for each in error.errors() if each["type"] != "none_required"}
         raise SettingsError(f"{path} = {value!r}: {' or '.join(sorted(asked))}") from None
+
+
+def _is_word(annotation: Any) -> bool:
+    """Whether "none" is a text or a choice here, and not how files write that there is no value."""
+    return any(each is str or "none" in typing.get_args(each) for each in members(annotation))
 
 
 def _table(value: Any, path: str) -> Mapping[str, Any]:

@@ -1,11 +1,12 @@
 """Examples of one text or two as ids: control tokens around them, segments, and the longest text cut first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from trivium.errors import SettingsError
+from trivium.recurrent.characters import unknown_words
 from trivium.text.examples import Labelled, Pair
 from trivium.tokenizers import Tokenizer
 
@@ -18,6 +19,8 @@ class Encoded:
     segments: list[np.ndarray] | None
     labels: np.ndarray  # (N,) int64; -1: not known
     truncated: int  # how many examples were cut
+    characters: int = 0  # of a word, how many the network reads, if it reads any
+    unknown: list[dict[int, str]] = field(default_factory=list)  # then, by place, the words that have no id
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -34,16 +37,18 @@ def encode(
     length: int,
     numbers: Mapping[str, int],
     segments: bool,
+    characters: int = 0,
 ) -> Encoded:
     """``[CLS] A [SEP]`` or ``[CLS] A [SEP] B [SEP]``, by the tokenizer's own layout, in at most ``length`` tokens.
 
     ``segments``: 0 up to and with what stands between the texts, 1 after. A label that has no number becomes -1.
+    Where a network reads so many ``characters`` of a word, words that the tokenizer does not know are kept as written.
     """
     pairs = [isinstance(example, Pair) for example in examples]
     firsts = tokenizer.encode_batch([e.first if isinstance(e, Pair) else e.text for e in examples])
     seconds = iter(tokenizer.encode_batch([e.second for e in examples if isinstance(e, Pair)]))
-    ids, kinds, truncated = [], [], 0
-    for pair, first in zip(pairs, firsts, strict=True):
+    ids, kinds, unknown, truncated = [], [], [], 0
+    for example, pair, first in zip(examples, pairs, firsts, strict=True):
         second = next(seconds) if pair else []
         layout = tokenizer.layout(pair)
         room = length - len(layout.before) - len(layout.between) - len(layout.after)
@@ -54,9 +59,27 @@ def encode(
         opening = [*layout.before, *first[:kept], *layout.between]
         closing = [*second[:kept_second], *layout.after] if pair else []
         ids.append(np.array([*opening, *closing] if pair else [*opening, *layout.after], np.int64))
+        if characters:
+            unknown.append(_unknown(example, tokenizer, opening, kept, kept_second))
         kinds.append(np.repeat(np.array([0, 1]), [len(ids[-1]) - len(closing), len(closing)]))
     labels = np.array([numbers.get(example.label, -1) for example in examples], np.int64)
-    return Encoded(ids, kinds if segments else None, labels, truncated)
+    return Encoded(ids, kinds if segments else None, labels, truncated, characters, unknown)
+
+
+def _unknown(
+    example: Labelled | Pair, tokenizer: Tokenizer, opening: Sequence[int], kept: int, kept_second: int
+) -> dict[int, str]:
+    """Words without an id among those kept, by their places in the whole."""
+    if isinstance(example, Pair):
+        layout = tokenizer.layout(pair=True)
+        parts = [(example.first, len(layout.before), kept), (example.second, len(opening), kept_second)]
+    else:
+        parts = [(example.text, len(tokenizer.layout().before), kept)]
+    found: dict[int, str] = {}
+    for text, start, count in parts:
+        words = unknown_words(tokenizer, text, tokenizer.encode(text))
+        found |= {start + place: word for place, word in words.items() if place < count}
+    return found
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:

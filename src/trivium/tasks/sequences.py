@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from trivium.errors import SettingsError
 from trivium.metrics import classification
 from trivium.objectives import Batch, Loss
+from trivium.recurrent.characters import place_spellings
 from trivium.tasks.batching import within_budget
 from trivium.tasks.encoding import Encoded, encode
 from trivium.tasks.task import Prediction
@@ -27,7 +28,7 @@ from trivium.transformer.network import changed
 if TYPE_CHECKING:
     from trivium.transformer import Network
 
-Summary = Literal["first", "last", "mean"]
+Summary = Literal["first", "last", "mean", "mix"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,18 @@ class SequenceClassification:
     """``labels`` in the order of the head's rows; ``length``: the longest input in tokens, None for the context."""
 
     labels: tuple[str, ...]
-    pooling: Literal["family", "first", "last", "mean"] = "family"
+    pooling: Literal["family", "first", "last", "mean", "mix"] = "family"
     length: int | None = None
+    mix_norm: bool = False  # each layer is normed before it is mixed
+    mix_penalty: float = 0.0  # times the sum of squares of the mixture's scores; ELMo: 0.001, or 1 for even weights
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
             raise SettingsError(f"there is only one class ({', '.join(self.labels)}): nothing can be learned")
+        if self.mix_penalty < 0:
+            raise SettingsError(f"mix_penalty = {self.mix_penalty}: it must not be negative")
+        if (self.mix_norm or self.mix_penalty) and self.pooling not in ("mix", "family"):
+            raise SettingsError(f"pooling {self.pooling!r} mixes no layers: leave out mix_norm and mix_penalty, or mix")
 
     def summary(self, config: Config) -> Summary:
         """The pooling with "family" resolved; refuses encoder-decoders."""
@@ -57,7 +64,7 @@ class SequenceClassification:
         return changed(config, vocabulary_head="none", pooler=self.summary(config) == "first")
 
     def heads(self, config: Config) -> dict[str, nn.Module]:
-        return {SEQUENCE: SequenceHead(config, len(self.labels), self.summary(config))}
+        return {SEQUENCE: SequenceHead(config, len(self.labels), self.summary(config), mix_norm=self.mix_norm)}
 
     def layout(self, tokenizer: Tokenizer, config: Config) -> Tokenizer:
         """The tokenizer with control tokens around the text; one that has a layout of its own keeps it."""
@@ -71,7 +78,7 @@ class SequenceClassification:
         if config.limit is not None:
             length = min(length, config.limit)
         numbers = {label: number for number, label in enumerate(self.labels)}
-        return encode(examples, tokenizer, length, numbers, segments=config.segments > 1)
+        return encode(examples, tokenizer, length, numbers, config.segments > 1, config.characters)
 
     def batch(self, encoded: Encoded, numbers: np.ndarray) -> Batch:
         """(B, T) ids, right-padded; ``targets``: (B,) label numbers."""
@@ -83,10 +90,13 @@ class SequenceClassification:
             array[real] = np.concatenate([rows[n] for n in numbers])
             return torch.from_numpy(array)
 
+        unknown = [encoded.unknown[n] for n in numbers] if encoded.unknown else []
+        spelt = place_spellings(unknown, real.shape[1], encoded.characters)
         side = Tokens(
             ids=padded(encoded.ids),
             documents=None if real.all() else torch.from_numpy(np.where(real, 0, -1)),
             segments=None if encoded.segments is None else padded(encoded.segments),
+            characters=None if spelt is None else torch.from_numpy(spelt),
         )
         targets = {SEQUENCE: torch.from_numpy(encoded.labels[numbers])}
         # Both sides are given: an encoder reads its source, a decoder its target.
@@ -94,6 +104,9 @@ class SequenceClassification:
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         total = F.cross_entropy(self.scores(model, batch), batch.targets[SEQUENCE], reduction="sum")
+        mix = getattr(model.heads[SEQUENCE], "mix", None)
+        if self.mix_penalty and mix is not None:
+            total = total + self.mix_penalty * batch.counts[SEQUENCE] * mix.penalty()
         return {SEQUENCE: Loss(total, batch.counts[SEQUENCE])}
 
     def scores(self, model: "Network", batch: Batch) -> torch.Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from trivium.recurrent.config import RecurrentConfig
+from trivium.recurrent.elmo_config import ElmoConfig
 from trivium.transformer.config import TransformerConfig
 from trivium.transformer.network import Config
 
@@ -23,6 +24,7 @@ class Passes:
     target: int = 0
     target_length: int = 0
     logits: int = 0
+    distinct: int = 0  # tokens of the source that differ: what is computed for a word once, whatever it is beside
 
 
 @singledispatch
@@ -72,6 +74,14 @@ def _recurrent(config: RecurrentConfig, passes: Passes) -> float:
         config.decoder_layers > 0
     )
     return 6.0 * (weights + crossing + config.vocab_size * width * passes.logits)
+
+
+@training_flops.register
+def _elmo(config: ElmoConfig, passes: Passes) -> float:
+    recurrent, spelling = config.matrix_weights()
+    return 6.0 * (
+        recurrent * passes.source + spelling * passes.distinct + config.vocab_size * config.projection * passes.logits
+    )
 
 
 def _cells(config: RecurrentConfig, layers: int, inputs: int, between: int) -> int:

@@ -133,6 +133,11 @@ class TransformerConfig:
         return self.context
 
     @property
+    def characters(self) -> int:
+        """Tokens are looked up, not spelt."""
+        return 0
+
+    @property
     def carries_state(self) -> bool:
         """Nothing goes over from one row to the next."""
         return False

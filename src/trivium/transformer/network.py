@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trivium.errors import SettingsError
+from trivium.tokenizers import Tokenizer
 from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
 from trivium.transformer.layer_mix import mixed_layers
 
@@ -40,6 +41,8 @@ class Config(Protocol):
     def mixed_layers(self) -> int: ...  # how many layers, embeddings included, a head can mix
     @property
     def segments(self) -> int: ...
+    @property
+    def characters(self) -> int: ...  # of a word, how many are read; 0: words are looked up
     @property
     def tied(self) -> bool: ...
     @property
@@ -114,11 +117,19 @@ class Network(nn.Module):
         """Whether one of these heads wants every layer's states."""
         return any(mixes_layers(self.heads[name]) for name in heads)
 
+    def read_vocabulary(self, tokenizer: Tokenizer) -> None:
+        """Learn from the tokenizer how words are spelt; only networks that read characters need to."""
+
     def _logits(self, hidden: Tensor, at: Tensor | Literal["all"] | None) -> Tensor | None:
         if at is None:
             return None
         if self.vocabulary is None:
             raise SettingsError("this model was made without a vocabulary projection (model.vocabulary_head = 'none')")
+        return self.logits(hidden, at)
+
+    def logits(self, hidden: Tensor, at: Tensor | Literal["all"]) -> Tensor:
+        """(B, T, W) to (N, V) at flat indices, or (B, T, V)."""
+        assert self.vocabulary is not None
         if isinstance(at, Tensor):
             hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, at)  # (N, W)
         scores: Tensor = self.vocabulary(hidden, self.tokens.weight)

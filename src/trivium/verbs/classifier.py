@@ -173,6 +173,7 @@ def classifier_of(model: Network, tokenizer: Tokenizer, task: SequenceClassifica
     """A copy of the pretrained body, in float32, under a head with new weights."""
     config = task.configure(model.config)
     made = initialise(network(config, task.heads(config)), seed)
+    made.read_vocabulary(tokenizer)
     fresh = made.state_dict()
     known = {name: t for name, t in model.state_dict().items() if name in fresh and not name.startswith("heads.")}
     made.load_state_dict({**fresh, **known})

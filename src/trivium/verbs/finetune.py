@@ -21,11 +21,22 @@ from trivium.text.labelled import Columns, Located, read_labelled
 from trivium.training.allocator import keep_freed_memory
 from trivium.training.run_directory import RECIPE, RunDirectory, open_run
 from trivium.training.trainer import Step
+from trivium.transformer import SEQUENCE, SequenceHead
 from trivium.verbs.classifier import Evaluation, FineTuning, Fitted, fit_classifier
 from trivium.verbs.load import LanguageModel, load
 
 if TYPE_CHECKING:
     import os
+
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class LayerShares:
+    """A learnt mixture: what each layer counts, embeddings first, which sums to 1, and the scale of the whole."""
+
+    shares: tuple[float, ...]
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class FineTuned:
     learning_rate: float
     seconds: float
     opens_in_transformers: bool
+    mix: LayerShares | None = None  # where layers are mixed: what each counts
 
 
 def finetune(
@@ -52,15 +64,18 @@ def finetune(
     dev: "str | os.PathLike[str] | Sequence[Labelled | Pair] | None" = None,
     *,
     out: str | Path,
-    pooling: Literal["family", "first", "last", "mean"] = "family",
+    pooling: Literal["family", "first", "last", "mean", "mix"] = "family",
     length: int | None = None,
+    mix_norm: bool = False,
+    mix_penalty: float = 0.0,
     columns: Columns | None = None,
     settings: FineTuning | None = None,
     watch: Callable[[Step, int], None] | None = None,
 ) -> FineTuned:
     """Fine-tunes ``model`` on ``train``; with ``dev``, keeps the weights that were best there.
 
-    ``train`` and ``dev``: .jsonl, .csv or .tsv files with columns text, label and for pairs text2, or lists of
+    ``pooling`` "mix": the classifier reads a mixture of all layers that it learns; ``mix_norm`` norms each layer first,
+    ``mix_penalty`` keeps their shares alike. ``train`` and ``dev``: .jsonl, .csv or .tsv files with columns text, label and for pairs text2, or lists of
     examples. ``watch`` is told each step and how many there will be.
     """
     if task not in TASKS:
@@ -68,7 +83,7 @@ def finetune(
     settings = settings or FineTuning()
     examples = _examples(train, columns, "train")
     held_out = _examples(dev, columns, "dev") if dev is not None else []
-    definition = TASKS[task](labels=_labels(examples, held_out), pooling=pooling, length=length)
+    definition = TASKS[task](_labels(examples, held_out), pooling, length, mix_norm, mix_penalty)
     with open_run(Path(out), resume=False, keep=1) as run:
         base = load(model, device="cpu")
         if base.tokenizer is None:
@@ -96,7 +111,14 @@ def finetune(
         learning_rate=fitted.learning_rate,
         seconds=fitted.seconds,
         opens_in_transformers=family.name != "trivium",
+        mix=_shares(fitted.classifier.model.heads[SEQUENCE]),
     )
+
+
+def _shares(head: "nn.Module") -> LayerShares | None:
+    if not isinstance(head, SequenceHead) or head.mix is None:
+        return None
+    return LayerShares(tuple(round(share, 6) for share in head.mix.weights.tolist()), round(head.mix.scale.item(), 6))
 
 
 def _examples(
@@ -159,7 +181,8 @@ def _save(run: RunDirectory, base: LanguageModel, fitted: Fitted, settings: Fine
     table = {
         "model": str(base.directory),
         "task": {"kind": "sequence", "labels": list(task.labels), "pooling": task.summary(classifier.model.config)}
-        | ({"length": task.length} if task.length else {}),
+        | ({"length": task.length} if task.length else {})
+        | ({"mix_norm": task.mix_norm, "mix_penalty": task.mix_penalty} if task.mix_norm or task.mix_penalty else {}),
         "training": training,
     }
     run.write(RECIPE, to_toml(table))

@@ -55,7 +55,7 @@ def inspect_model(model: str | Path | LanguageModel) -> ModelView:
         family=loaded.family.name,
         kind=loaded.kind,
         parameters=sum(part.parameters for part in parts),
-        embedding_parameters=loaded.model.tokens.weight.numel(),
+        embedding_parameters=sum(weight.numel() for weight in loaded.model.tokens.parameters()),
         config=asdict(loaded.config),
         parts=parts,
     )

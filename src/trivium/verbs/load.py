@@ -119,6 +119,11 @@ class LanguageModel:
                 f"{self.directory} has no vocabulary projection, so it predicts no words: use predict, or the model it "
                 "was fine-tuned from"
             )
+        if self.config.vocabulary_head == "two-way":
+            raise SettingsError(
+                f"{self.directory} is a two-way language model, whose vectors are its use: look at them with trivium "
+                "inspect text --word, or fine-tune it; to write, fill or score use another model"
+            )
 
 
 def load(

@@ -178,6 +178,7 @@ def _assemble(
     check_enough(data, rows, length)
 
     model = initialise(network(config, asked.objective.heads(config)), settings.seed)
+    model.read_vocabulary(tokenizer)
     family = expressed_by(FAMILIES[asked.model.family], model)
     if family is TRIVIUM:
         tell("no class of transformers computes this model: it is saved with model_type 'trivium'")

@@ -40,7 +40,9 @@ def batch_flops(config: Config, batch: Batch) -> float:
         _side(batch.inputs.source),
         _side(batch.inputs.target),
     )
-    return training_flops(config, Passes(source, source_length, target, target_length, sum(batch.counts.values())))
+    distinct = len(batch.inputs.source.ids.unique()) if batch.inputs.source is not None else 0
+    logits = sum(batch.counts.values())
+    return training_flops(config, Passes(source, source_length, target, target_length, logits, distinct))
 
 
 def _side(side: Tokens | None) -> tuple[int, int]:
@@ -56,9 +58,9 @@ def evaluation(
 ) -> Callable[[], dict[str, float]] | None:
     """A function that measures the model on the held-out rows, always the same ones with the same noise.
 
-    Where every token is predicted: loss, perplexity and bits per byte of the text. Otherwise the loss and perplexity
-    of the tokens that were hidden, under the objective's name, with the share of tokens that they are: figures of
-    different shares do not compare.
+    Where every token is predicted: loss, perplexity and bits per byte of the text. Where it is predicted in several
+    ways, loss and perplexity of all and of each. Otherwise the loss and perplexity of the tokens that were hidden,
+    under the objective's name, with the share of tokens that they are: figures of different shares do not compare.
     """
     if not data.heldout:
         return None
@@ -84,12 +86,19 @@ def evaluation(
         device = next(model.parameters()).device
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
+        ways: dict[str, tuple[float, int]] = {}
         with set_aside(model):
             for batch in kept:
                 for name, loss in objective.loss(model, batch.to(device)).items():
                     totals[name] = totals.get(name, 0.0) + loss.total.item()
                     counts[name] = counts.get(name, 0) + loss.count
+                    for way, part in loss.parts.items():
+                        total, count = ways.get(way, (0.0, 0))
+                        ways[way] = total + part.total.item(), count + part.count
         tokens = sum(batch.tokens for batch in kept)
+        if ways:
+            each = {f"{way}_perplexity": likelihood(*costs)["perplexity"] for way, costs in ways.items()}
+            return likelihood(sum(totals.values()), sum(counts.values())) | each
         if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
             return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))
         values = {"loss": sum(totals[name] / max(1, counts[name]) for name in totals)}

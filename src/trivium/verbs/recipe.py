@@ -103,6 +103,13 @@ class ModelSettings:
     state_width: int | None = None
     attention: Literal["additive", "general"] | None = None
     forget_bias: float | None = None
+    cells: int | None = None
+    characters: int | None = None
+    character_width: int | None = None
+    filters: tuple[tuple[int, int], ...] | None = None
+    highway: int | None = None
+    cell_clip: float | None = None
+    state_clip: float | None = None
     init: Literal["normal", "scaled", "truncated", "factored", "uniform", "orthogonal"] | None = None
     init_std: float | None = None
 
