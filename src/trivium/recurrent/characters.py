@@ -65,7 +65,7 @@ def unknown_words(tokenizer: Tokenizer, text: str, encoding: Encoding) -> dict[i
 
 
 def place_spellings(words: Sequence[Mapping[int, str]], width: int, length: int) -> np.ndarray | None:
-    """(B, width, length) int16: the spelling of each row's ``words`` at their places, zeros elsewhere; None for none."""
+    """(B, width, length) int16: how each row's ``words`` are spelt, at their places, zeros elsewhere; None for none."""
     if not any(words):
         return None
     table = np.zeros((len(words), width, length), np.int16)

@@ -74,9 +74,9 @@ def finetune(
 ) -> FineTuned:
     """Fine-tunes ``model`` on ``train``; with ``dev``, keeps the weights that were best there.
 
-    ``pooling`` "mix": the classifier reads a mixture of all layers that it learns; ``mix_norm`` norms each layer first,
-    ``mix_penalty`` keeps their shares alike. ``train`` and ``dev``: .jsonl, .csv or .tsv files with columns text, label and for pairs text2, or lists of
-    examples. ``watch`` is told each step and how many there will be.
+    ``train`` and ``dev``: .jsonl, .csv or .tsv files with columns text, label and for pairs text2, or lists of
+    examples. ``pooling`` "mix": the classifier reads a mixture of all layers that it learns; ``mix_norm`` norms each
+    layer first, ``mix_penalty`` keeps their shares alike. ``watch`` is told each step and how many there will be.
     """
     if task not in TASKS:
         raise SettingsError(f"task {task!r} is not known: choose one of {', '.join(TASKS)}")
