@@ -1,9 +1,9 @@
 """GloVe: vectors whose products, with two biases, are the logarithms of co-occurrence counts.
 
 Pennington et al. 2014: minimise the sum over all X_ij > 0 of f(X_ij) (w_i.c_j + b_i + b'_j - log X_ij)^2 by AdaGrad;
-the result is w + c. Defaults, initialisation, the clipping of gradients and the row ``<unk>`` are those of GloVe's own
-code. Its AdaGrad treats biases unlike vectors (see ``glove_c_compat``); the default here is AdaGrad as defined, with the
-rate on every parameter and the plain squares of the gradients added up.
+the result is w + c. Defaults, initialisation, the clipping of gradients and the row ``<unk>`` are GloVe's own code's.
+Its AdaGrad treats biases unlike vectors (see ``glove_c_compat``); the default here is AdaGrad as defined, with the rate
+on every parameter and the plain squares of the gradients added up.
 
 With one thread a run is repeatable bit for bit on one kind of processor; with more, updates may cross (``hogwild``).
 """
@@ -93,36 +93,50 @@ def records(corpus: Corpus, settings: GloveSettings) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Glove:
-    """The parameters. Each row ends with the sums of squared gradients, which begin at 1: (V, 2W) and (V, 2)."""
+class Side:
+    """One side's parameters, and for each the sum of its squared gradients, which begins at 1."""
 
-    words: np.ndarray
-    contexts: np.ndarray
-    biases: np.ndarray
-    context_biases: np.ndarray
+    vectors: np.ndarray  # (V, W): D rounded up to 16 numbers, of which those over stay 0
+    squares: np.ndarray  # (V, W)
+    biases: np.ndarray  # (V, 2): bias, sum of squares
+
+    @staticmethod
+    def start(words: int, settings: GloveSettings, purpose: str) -> "Side":
+        """Vectors and biases uniform in (-0.5, 0.5) / dimensions."""
+        size = settings.dimensions
+        width = -(-size // 16) * 16
+        side = Side(
+            np.zeros((words, width), settings.precision),
+            np.ones((words, width), settings.precision),
+            np.ones((words, 2), settings.precision),
+        )
+        for first in range(0, words, 4096):
+            rows = np.arange(first, min(first + 4096, words))
+            drawn = (Draws(settings.seed, rows).uniform(purpose, size + 1) - 0.5) / size
+            side.vectors[rows, :size], side.biases[rows, 0] = drawn[:, :size], drawn[:, size]
+        return side
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.vectors, self.squares, self.biases
+
+
+@dataclass(frozen=True, eq=False)
+class Glove:
+    """The words' side of the model and the contexts'."""
+
+    words: Side
+    contexts: Side
     dimensions: int
 
     @staticmethod
     def start(words: int, settings: GloveSettings) -> "Glove":
-        """Vectors and biases uniform in (-0.5, 0.5) / dimensions. W is D rounded up to 16; what is over stays 0."""
-        size = settings.dimensions
-        width = -(-size // 16) * 16
-        matrices, biases = [], []
-        for purpose in ("words", "contexts"):
-            matrix = np.zeros((words, 2 * width), settings.precision)
-            matrix[:, width:] = 1
-            bias = np.ones((words, 2), settings.precision)
-            for first in range(0, words, 4096):
-                rows = np.arange(first, min(first + 4096, words))
-                drawn = (Draws(settings.seed, rows).uniform(purpose, size + 1) - 0.5) / size
-                matrix[rows, :size], bias[rows, 0] = drawn[:, :size], drawn[:, size]
-            matrices.append(matrix)
-            biases.append(bias)
-        return Glove(matrices[0], matrices[1], biases[0], biases[1], size)
+        sides = [Side.start(words, settings, purpose) for purpose in ("words", "contexts")]
+        return Glove(sides[0], sides[1], settings.dimensions)
 
     def vectors(self) -> np.ndarray:
         """(V, D) float32: w + c."""
-        return (self.words[:, : self.dimensions] + self.contexts[:, : self.dimensions]).astype(np.float32)
+        return (self.words.vectors + self.contexts.vectors)[:, : self.dimensions].astype(np.float32)
 
 
 def fit(
@@ -142,10 +156,8 @@ def fit(
         cost = train_records(
             shuffled_records,
             *piece,
-            glove.words,
-            glove.contexts,
-            glove.biases,
-            glove.context_biases,
+            glove.words.arrays,
+            glove.contexts.arrays,
             number(settings.learning_rate),
             number(_CLIP),
             settings.glove_c_compat,

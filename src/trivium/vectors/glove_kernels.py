@@ -1,51 +1,74 @@
-"""The loop of GloVe's training: one step of weighted least squares by AdaGrad for each co-occurrence.
-
-A word's row holds its vector and beside it the sums of squared gradients, so that one stretch of memory is fetched.
-"""
+"""The loop of GloVe's training: one step of weighted least squares by AdaGrad for each co-occurrence."""
 
 import numpy as np
 
-from trivium.extras import compiled_sums
+from trivium.extras import compiled, compiled_sums
 from trivium.vectors.prefetch import fetch
 
-_AHEAD = 6  # records between asking for rows and using them
+_AHEAD = 4  # records between asking for rows and using them
+
+
+@compiled
+def clipped(x, most):  # type: ignore[no-untyped-def]
+    return -most if x < -most else (most if x > most else x)
 
 
 @compiled_sums
-def train_records(records, start, stop, words, contexts, biases, context_biases, rate, clip, compat):  # type: ignore[no-untyped-def]
-    """The sum of 0.5 f(X) diff^2, each before its step. ``words``, ``contexts``: (V, 2W); biases: (V, 2)."""
-    width = words.shape[1] // 2
-    zero = rate - rate  # of the matrices' type
+def move(i, j, slope, vectors, squares, others, other_squares, rate, square_rate):  # type: ignore[no-untyped-def]
+    """Both vectors of a pair, from the old values of both; the step first, then the squares."""
+    for d in range(vectors.shape[1]):
+        v, o = vectors[i, d], others[j, d]
+        for_v, for_o = slope * o, slope * v
+        vectors[i, d] = v - rate * for_v / np.sqrt(squares[i, d])
+        others[j, d] = o - rate * for_o / np.sqrt(other_squares[j, d])
+        squares[i, d] += square_rate * (for_v * for_v)
+        other_squares[j, d] += square_rate * (for_o * for_o)
+
+
+@compiled_sums
+def move_clipped(i, j, slope, vectors, squares, others, other_squares, rate, square_rate, clip):  # type: ignore[no-untyped-def]
+    """The same with each gradient cut to +-clip: apart, because the choices make this loop several times slower."""
+    for d in range(vectors.shape[1]):
+        v, o = vectors[i, d], others[j, d]
+        for_v, for_o = clipped(slope * o, clip), clipped(slope * v, clip)
+        vectors[i, d] = v - rate * for_v / np.sqrt(squares[i, d])
+        others[j, d] = o - rate * for_o / np.sqrt(other_squares[j, d])
+        squares[i, d] += square_rate * (for_v * for_v)
+        other_squares[j, d] += square_rate * (for_o * for_o)
+
+
+@compiled_sums
+def train_records(records, start, stop, words, contexts, rate, clip, compat):  # type: ignore[no-untyped-def]
+    """The sum of 0.5 f(X) diff^2, each before its step. ``words``, ``contexts``: a Side's three arrays."""
+    vectors, squares, biases = words
+    others, other_squares, other_biases = contexts
+    zero, one = rate - rate, rate / rate  # of the matrices' type, lest all be worked out in float64
+    square_rate = rate * rate if compat else one
+    bias_rate = one if compat else rate
     cost = 0.0
     for n in range(start, stop):
         ahead = min(n + _AHEAD, stop - 1)
-        fetch(words, records[ahead].row)
-        fetch(contexts, records[ahead].column)
+        fetch(vectors, records[ahead].row)
+        fetch(squares, records[ahead].row)
+        fetch(others, records[ahead].column)
+        fetch(other_squares, records[ahead].column)
         i, j = records[n].row, records[n].column
-        diff = zero
-        for d in range(width):
-            diff += words[i, d] * contexts[j, d]
-        diff += biases[i, 0] + context_biases[j, 0] - records[n].log
+        diff = biases[i, 0] + other_biases[j, 0] - records[n].log
+        length, other_length = zero, zero
+        for d in range(vectors.shape[1]):
+            diff += vectors[i, d] * others[j, d]
+            length += vectors[i, d] * vectors[i, d]
+            other_length += others[j, d] * others[j, d]
         slope = records[n].weight * diff
         cost += 0.5 * slope * diff
-        for d in range(width):
-            w, c = words[i, d], contexts[j, d]
-            for_word = min(max(slope * c, -clip), clip)
-            for_context = min(max(slope * w, -clip), clip)
-            words[i, d] = w - rate * for_word / np.sqrt(words[i, width + d])
-            contexts[j, d] = c - rate * for_context / np.sqrt(contexts[j, width + d])
-            if compat:
-                for_word *= rate
-                for_context *= rate
-            words[i, width + d] += for_word * for_word
-            contexts[j, width + d] += for_context * for_context
-        if compat:
-            biases[i, 0] -= slope / np.sqrt(biases[i, 1])
-            context_biases[j, 0] -= slope / np.sqrt(context_biases[j, 1])
+        if slope * slope * max(length, other_length) <= clip * clip:  # no number of the gradient can be above clip
+            move(i, j, slope, vectors, squares, others, other_squares, rate, square_rate)
         else:
-            slope = min(max(slope, -clip), clip)
-            biases[i, 0] -= rate * slope / np.sqrt(biases[i, 1])
-            context_biases[j, 0] -= rate * slope / np.sqrt(context_biases[j, 1])
+            move_clipped(i, j, slope, vectors, squares, others, other_squares, rate, square_rate, clip)
+        if not compat:
+            slope = clipped(slope, clip)
+        biases[i, 0] -= bias_rate * slope / np.sqrt(biases[i, 1])
+        other_biases[j, 0] -= bias_rate * slope / np.sqrt(other_biases[j, 1])
         biases[i, 1] += slope * slope
-        context_biases[j, 1] += slope * slope
+        other_biases[j, 1] += slope * slope
     return cost
