@@ -83,6 +83,18 @@ def test_groups_have_colours_and_pairs_are_joined() -> None:
     assert drawn.lines == [f"M{x:.1f} {y:.1f}L{u:.1f} {v:.1f}"]
 
 
+def test_labels_keep_off_the_lines_between_words() -> None:
+    drawn = Drawn(
+        vector_map(projection(["king", "queen", "far"], [[0, 0], [4, 0.2], [2, 3]]), pairs=[("king", "queen")])
+    )
+    x, y, _ = drawn.labels["king"]
+    (king_x, king_y, _), (queen_x, queen_y, _), _ = drawn.dots
+    box = next(box for word, box in zip(drawn.labels, boxes(drawn), strict=True) if word == "king")
+    for share in np.linspace(0, 1, 500):
+        at = king_x + share * (queen_x - king_x), king_y + share * (queen_y - king_y)
+        assert not (box[0] < at[0] < box[2] and box[1] < at[1] < box[3])
+
+
 def test_words_at_one_place_have_a_map() -> None:
     drawn = Drawn(vector_map(projection(list("abcdefghijklmnop"), np.zeros((16, 2)))))
     assert {(x, y) for x, y, _ in drawn.dots} == {(380.0, 320.0)} and 1 <= len(drawn.labels) < 16

@@ -46,7 +46,6 @@ _GLOVE = {
 }
 _OPTIONS: dict[str, dict[str, str]] = {"skipgram": _WORD2VEC, "cbow": _WORD2VEC, "glove": _GLOVE, "onehot": {}}
 _NEGATED = ("left-only", "no-distance-weighting", "no-unknown")
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def train(
@@ -114,8 +113,8 @@ def train(
         str, typer.Option("--pattern", help="What a word is: whitespace, words (no punctuation), or an expression.")
     ] = "whitespace",
     memory: Annotated[
-        str, typer.Option("--memory", metavar="BYTES", help="For counting and the text, such as 512M or 4G.")
-    ] = "2G",
+        str, typer.Option("--memory", metavar="BYTES", help="For counting and the text, such as 512MB.")
+    ] = "2GiB",
     field: Annotated[str, typer.Option("--field", help="Column or key of the text in jsonl, csv, parquet.")] = "text",
     errors: Annotated[
         Literal["strict", "replace"], typer.Option("--errors", help="What to do with bytes that are not UTF-8.")
@@ -126,6 +125,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Learn a vector for each word of a text."""
+    from trivium.settings.sizes import parse_bytes
     from trivium.vectors.vocabulary import VocabularySettings
     from trivium.verbs.vector_training import train_vectors
 
@@ -149,7 +149,9 @@ def train(
         "threads": threads,
         "seed": seed,
     }
-    vocabulary = VocabularySettings(min_count, max_words, lowercase, pattern, tuple(phrases or ()), _bytes(memory))
+    vocabulary = VocabularySettings(
+        min_count, max_words, lowercase, pattern, tuple(phrases or ()), parse_bytes(memory, "--memory")
+    )
     settings = _settings(algorithm, {name: value for name, value in given.items() if value is not None}, vocabulary)
     made = train_vectors(
         files or (), out, settings, corpus=corpus, field=field, errors=errors, format=to, progress=_watch()
@@ -193,17 +195,6 @@ def _settings(algorithm: str, given: dict[str, Any], vocabulary: Any) -> "Settin
     return Word2VecSettings(algorithm="cbow" if algorithm == "cbow" else "skipgram", vocabulary=vocabulary, **values)
 
 
-def _bytes(text: str) -> int:
-    """ "512M" as a number of bytes."""
-    from trivium.errors import SettingsError
-
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    try:
-        return int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError, OverflowError) as error:
-        raise SettingsError(f"--memory {text}: give bytes, with K, M or G behind the number, such as 512M") from error
-
-
 def _watch(every: float = 10.0) -> "Callable[[Progress], None]":
     """A line that is written over on a terminal; else a line now and then."""
     last = [time.monotonic()]
@@ -215,10 +206,11 @@ def _watch(every: float = 10.0) -> "Callable[[Progress], None]":
         if not terminal and not ended and now - last[0] < every:
             return
         last[0] = now
-        share = news.done / max(news.total, 1)
-        left = (news.total - news.done) / max(news.rate, 1e-9)
+        if not news.done:  # the loops are being compiled
+            return
         loss = "" if news.loss is None else f"  cost {news.loss:.4f}"
-        line = f"{share:4.0%}  {news.rate:,.0f} {news.unit}/s{loss}  {left:,.0f} s left"
+        left = (news.total - news.done) / max(news.rate, 1e-9)
+        line = f"{news.done / news.total:4.0%}  {news.rate:,.0f} {news.unit}/s{loss}  {left:,.0f} s left"
         print(
             f"\r{line}\033[K" if terminal else line,
             end="\n" if ended or not terminal else "",

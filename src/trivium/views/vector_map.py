@@ -35,11 +35,11 @@ def vector_map(
         raise SettingsError(f"{missing[0]!r} is joined to another word and not on the map: add it to the words")
     points, height = _on_paper(projection.points)
     labels = [_label(word) for word in words]
-    places = _placed(points, [_width(label) for label in labels], height)
+    joins = [(at[first], at[second]) for first, second in pairs]
+    places = _placed(points, [_width(label) for label in labels], height, _along(points, joins))
     colour = {word: i % _COLOURS for i, group in reversed(list(enumerate(groups))) for word in group}
     lines = joined(
-        html('<path d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>', *points[at[first]], *points[at[second]])
-        for first, second in pairs
+        html('<path d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>', *points[first], *points[second]) for first, second in joins
     )
     dots = joined(
         html(
@@ -76,24 +76,36 @@ def _on_paper(points: np.ndarray) -> tuple[np.ndarray, float]:
     return middle + (points - (low + high) / 2) * scale * np.array([1, -1]), height
 
 
-def _placed(points: np.ndarray, widths: Sequence[float], height: float) -> list[tuple[float, float, str] | None]:
-    """For each label x, baseline and anchor; None where every place beside its point is taken."""
+def _along(points: np.ndarray, joins: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(m, 2) points on the lines between words, close enough that no label fits between two."""
+    steps = np.linspace(0, 1, 120)[:, None]
+    drawn = [points[first] * (1 - steps) + points[second] * steps for first, second in joins]
+    return np.concatenate(drawn) if drawn else np.empty((0, 2))
+
+
+def _placed(
+    points: np.ndarray, widths: Sequence[float], height: float, lines: np.ndarray
+) -> list[tuple[float, float, str] | None]:
+    """For each label x, baseline and anchor: off the lines if possible; None where each place by its point is taken."""
     dots = np.concatenate([points - 4, points + 4], axis=1)  # left, top, right, bottom
     taken = np.empty((0, 4))
     places: list[tuple[float, float, str] | None] = []
-    for number_, ((x, y), width) in enumerate(zip(points.tolist(), widths, strict=True)):
-        others = np.concatenate([np.delete(dots, number_, axis=0), taken])
-        place = None
+    for index, ((x, y), width) in enumerate(zip(points.tolist(), widths, strict=True)):
+        others = np.concatenate([np.delete(dots, index, axis=0), taken])
+        place, chosen, crossed = None, None, True
         for dx, dy, anchor in _AROUND:
             left = x + dx - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
             box = np.array([left, y + dy - 0.8 * _LINE, left + width, y + dy + 0.2 * _LINE])
             inside = box[0] >= 0 and box[1] >= 0 and box[2] <= _WIDTH and box[3] <= height
             apart = (others[:, :2] >= box[2:]) | (others[:, 2:] <= box[:2])
-            if inside and apart.any(axis=1).all():
-                place = (x + dx, y + dy, anchor)
-                taken = np.concatenate([taken, box[None]])
-                break
+            if not inside or not apart.any(axis=1).all():
+                continue
+            over = bool(((lines > box[:2]) & (lines < box[2:])).all(axis=1).any())
+            if place is None or (crossed and not over):
+                place, chosen, crossed = (x + dx, y + dy, anchor), box, over
         places.append(place)
+        if chosen is not None:
+            taken = np.concatenate([taken, chosen[None]])
     return places
 
 
