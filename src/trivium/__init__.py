@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from trivium.errors import DataError, RefusedError, SettingsError, StoppedError, TriviumError
     from trivium.generation.sampling import Sampling
     from trivium.tokenizers.tokenizer import Tokenizer
+    from trivium.vectors.files import load_vectors, save_vectors
+    from trivium.vectors.glove import GloveSettings
+    from trivium.vectors.vectors import Vectors
+    from trivium.vectors.vocabulary import VocabularySettings
+    from trivium.vectors.word2vec import Word2VecSettings
     from trivium.verbs.classifier import FineTuning
     from trivium.verbs.compare import compare
     from trivium.verbs.config import recipe_schema, show_config
@@ -25,12 +30,17 @@ if TYPE_CHECKING:
     from trivium.verbs.recipe import Recipe, load_recipe
     from trivium.verbs.runs import runs
     from trivium.verbs.tokenizer import show_tokenizer, train_tokenizer
+    from trivium.verbs.vector_classifier import classify_with_vectors
+    from trivium.verbs.vector_map import map_words
+    from trivium.verbs.vector_training import train_vectors
+    from trivium.verbs.vectors import convert_vectors, evaluate_vectors, similar_words, word_analogy, word_table
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "DataError": "errors",
     "FineTuning": "verbs.classifier",
+    "GloveSettings": "vectors.glove",
     "LanguageModel": "verbs.load",
     "Recipe": "verbs.recipe",
     "RefusedError": "errors",
@@ -39,8 +49,14 @@ _HOMES = {
     "StoppedError": "errors",
     "Tokenizer": "tokenizers.tokenizer",
     "TriviumError": "errors",
+    "Vectors": "vectors.vectors",
+    "VocabularySettings": "vectors.vocabulary",
+    "Word2VecSettings": "vectors.word2vec",
+    "classify_with_vectors": "verbs.vector_classifier",
     "compare": "verbs.compare",
+    "convert_vectors": "verbs.vectors",
     "doctor": "verbs.doctor",
+    "evaluate_vectors": "verbs.vectors",
     "fill": "verbs.fill",
     "finetune": "verbs.finetune",
     "generate": "verbs.generate",
@@ -48,19 +64,27 @@ _HOMES = {
     "inspect_text": "verbs.inspect",
     "load": "verbs.load",
     "load_recipe": "verbs.recipe",
+    "load_vectors": "vectors.files",
+    "map_words": "verbs.vector_map",
     "predict": "verbs.predict",
     "pretrain": "verbs.pretrain",
     "quickstart": "verbs.quickstart",
     "recipe_schema": "verbs.config",
     "runs": "verbs.runs",
+    "save_vectors": "vectors.files",
     "show_config": "verbs.config",
     "show_tokenizer": "verbs.tokenizer",
+    "similar_words": "verbs.vectors",
     "train_tokenizer": "verbs.tokenizer",
+    "train_vectors": "verbs.vector_training",
+    "word_analogy": "verbs.vectors",
+    "word_table": "verbs.vectors",
 }
 
 __all__ = [
     "DataError",
     "FineTuning",
+    "GloveSettings",
     "LanguageModel",
     "Recipe",
     "RefusedError",
@@ -69,9 +93,15 @@ __all__ = [
     "StoppedError",
     "Tokenizer",
     "TriviumError",
+    "Vectors",
+    "VocabularySettings",
+    "Word2VecSettings",
     "__version__",
+    "classify_with_vectors",
     "compare",
+    "convert_vectors",
     "doctor",
+    "evaluate_vectors",
     "fill",
     "finetune",
     "generate",
@@ -79,14 +109,21 @@ __all__ = [
     "inspect_text",
     "load",
     "load_recipe",
+    "load_vectors",
+    "map_words",
     "predict",
     "pretrain",
     "quickstart",
     "recipe_schema",
     "runs",
+    "save_vectors",
     "show_config",
     "show_tokenizer",
+    "similar_words",
     "train_tokenizer",
+    "train_vectors",
+    "word_analogy",
+    "word_table",
 ]
 
 
