@@ -188,4 +188,3 @@ def _chosen(words: list[str], counts: np.ndarray, firsts: np.ndarray, most: int 
         kept = kept[np.lexsort((firsts[kept], -counts[kept]))[:most]]
     kept = kept[np.argsort(firsts[kept], kind="stable")]
     return Counts([words[at] for at in kept.tolist()], counts[kept])
-
