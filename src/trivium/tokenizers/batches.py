@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 import tokenizers
+from trivium.tokenizers.exact import exact_charsmap
 from trivium.tokenizers.independence import Independence, independence
 
 PIECE_CHARACTERS = 200_000  # a longer text is encoded in pieces, cut where no token crosses
@@ -33,6 +34,7 @@ class BatchEncoder:
         self.verbatim: _Chunks = {}  # a chunk as it is -> its ids
         self.words = plain  # takes text that is normalised already
         self.normalizer = plain.normalizer
+        self.exact = exact_charsmap(plain)
         added = any(not token.special for token in plain.get_added_tokens_decoder().values())
         self.rules = independence(_parts(plain.pre_tokenizer), _parts(plain.normalizer), added)
         if self.rules is None:
@@ -85,7 +87,7 @@ class BatchEncoder:
 
     def _into(self, results: list[list[int]], owners: list[int], batch: list[str]) -> None:
         if self.rules is None:
-            found = self._library(self.plain, batch)
+            found = self._whole(batch)
         else:
             found = self._by_chunks(self._normalised(batch, self.rules), self.rules)
         for owner, ids in zip(owners, found, strict=True):
@@ -94,6 +96,16 @@ class BatchEncoder:
             else:
                 results[owner] = ids
 
+    def _whole(self, texts: list[str]) -> list[list[int]]:
+        """Texts that are not cut; those that the library would map in its own way are mapped before."""
+        found = self._library(self.plain, texts)
+        if self.exact is not None:
+            odd = [number for number, text in enumerate(texts) if self.exact.wanted(text)]
+            mapped = [self.exact.charsmap.apply(texts[number]) for number in odd]
+            for number, ids in zip(odd, self._library(self.exact.rest, mapped) if odd else (), strict=True):
+                found[number] = ids
+        return found
+
     @staticmethod
     def _library(encoder: tokenizers.Tokenizer, texts: list[str]) -> list[list[int]]:
         return [each.ids for each in encoder.encode_batch_fast(texts, add_special_tokens=False)] if texts else []
@@ -101,7 +113,11 @@ class BatchEncoder:
     def _normalised(self, texts: list[str], rules: Independence) -> list[str]:
         if not rules.normalise or self.normalizer is None:
             return texts
-        normalise = self.normalizer.normalize_str
+        library, exact = self.normalizer.normalize_str, self.exact
+
+        def normalise(text: str) -> str:
+            return exact.normalise(text) if exact is not None and exact.wanted(text) else library(text)
+
         if not rules.ascii_as_is:
             return [normalise(text) for text in texts]
         return [

@@ -75,11 +75,7 @@ def read_charsmap(blob: bytes, where: str) -> Charsmap:
     """A compiled map; one that is damaged, or that would lead a reader outside of it, is a DataError."""
     if len(blob) > LARGEST_CHARSMAP:
         raise DataError(f"{where}: its character map has {len(blob)} bytes, more than {LARGEST_CHARSMAP}")
-    size = int.from_bytes(blob[:4], "little")
-    if len(blob) < 5 or size % 4 or size > len(blob) - 4:
-        raise DataError(f"{where}: its character map of {len(blob)} bytes says that its trie has {size}")
-    targets = blob[4 + size :]
-    units = np.frombuffer(blob, "<u4", size // 4, 4).astype(np.uint32)
+    units, targets = charsmap_parts(blob, where)
     rules: dict[str, str] = {}
     texts: dict[int, str] = {}
     try:
@@ -92,6 +88,14 @@ def read_charsmap(blob: bytes, where: str) -> Charsmap:
     except ValueError as error:
         raise DataError(f"{where}: its character map holds a rule that is no text ({error})") from error
     return Charsmap(rules)
+
+
+def charsmap_parts(blob: bytes, where: str) -> tuple[np.ndarray, bytes]:
+    """The trie's units and the replacements of a compiled map."""
+    size = int.from_bytes(blob[:4], "little")
+    if len(blob) < 8 or size < 4 or size % 4 or size > len(blob) - 4:
+        raise DataError(f"{where}: its character map of {len(blob)} bytes says that its trie has {size}")
+    return np.frombuffer(blob, "<u4", size // 4, 4).astype(np.uint32), blob[4 + size :]
 
 
 def _simplified(rules: dict[str, str]) -> dict[str, str]:

@@ -48,6 +48,18 @@ def read_array(units: np.ndarray, where: str) -> Iterator[tuple[list[bytes], lis
     raise DataError(f"{where}: its character map's trie has no end, or more than {MOST_KEYS} keys of one length")
 
 
+def has_ascii_pairs(units: np.ndarray) -> bool:
+    """Whether a key may begin with two characters of ASCII; told without reading all keys."""
+    inside = np.concatenate([units, np.zeros(256, np.uint32)])
+    bases = _children(units[:1], np.zeros(1, np.int64))
+    for _ in range(2):
+        places = np.minimum(bases[:, None] ^ np.arange(1, 128), len(units))
+        rows, columns = np.nonzero((inside[places] & _LABEL) == np.arange(1, 128))
+        places = places[rows, columns]
+        bases = _children(inside[places], places)
+    return len(bases) > 0
+
+
 def _step(units: np.ndarray, bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The children of the nodes with these bases: (which node, place of the child)."""
     labels = np.arange(1, 256)

@@ -19,6 +19,7 @@ from trivium.durable import replace_file
 from trivium.errors import DataError
 from trivium.tokenizers.alignment import word_spans, words_of_tokens
 from trivium.tokenizers.batches import BatchEncoder
+from trivium.tokenizers.exact import ExactCharsmap, exact_charsmap, original_offset
 from trivium.tokenizers.layouts import LayoutName, post_processor
 from trivium.tokenizers.specials import HF_ROLES, SpecialTokens
 from trivium.tokenizers.validation import guarded, model_type
@@ -122,18 +123,33 @@ class Tokenizer:
         """Ids of a text or pair; ``specials`` puts the layout's control ids around them. Special strings in the texts
         are text."""
         with guarded("this text cannot be encoded"):
-            first = self.plain.encode(text, add_special_tokens=False)
-            second = None if pair is None else self.plain.encode(pair, add_special_tokens=False)
+            first, spans = self._encoded(text)
+            second, others = (None, None) if pair is None else self._encoded(pair)
             joined = self.whole.post_process(first, second, specials)
             texts = [-1 if number is None else number for number in joined.sequence_ids]
-            words = [-1] * len(texts)
+            offsets, words = joined.offsets, [-1] * len(texts)
             for number, each in enumerate((text, pair)):
                 places = [place for place, of in enumerate(texts) if of == number]
+                origin = others if number else spans
+                if origin is not None:
+                    for place in places:
+                        offsets[place] = original_offset(offsets[place], origin)
                 if each is not None and places:
-                    found = words_of_tokens([joined.offsets[place] for place in places], word_spans(each))
+                    found = words_of_tokens([offsets[place] for place in places], word_spans(each))
                     for place, word in zip(places, found, strict=True):
                         words[place] = word
-            return Encoding(joined.ids, joined.type_ids, joined.offsets, words, texts)
+            return Encoding(joined.ids, joined.type_ids, offsets, words, texts)
+
+    def _encoded(self, text: str) -> tuple[Any, list[tuple[int, int]] | None]:
+        """The library's encoding of a text, and, where the text was mapped before, where its characters come from."""
+        if self._exact is None or not self._exact.wanted(text):
+            return self.plain.encode(text, add_special_tokens=False), None
+        mapped, spans = self._exact.aligned(text)
+        return self._exact.rest.encode(mapped, add_special_tokens=False), spans
+
+    @cached_property
+    def _exact(self) -> ExactCharsmap | None:
+        return exact_charsmap(self.plain)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts of any length, without control ids: words met before are looked up, the others
