@@ -40,6 +40,7 @@ from trivium.verbs.pretraining_data import (
     rows_per_step,
     texts,
 )
+from trivium.verbs.pretraining_vectors import check_vectors, place_vectors
 from trivium.verbs.recipe import Recipe, load_recipe, read_recipe
 
 SAMPLE = Sampling(max_tokens=40, temperature=0.8, top_p=0.95)
@@ -99,7 +100,7 @@ def pretrain(
         raise SettingsError("--prove checks a run that is resumed: give --resume DIR --prove")
     with stop_on_signals() as stop:
         asked = _asked(recipe, out, resume)
-        _check_objective(asked)
+        _check(asked, resume)
         with open_run(out, resume=resume, keep=asked.training.keep) as directory:
             if not resume:
                 directory.write(RECIPE, asked.to_toml())
@@ -142,9 +143,12 @@ def _place_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
         raise SettingsError(f"{out} was made with another tokenizer than the one given: resume with that one")
 
 
-def _check_objective(recipe: Recipe) -> None:
-    """An objective that does not fit the model is refused before any text is read."""
-    recipe.objective.heads(_config(recipe, vocab_size=recipe.tokenizer.vocab_size or 1, pad_token=0))
+def _check(recipe: Recipe, resume: bool) -> None:
+    """An objective or vectors that do not fit the model are refused before any text is read."""
+    config = _config(recipe, vocab_size=recipe.tokenizer.vocab_size or 1, pad_token=0)
+    recipe.objective.heads(config)
+    if not resume:
+        check_vectors(recipe.model, config.width, config.characters)
 
 
 def _config(recipe: Recipe, vocab_size: int, pad_token: int) -> Config:
@@ -179,6 +183,7 @@ def _assemble(
 
     model = initialise(network(config, asked.objective.heads(config)), settings.seed)
     model.read_vocabulary(tokenizer)
+    begun = place_vectors(model, tokenizer, asked.model, directory.data, tell)
     family = expressed_by(FAMILIES[asked.model.family], model)
     if family is TRIVIUM:
         tell("no class of transformers computes this model: it is saved with model_type 'trivium'")
@@ -197,7 +202,7 @@ def _assemble(
         steps = time_steps(trainer, settings.minutes)
     trainer.steps = steps
     trainer.settings = settings = replace(settings, steps=steps, tokens=None, minutes=None)
-    resolved = replace(asked, training=settings)
+    resolved = replace(asked, model=begun, training=settings)
     for sentence in advice(data, rows, steps):
         if sentence.startswith("warning"):
             print(sentence, file=sys.stderr)

@@ -112,10 +112,13 @@ class ModelSettings:
     state_clip: float | None = None
     init: Literal["normal", "scaled", "truncated", "factored", "uniform", "orthogonal"] | None = None
     init_std: float | None = None
+    vectors: str | None = None  # a file of word vectors, with which the embeddings of the words in it begin
+    vectors_sha256: str | None = None  # of that file, written by the run
 
     def changes(self) -> dict[str, Any]:
         """The fields that are set, for ``Family.size(size, vocab_size, **changes)``."""
-        every = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("family", "size")}
+        others = ("family", "size", "vectors", "vectors_sha256")
+        every = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in others}
         return {name: value for name, value in every.items() if value is not None}
 
 
