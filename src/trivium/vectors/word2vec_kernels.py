@@ -121,12 +121,9 @@ def dot(a, i, b, j):  # type: ignore[no-untyped-def]
 
 
 @compiled_sums
-def step(x, row, rows, target, rate, error):  # type: ignore[no-untyped-def]
-    """One target's share: the change of x goes to ``error`` with the target's old value, then the target moves."""
-    for d in range(x.shape[1]):
-        value = rows[target, d]
-        error[0, d] += rate * value
-        rows[target, d] = value + rate * x[row, d]
+def add(a, i, rate, b, j):  # type: ignore[no-untyped-def]
+    for d in range(a.shape[1]):
+        a[i, d] += rate * b[j, d]
 
 
 @compiled
@@ -159,14 +156,18 @@ def predict(x, row, word, alpha, outputs, alias, nodes, tree, table, state, erro
             rates[k] = -alpha * sigmoid(dot(x, row, outputs, targets[k]), table)
         rates[0] += alpha
         for k in range(count):
-            step(x, row, outputs, targets[k], rates[k], error)
+            add(error, 0, rates[k], outputs, targets[k])
+        for k in range(count):
+            add(outputs, targets[k], rates[k], x, row)
     offsets, points, codes = tree
     if not nodes.shape[0]:
         return
     for k in range(offsets[word], offsets[word + 1]):
         logit = dot(x, row, nodes, points[k])
         if -_EDGE < logit < _EDGE:
-            step(x, row, nodes, points[k], alpha * (np.float32(1 - codes[k]) - sigmoid(logit, table)), error)
+            rate = alpha * (np.float32(1 - codes[k]) - sigmoid(logit, table))
+            add(error, 0, rate, nodes, points[k])
+            add(nodes, points[k], rate, x, row)
 
 
 @compiled_sums
@@ -184,8 +185,7 @@ def train_skipgram(ids, start, stop, alpha, window, keep, alias, tree, table, in
                     continue
                 row = sentence[place]
                 predict(inputs, row, word, alpha, outputs, alias, nodes, tree, table, state, error, drawn)
-                for d in range(inputs.shape[1]):
-                    inputs[row, d] += error[0, d]
+                add(inputs, row, np.float32(1.0), error, 0)
 
 
 @compiled_sums
@@ -204,15 +204,11 @@ def train_cbow(ids, start, stop, alpha, window, keep, alias, tree, table, inputs
                 mean[0, d] = 0.0
             for place in range(first, last):
                 if place != centre:
-                    row = sentence[place]
-                    for d in range(mean.shape[1]):
-                        mean[0, d] += inputs[row, d]
+                    add(mean, 0, np.float32(1.0), inputs, sentence[place])
             share = np.float32(1.0) / np.float32(last - first - 1)
             for d in range(mean.shape[1]):
                 mean[0, d] *= share
             predict(mean, 0, sentence[centre], alpha, outputs, alias, nodes, tree, table, state, error, drawn)
             for place in range(first, last):
                 if place != centre:
-                    row = sentence[place]
-                    for d in range(mean.shape[1]):
-                        inputs[row, d] += error[0, d]
+                    add(inputs, sentence[place], np.float32(1.0), error, 0)
