@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,13 @@ def emit(result: Any, as_json: bool, text: str) -> None:
 def note(text: str) -> None:
     """Something worth knowing that is not the result."""
     print(text, file=sys.stderr)
+
+
+def coloured(text: str, number: int) -> str:
+    """``text`` in one of six colours by ``number``, none if it is negative; as it is where no terminal shows it."""
+    if number < 0 or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
+        return text
+    return f"\x1b[{31 + number % 6}m{text}\x1b[0m"
 
 
 def plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 # between two letters of ASCII. BERT's drops, adds and splits characters one by one, and decomposes marks.
 _LOCAL_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "StripAccents", "BertNormalizer", "Precompiled"}
 _SAME_IN_ASCII = {"NFC", "NFD", "NFKC", "NFKD"}  # of printable characters with single spaces
+_ENDS = ({"Regex": r"\A | \z"}, "")  # of single spaces
 _WORD_PATTERNS = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace"}  # all of them drop the whitespace
 
 
@@ -43,7 +44,7 @@ def independence(
         return None
     first, normalizers = members[0], _members(normalizer, "normalizers")
     names = [str(each.get("type")) for each in normalizers]
-    strips = "Strip" in names
+    strips = any(_collapses(each) and not _joins_spaces(each) for each in normalizers)
     spaced = {
         "normalise": bool(names),
         "ascii_as_is": all(each.get("type") in _SAME_IN_ASCII or _collapses(each) for each in normalizers),
@@ -83,9 +84,11 @@ def _knows_its_place(pre_tokenizer: dict[str, Any]) -> bool:
 
 def _collapses(normalizer: dict[str, Any]) -> bool:
     """Strips or collapses spaces: it leaves a text with single spaces between its words alone."""
-    if normalizer.get("type") == "Strip":
+    if normalizer.get("type") == "Strip" or _joins_spaces(normalizer):
         return True
-    pattern = normalizer.get("pattern") or {}
-    return (
-        normalizer.get("type") == "Replace" and pattern.get("Regex") in (" {2,}", " +") and normalizer["content"] == " "
-    )
+    return normalizer.get("type") == "Replace" and (normalizer.get("pattern"), normalizer["content"]) == _ENDS
+
+
+def _joins_spaces(normalizer: dict[str, Any]) -> bool:
+    pattern = (normalizer.get("pattern") or {}).get("Regex")
+    return normalizer.get("type") == "Replace" and pattern in (" {2,}", " +") and normalizer["content"] == " "

@@ -44,8 +44,10 @@ BERT = SpecialTokens("[PAD]", None, None, "[UNK]", "[MASK]", "[SEP]", "[CLS]", (
 GPT2 = SpecialTokens(None, "<|endoftext|>", "<|endoftext|>", None, None, None, None, ())
 T5 = SpecialTokens("<pad>", None, "</s>", "<unk>", None, None, None, tuple(f"<extra_id_{n}>" for n in range(100)))
 TRIVIUM = SpecialTokens()
+# BERT's spelling for all three kinds of model: [SEP] ends a text, and there are sentinels.
+BRACKETS = SpecialTokens("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "[SEP]", "[CLS]", TRIVIUM.sentinels)
 
-STYLES = {"trivium": TRIVIUM, "bert": BERT, "gpt2": GPT2, "t5": T5}
+STYLES = {"trivium": TRIVIUM, "brackets": BRACKETS, "bert": BERT, "gpt2": GPT2, "t5": T5}
 
 
 def recognise(contents: Sequence[str]) -> SpecialTokens:

@@ -172,7 +172,7 @@ def _assemble(
     """All parts of the run, at step 0, and the recipe with its number of steps, its precision and its device."""
     settings = resolve(asked.training)
     sources = texts(asked.data, documents)
-    tokenizer = get_tokenizer(asked.tokenizer, sources, _config(asked, 1, 0), directory.path)
+    tokenizer = get_tokenizer(asked.tokenizer, sources, _config(asked, 1, 0), directory.path, tell)
     config = _config(asked, tokenizer.vocab_size, tokenizer.pad or 0)
     length = config.context
     if not (directory.path / "tokenizer.json").exists():

@@ -17,8 +17,8 @@ from trivium.text.lanes import Lanes
 from trivium.text.mixture import Mixture
 from trivium.text.shards import Shards, write_shards
 from trivium.tokenizers import Tokenizer
-from trivium.tokenizers.bpe import train_bpe
 from trivium.tokenizers.layouts import LayoutName
+from trivium.tokenizers.learning import learn
 from trivium.transformer import Config
 from trivium.verbs.recipe import DataSettings, Recipe, TokenizerSettings
 
@@ -68,9 +68,7 @@ def texts(data: DataSettings, documents: Iterable[str] | None) -> list[Text]:
     return [_files(files, weight, data) for files, weight in sources]
 
 
-def get_tokenizer(
-    settings: TokenizerSettings, sources: Sequence[Text], config: Config, directory: Path
-) -> Tokenizer:
+def get_tokenizer(settings: TokenizerSettings, sources: Sequence[Text], config: Config, directory: Path) -> Tokenizer:
     """The run's own where it already has one, else a saved one, else a new one learnt from the sources."""
     if (directory / "tokenizer.json").exists():
         return Tokenizer.load(directory)
@@ -78,7 +76,11 @@ def get_tokenizer(
         return Tokenizer.load(settings.path)
     assert settings.vocab_size is not None
     documents = chain.from_iterable(source.documents() for source in sources)
-    return train_bpe(documents, settings.vocab_size, layout=layout_for(config))
+    layout = layout_for(config)
+    learnt = learn(documents, settings.vocab_size, settings.algorithm, layout, sample=settings.sample)
+    if learnt.share < 1:
+        tell(f"tokenizer: learnt from a sample of {learnt.share:.1%} of the text (tokenizer.sample)")
+    return learnt.tokenizer
 
 
 def layout_for(config: Config) -> LayoutName:

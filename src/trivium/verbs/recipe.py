@@ -16,6 +16,7 @@ from trivium.errors import SettingsError
 from trivium.objectives import OBJECTIVES
 from trivium.objectives.objective import Objective
 from trivium.settings import Layer, build, dump, leaves, merge, override, read_toml, to_toml
+from trivium.tokenizers.options import OPTIONS, Bpe, Options
 from trivium.training.settings import TrainingSettings
 from trivium.transformer.config import Position
 
@@ -58,15 +59,18 @@ class DataSettings:
 class TokenizerSettings:
     """A tokenizer trained on the text, or the one in a directory that ``trivium tokenizer train`` or a run wrote."""
 
-    algorithm: Literal["bpe"] = "bpe"
+    algorithm: Options = field(default=Bpe(), metadata={"kinds": OPTIONS})
     vocab_size: int | None = None
     path: str | None = None
+    sample: int | None = None  # learn from an even part of the text of so many bytes; none: from all of it
 
     def __post_init__(self) -> None:
         if (self.vocab_size is None) == (self.path is None):
             raise SettingsError(
                 "set one of tokenizer.vocab_size (train a new one) and tokenizer.path (use a saved one)"
             )
+        if self.sample is not None and self.sample < 1:
+            raise SettingsError(f"tokenizer.sample = {self.sample} must be above 0 bytes")
 
 
 @dataclass(frozen=True)
