@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 # Algorithm -> the function that learns a vocabulary: (documents, vocab_size, specials=..., layout=...) -> Tokenizer.
 ALGORITHMS = {
+    "characters": "trivium.tokenizers.characters:train_characters",
+    "words": "trivium.tokenizers.words:train_words",
     "bpe": "trivium.tokenizers.bpe:train_bpe",
+    "bpe-words": "trivium.tokenizers.bpe_words:train_bpe_words",
+    "wordpiece": "trivium.tokenizers.wordpiece:train_wordpiece",
+    "wordpiece-bpe": "trivium.tokenizers.wordpiece:train_wordpiece_bpe",
     "unigram": "trivium.tokenizers.unigram:train_unigram",
     "sentencepiece-bpe": "trivium.tokenizers.sentencepiece_bpe:train_sentencepiece_bpe",
 }

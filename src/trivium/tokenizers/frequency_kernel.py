@@ -19,7 +19,7 @@ class Heap(NamedTuple):
     """Pairs by their count when they were last looked at; and the text of symbols, by which ties may be decided."""
 
     entries: np.ndarray  # (pairs,) int32
-    count: np.ndarray  # (pairs,) int64: the count that a pair is sorted by
+    total: np.ndarray  # (pairs,) int64: the count that a pair is sorted by
     first: np.ndarray  # (pairs,) int32: the place that it is sorted by
     text: np.ndarray  # (places,) int32: the characters of all words
     where: np.ndarray  # (symbols,) int32: a place where the symbol's characters stand
@@ -44,8 +44,8 @@ def compare_texts(heap: Heap, one: int, other: int) -> int:
 @compiled
 def before(pairs: Pairs, heap: Heap, rule: int, one: int, other: int) -> bool:
     """Whether pair ``one`` is merged before ``other``."""
-    if heap.count[one] != heap.count[other]:
-        return heap.count[one] > heap.count[other]
+    if heap.total[one] != heap.total[other]:
+        return heap.total[one] > heap.total[other]
     if rule == FIRST:
         return heap.first[one] < heap.first[other]
     left, right = pairs.left, pairs.right
@@ -59,7 +59,7 @@ def before(pairs: Pairs, heap: Heap, rule: int, one: int, other: int) -> bool:
 
 @compiled
 def push(pairs: Pairs, heap: Heap, rule: int, pair: int) -> None:
-    heap.count[pair] = pairs.count[pair]
+    heap.total[pair] = pairs.total[pair]
     heap.first[pair] = pairs.head[pair]
     at = pairs.numbers[HEAP]
     pairs.numbers[HEAP] += 1
@@ -95,7 +95,7 @@ def pop(pairs: Pairs, heap: Heap, rule: int) -> None:
 def push_range(pairs: Pairs, heap: Heap, rule: int, least: int, start: int, stop: int) -> None:
     """Pairs counted for the first time."""
     for pair in range(start, stop):
-        if pairs.count[pair] >= least:
+        if pairs.total[pair] >= least:
             push(pairs, heap, rule, pair)
 
 
@@ -112,11 +112,11 @@ def merge_most_frequent(
         if pairs.numbers[HEAP] == 0:
             return EXHAUSTED, done
         pair = heap.entries[0]
-        if pairs.count[pair] < least:
+        if pairs.total[pair] < least:
             pop(pairs, heap, rule)
             continue
-        if heap.count[pair] != pairs.count[pair] or (rule == FIRST and heap.first[pair] != pairs.head[pair]):
-            heap.count[pair] = pairs.count[pair]
+        if heap.total[pair] != pairs.total[pair] or (rule == FIRST and heap.first[pair] != pairs.head[pair]):
+            heap.total[pair] = pairs.total[pair]
             heap.first[pair] = pairs.head[pair]
             sink(pairs, heap, rule, pair)
             continue

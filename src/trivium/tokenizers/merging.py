@@ -4,7 +4,8 @@ Each slice takes a fraction of a second, so that Ctrl-C is answered between two.
 before they would outgrow the memory a RefusedError says so.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -102,7 +103,7 @@ def merges_by_frequency(
         nonlocal heap
         size = len(pairs.left)
         heap = heap._replace(
-            entries=longer(heap.entries, size), count=longer(heap.count, size), first=longer(heap.first, size)
+            entries=longer(heap.entries, size), total=longer(heap.total, size), first=longer(heap.first, size)
         )
 
     def begin(pairs: "Pairs") -> None:
@@ -174,9 +175,28 @@ def check_size(vocab_size: int, controls: int, alphabet: int, what: str = "chara
     if vocab_size < smallest:
         raise SettingsError(
             f"vocabulary size {vocab_size} is too small: {alphabet} {what} of this text and {controls} special tokens "
-            f"need {smallest}"
+            f"need {smallest}: ask for more, or keep fewer characters (setting `alphabet`)"
         )
     return vocab_size - smallest
+
+
+def learnable(counts: Counts, controls: Iterable[str], alphabet: int | None) -> Counts:
+    """Without the words that hold a control token's or marker's string, so that no piece can be taken for it, and
+    those with a character that is not among the ``alphabet`` most frequent ones (ties: the lower code points)."""
+    pattern = re.compile("|".join(map(re.escape, controls)) or "(?!)")
+    kept = [number for number, word in enumerate(counts.words) if not pattern.search(word)]
+    if alphabet is not None:
+        codes, ends = letters(counts.words)
+        found = np.bincount(codes, np.repeat(counts.counts, np.diff(ends, prepend=0)))
+        rare = np.argsort(-found, kind="stable")[alphabet:]
+        lacking = np.isin(codes, rare).cumsum()[ends - 1]
+        clean = np.diff(lacking, prepend=0) == 0
+        kept = [number for number in kept if clean[number]]
+    if not kept:
+        raise DataError("there is no text to learn a tokenizer from: no word is left of it")
+    if len(kept) == len(counts):
+        return counts
+    return Counts([counts.words[number] for number in kept], counts.counts[kept])
 
 
 def check_supported(vocab_size: int, found: int, why: str) -> None:
@@ -276,7 +296,7 @@ def _with_room(pairs: "Pairs", room: int) -> "Pairs":
     from trivium.tokenizers.pairs import fill_slots
 
     slots = np.full(1 << (2 * room - 1).bit_length(), -1, np.int32)
-    names = ("left", "right", "count", "head", "tail")
+    names = ("left", "right", "total", "head", "tail")
     made = pairs._replace(slots=slots, **{name: longer(getattr(pairs, name), room) for name in names})
     fill_slots(made)
     return made

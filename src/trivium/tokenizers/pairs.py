@@ -30,7 +30,7 @@ class Pairs(NamedTuple):
     weight: np.ndarray  # (words,) int64: how often the word occurs
     left: np.ndarray  # (pairs,) int32
     right: np.ndarray  # (pairs,) int32
-    count: np.ndarray  # (pairs,) int64
+    total: np.ndarray  # (pairs,) int64: how often the pair occurs, weighted
     head: np.ndarray  # (pairs,) int32: the first place
     tail: np.ndarray  # (pairs,) int32: the last place
     slots: np.ndarray  # (a power of two,) int32: pairs by hash
@@ -43,12 +43,12 @@ def slot_of(pairs: Pairs, left: int, right: int) -> int:
     mask = len(pairs.slots) - 1
     mixed = np.int64(left) * 7046029254386353131 + np.int64(right) * 3935559000370003845
     mixed ^= mixed >> 32
-    slot = (mixed * 2685821657736338717 >> 20) & mask
+    slot = int((mixed * 2685821657736338717 >> 20) & mask)
     while True:
         found = pairs.slots[slot]
         if found < 0 or (pairs.left[found] == left and pairs.right[found] == right):
             return slot
-        slot = (slot + 1) & mask
+        slot = int((slot + 1) & mask)
 
 
 @compiled
@@ -58,12 +58,12 @@ def pair_of(pairs: Pairs, left: int, right: int) -> int:
     found = pairs.slots[slot]
     if found >= 0:
         return found
-    new = pairs.numbers[PAIRS]
+    new = int(pairs.numbers[PAIRS])
     pairs.numbers[PAIRS] += 1
     pairs.slots[slot] = new
     pairs.left[new] = left
     pairs.right[new] = right
-    pairs.count[new] = 0
+    pairs.total[new] = 0
     pairs.head[new] = -1
     pairs.tail[new] = -1
     return new
@@ -89,7 +89,7 @@ def attach(pairs: Pairs, place: int) -> None:
         pairs.head[pair] = place
     pairs.tail[pair] = place
     pairs.pair[place] = pair
-    pairs.count[pair] += pairs.weight[pairs.word[place]]
+    pairs.total[pair] += pairs.weight[pairs.word[place]]
 
 
 @compiled
@@ -105,7 +105,7 @@ def detach(pairs: Pairs, place: int) -> None:
     else:
         pairs.tail[pair] = earlier
     pairs.pair[place] = -1
-    pairs.count[pair] -= pairs.weight[pairs.word[place]]
+    pairs.total[pair] -= pairs.weight[pairs.word[place]]
 
 
 @compiled
@@ -115,7 +115,7 @@ def count_pairs(pairs: Pairs, start: int, stop: int) -> int:
         if pairs.numbers[PAIRS] == len(pairs.left):
             return place
         if pairs.following[place] >= 0:
-            attach(pairs, place)
+            attach(pairs, int(place))
     return stop
 
 
@@ -151,16 +151,16 @@ def merge(pairs: Pairs, pair: int, places: int) -> int:
         other = pairs.following[place]
         before, after = pairs.preceding[place], pairs.following[other]
         if before >= 0:
-            detach(pairs, before)
-        detach(pairs, place)
+            detach(pairs, int(before))
+        detach(pairs, int(place))
         if after >= 0:
-            detach(pairs, other)
+            detach(pairs, int(other))
             pairs.preceding[after] = place
         pairs.symbol[place] = new
         pairs.symbol[other] = -1
         pairs.following[place] = after
         if before >= 0:
-            attach(pairs, before)
+            attach(pairs, int(before))
         if after >= 0:
-            attach(pairs, place)
+            attach(pairs, int(place))
     return weight

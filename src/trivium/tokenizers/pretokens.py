@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
-
-from tokenizers import NormalizedString, PreTokenizedString
 from tokenizers.normalizers import Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
+
+from tokenizers import NormalizedString, PreTokenizedString
 from trivium.errors import DataError
 from trivium.tokenizers.counting import MEMORY, PART, Counts, WordTable, check_text, parts
 from trivium.tokenizers.validation import guarded

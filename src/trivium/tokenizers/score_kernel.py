@@ -1,11 +1,11 @@
-"""The merge rule of WordPiece, compiled: the pair of highest freq(ab) / (freq(a) freq(b)) first, ties to the first seen.
+"""The merge rule of WordPiece, compiled: the pair of highest freq(ab) / (freq(a) freq(b)); ties to the first seen.
 
 A merge makes its two symbols rarer, so the scores of all their other pairs rise: outdated scores are no upper bounds,
 and a heap of pairs as in byte-pair encoding would be wrong. Instead pairs stand in groups of one right symbol, where
 freq(b) is common to all and only freq(ab) / freq(a) decides; each group knows its best pair, and a heap holds the
 groups. After merging a and b only their groups are searched anew; pairs that begin with a or b are compared with the
-best of their groups, one comparison each. A group whose best became worse keeps its outdated score, which is then an upper
-bound, and is searched when it comes to the heap's top. Scores are compared exactly, as products of integers.
+best of their groups, one comparison each. A group whose best became worse keeps its outdated score, which is then an
+upper bound, and is searched when it comes to the heap's top. Scores are compared exactly, as products of integers.
 """
 
 from typing import NamedTuple
@@ -157,7 +157,7 @@ def take_out(pairs: Pairs, groups: Groups, group: int) -> None:
 @compiled
 def search(pairs: Pairs, groups: Groups, least: int, group: int) -> int:
     """Finds the best pair of a group and puts the group into the heap; returns how many pairs were looked at."""
-    counts, lefts, heads, following = pairs.count, pairs.left, pairs.head, groups.next_right
+    counts, lefts, heads, following = pairs.total, pairs.left, pairs.head, groups.next_right
     ranks = groups.ranks
     frequency = ranks.frequency
     best, over, under, place = -1, 0, 1, 0
@@ -193,7 +193,7 @@ def search(pairs: Pairs, groups: Groups, least: int, group: int) -> int:
 @compiled
 def revisit(pairs: Pairs, groups: Groups, least: int, left: int) -> int:
     """Compares all pairs that begin with ``left`` with the best of their groups; returns how many there are."""
-    counts, rights, heads, following = pairs.count, pairs.right, pairs.head, groups.next_left
+    counts, rights, heads, following = pairs.total, pairs.right, pairs.head, groups.next_left
     entries, entry, score, ranks = groups.entries, groups.entry, groups.score, groups.ranks
     overs, unders, frequency, places = ranks.over, ranks.under, ranks.frequency, ranks.place
     bests, outdated, numbers = groups.best, groups.outdated, pairs.numbers
@@ -237,7 +237,7 @@ def revisit(pairs: Pairs, groups: Groups, least: int, left: int) -> int:
 def link_pairs(pairs: Pairs, groups: Groups, least: int, start: int, stop: int) -> None:
     """Adds new pairs to the lists of their two symbols."""
     for pair in range(start, stop):
-        if pairs.count[pair] < least:
+        if pairs.total[pair] < least:
             continue
         left, right = pairs.left[pair], pairs.right[pair]
         groups.next_left[pair], groups.first_left[left] = groups.first_left[left], pair
@@ -254,7 +254,7 @@ def search_all(pairs: Pairs, groups: Groups, least: int) -> None:
 def merge_best_scored(
     pairs: Pairs, groups: Groups, least: int, merges: np.ndarray, done: int, work: int
 ) -> tuple[int, int]:
-    """Fills ``merges`` (wanted, 2) from row ``done`` on; returns (why it stopped, rows filled), as the frequency rule."""
+    """Fills ``merges`` (wanted, 2) from row ``done`` on; returns (why it stopped, rows filled) as by frequency."""
     frequency = groups.ranks.frequency
     while done < len(merges):
         if pairs.numbers[HEAP] == 0:
@@ -270,19 +270,22 @@ def merge_best_scored(
         start = pairs.numbers[PAIRS]
         if start + 2 * places > len(pairs.left):
             return GROW, done
-        left, right, new = np.int64(pairs.left[pair]), np.int64(pairs.right[pair]), pairs.numbers[SYMBOLS]
+        left, right, new = int(pairs.left[pair]), int(pairs.right[pair]), int(pairs.numbers[SYMBOLS])
         merges[done, 0], merges[done, 1] = left, right
         done += 1
-        for symbol in (left, right):  # out of the heap while what they are sorted by changes
-            take_out(pairs, groups, symbol)
+        take_out(pairs, groups, left)  # while what they are sorted by changes
+        take_out(pairs, groups, right)
         weight = merge(pairs, pair, places)
         frequency[left] -= weight
         frequency[right] -= weight
         frequency[new] = weight
         link_pairs(pairs, groups, least, start, pairs.numbers[PAIRS])
         work -= 4 * places + 100
-        for symbol in (left, right, new):
-            work -= search(pairs, groups, least, symbol)
-        for symbol in (left, right, new):
-            work -= revisit(pairs, groups, least, symbol)
+        # All frequencies are final now, so that whatever enters the heap is compared by its true score.
+        work -= search(pairs, groups, least, left)
+        work -= search(pairs, groups, least, right)
+        work -= search(pairs, groups, least, new)
+        work -= revisit(pairs, groups, least, left)
+        work -= revisit(pairs, groups, least, right)
+        work -= revisit(pairs, groups, least, new)
     return DONE, done
