@@ -1,12 +1,17 @@
-"""Commands that open a model: its parts, and its attention on a text."""
+"""Commands that open a model: its parts, its attention on a text, and a word in its contexts."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from trivium.cli.options import Json, ModelDirectory
 from trivium.cli.output import emit, note, table
+
+if TYPE_CHECKING:
+    from trivium.views.occurrences import WordView
+
+_TABLE = 12  # occurrences whose cosines fit on a terminal
 
 
 def model(model: ModelDirectory, as_json: Json = False) -> None:
@@ -22,12 +27,74 @@ def model(model: ModelDirectory, as_json: Json = False) -> None:
 
 
 def text(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the model shall read.")],
-    model: ModelDirectory,
-    html: Annotated[Path | None, typer.Option("--html", help="Write the attention as a page to this file.")] = None,
+    model: Annotated[
+        Path, typer.Option("--model", metavar="M", help="A model's folder; with --word also a file of static vectors.")
+    ],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]...", help="What is read; with --word any number of texts.")
+    ] = None,
+    word: Annotated[
+        str | None, typer.Option("--word", metavar="W", help="List this word's occurrences instead of attention.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="FILES", help="With --word: the text, in place of TEXT.")
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option("--layer", help="With --word: 0 the embeddings, the last layer if not given.")
+    ] = None,
+    neighbours: Annotated[
+        int, typer.Option("--neighbours", metavar="K", help="With --word: how many neighbours of each occurrence.")
+    ] = 5,
+    most: Annotated[int, typer.Option("--most", metavar="N", help="With --word: so many occurrences at most.")] = 100,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", help="With --word: find other cases too.")] = False,
+    field: Annotated[str, typer.Option("--field", help="Column or key of the text in jsonl, csv, parquet.")] = "text",
+    errors: Annotated[
+        Literal["strict", "replace"], typer.Option("--errors", help="What to do with bytes that are not UTF-8.")
+    ] = "strict",
+    html: Annotated[Path | None, typer.Option("--html", help="Write it as a page to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """How a text is cut, and what each attention head does with it."""
+    """How a text is cut and what each attention head does with it; or one word in all its contexts."""
+    from trivium.errors import SettingsError
+
+    if word is not None:
+        from trivium.verbs.occurrences import inspect_word
+
+        found = inspect_word(
+            model, word, texts or (), data=data, layer=layer, neighbours=neighbours, most=most,
+            ignore_case=ignore_case, field=field, errors=errors,
+        )  # fmt: skip
+        _show_word(found, html, as_json)
+        return
+    if data is not None or layer is not None or ignore_case:
+        raise SettingsError("--data, --layer and --ignore-case belong to --word: say which word to look for")
+    if texts is None or len(texts) != 1:
+        raise SettingsError("give one text to read (in quotes), or a --word to look for in several")
+    _show_attention(model, texts[0], html, as_json)
+
+
+def _show_word(view: "WordView", html: Path | None, as_json: bool) -> None:
+    from trivium.verbs.occurrences import summary, word_page
+    from trivium.views.occurrences import shown_cosines
+
+    if html is not None:
+        html.write_text(word_page(view), encoding="utf-8")
+        note(f"wrote {html}")
+    blocks = []
+    for one in view.occurrences:
+        blocks.append(f"{one.number:>4}  {one.before}[{one.word}]{one.after}")
+        if one.nearest:
+            blocks.append("      near: " + "  ".join(f"{number} {cosine:.3f}" for number, cosine in one.nearest))
+        if one.words:
+            blocks.append("      words: " + "  ".join(f"{each.word} {each.cosine:.3f}" for each in one.words))
+    if 1 < len(view.occurrences) <= _TABLE:
+        rows = [[str(n), *(f"{value:.3f}" for value in row)] for n, row in enumerate(shown_cosines(view).tolist(), 1)]
+        head = ["", *(str(n) for n in range(1, len(rows) + 1))]
+        blocks += ["cosines between occurrences", table(rows, head)]
+    emit(view, as_json, "\n".join([*blocks, summary(view)]))
+
+
+def _show_attention(model: Path, text: str, html: Path | None, as_json: bool) -> None:
     from trivium.verbs.inspect import attention_page, inspect_text
     from trivium.views import head_summaries
 

@@ -28,13 +28,17 @@ def project(vectors: Vectors, words: Sequence[str] | None = None, count: int = 1
     chosen = tuple(dict.fromkeys(vectors.words[:count] if words is None else words))
     if len(chosen) < 3:
         raise SettingsError(f"a map needs 3 different words or more: {len(chosen)} were given")
-    rows = directions(vectors, chosen)  # (n, D)
+    return Projection(chosen, *principal_components(directions(vectors, chosen)))
+
+
+def principal_components(rows: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """(n, D) to points (n, 2), and the share of the variance that each axis shows."""
     rows = rows - rows.mean(axis=0)
     left, values, axes = np.linalg.svd(rows, full_matrices=False)
-    points = np.zeros((len(chosen), 2))
+    points = np.zeros((len(rows), 2))
     kept = min(2, len(values))
     signs = np.sign(axes[np.arange(kept), np.abs(axes[:kept]).argmax(axis=1)])
     points[:, :kept] = left[:, :kept] * values[:kept] * signs
     total = float((values**2).sum())
     shares = [float(value**2) / total if total > 0 else 0.0 for value in (*values[:kept], 0.0)][:2]
-    return Projection(chosen, points, (shares[0], shares[1]))
+    return points, (shares[0], shares[1])

@@ -82,6 +82,11 @@ def inspect_text(model: str | Path | LanguageModel, text: str) -> TextView:
         inputs = Inputs(source=read) if loaded.kind == "encoder" else Inputs(target=read)
     record = Record.empty()
     loaded.model(inputs, record=record)
+    if not (record.encoder_attention or record.decoder_attention):
+        raise SettingsError(
+            f"the model in {loaded.directory} has no attention to show: look at a word in its "
+            "contexts with --word, or at its weights with trivium inspect model"
+        )
     shown = [tokenizer.decode([number], skip_special=False) for number in ids]
     return TextView(shown, ids, attention(record, shown, stack=stack))
 

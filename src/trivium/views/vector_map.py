@@ -24,9 +24,11 @@ _COLOURS = 6
 
 
 def vector_map(
-    projection: Projection, *, groups: Sequence[Sequence[str]] = (), pairs: Sequence[tuple[str, str]] = ()
-) -> Markup:
-    """The picture. ``groups`` colours words by the list they are in; ``pairs`` joins words by lines."""
+    projection: Projection, *, groups: Sequence[Sequence[str]] = (), pairs: Sequence[tuple[str, str]] = (),
+    caption: str | None = None,
+) -> Markup:  # fmt: skip
+    """The picture. ``groups`` colours words by the list they are in; ``pairs`` joins words by lines; ``caption`` stands
+    in place of the words on the axes."""
     words = projection.words
     if len(words) > MOST:
         raise SettingsError(f"a map of {len(words):,} words cannot be read: choose {MOST:,} at most")
@@ -56,12 +58,12 @@ def vector_map(
         for place, label in zip(places, labels, strict=True)
         if place is not None
     )
-    left_out = sum(place is None for place in places)
+    said = _caption(projection, sum(place is None for place in places), caption)
     return html(
         '<figure class="scatter"><div class="scroll" tabindex="0"><svg class="map" width="{0:.0f}" height="{1:.0f}" '
         'viewBox="0 0 {0:.0f} {1:.0f}" role="img" aria-label="map of {2} words">{3}{4}{5}</svg></div>'
         "<figcaption>{6}</figcaption>{7}</figure>",
-        *(_WIDTH, height, len(words), lines, dots, texts, _caption(projection, left_out), _numbers(projection)),
+        *(_WIDTH, height, len(words), lines, dots, texts, said, _numbers(projection)),
     )
 
 
@@ -69,7 +71,7 @@ def _on_paper(points: np.ndarray) -> tuple[np.ndarray, float]:
     """(n, 2) pixels, y downwards, and the height of the drawing."""
     low, high = points.min(axis=0), points.max(axis=0)
     wide, tall = (float(each) or 1e-12 for each in high - low)
-    height = min(max(_WIDTH * tall / wide, _HEIGHTS[0]), _HEIGHTS[1])
+    height = min(max(_WIDTH * tall / wide, _HEIGHTS[0]), _HEIGHTS[1]) if max(wide, tall) > 1e-9 else _HEIGHTS[0]
     inner = np.array([_WIDTH - 4 * _MARGIN, height - 2 * _MARGIN])
     scale = min(inner[0] / wide, inner[1] / tall) if max(wide, tall) > 1e-9 else 0.0
     middle = np.array([_WIDTH, height]) / 2
@@ -130,9 +132,9 @@ def _width(label: str) -> float:
     return _LETTER * sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in label)
 
 
-def _caption(projection: Projection, left_out: int) -> str:
+def _caption(projection: Projection, left_out: int, caption: str | None) -> str:
     first, second = (100 * share for share in projection.shares)
-    said = (
+    said = caption or (
         f"The two directions in which these words differ most; they show {first:.0f} % and {second:.0f} % of the "
         "variance. Words that are near here may be apart in the other dimensions."
     )
