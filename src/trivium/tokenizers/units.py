@@ -54,13 +54,13 @@ def count_units(
     counts = np.fromiter(words.values(), np.int64, len(words))
     alphabet, totals = _alphabet(words, counts, coverage)
     covered = set(alphabet)
-    rare = re.compile("[" + re.escape("".join(set(chain.from_iterable(words)) - covered)) + "]+")
+    missing = ({*chain.from_iterable(words), SPACE}) - covered
+    rare = re.compile("[" + re.escape("".join(sorted(missing))) + "]+") if missing else None
     found: dict[str, int] = {}
-    space = SPACE in covered
     for word, count in words.items():
         parts = word_parts(word, split_digits)
         parts[0] = SPACE + parts[0]
-        if not covered.issuperset(word) or not space:
+        if rare is not None:
             parts = [kept for part in parts for kept in rare.split(part) if kept]
         for part in parts:
             found[part] = found.get(part, 0) + count
@@ -72,7 +72,8 @@ def word_parts(word: str, split_digits: bool = False) -> list[str]:
     if word.isascii():
         return (_ASCII_DIGITS if split_digits else _ASCII).findall(word)
     digits = (_EACH_DIGIT if split_digits else _DIGITS).findall
-    return [part for script, _ in _SCRIPTS.pre_tokenize_str(word) for part in digits(script)]
+    scripts = [part for part, _ in _SCRIPTS.pre_tokenize_str(word)] or [word]  # none: no character's script is known
+    return [part for script in scripts for part in digits(script)]
 
 
 def _stretches(text: str) -> list[str]:
