@@ -45,6 +45,7 @@ PUBLIC = [
     "generate",
     "inspect_model",
     "inspect_text",
+    "inspect_word",
     "load",
     "load_recipe",
     "load_vectors",

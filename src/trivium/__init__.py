@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trivium.verbs.generate import generate
     from trivium.verbs.inspect import inspect_model, inspect_text
     from trivium.verbs.load import LanguageModel, load
+    from trivium.verbs.occurrences import inspect_word
     from trivium.verbs.predict import predict
     from trivium.verbs.pretrain import pretrain
     from trivium.verbs.quickstart import quickstart
@@ -62,6 +63,7 @@ _HOMES = {
     "generate": "verbs.generate",
     "inspect_model": "verbs.inspect",
     "inspect_text": "verbs.inspect",
+    "inspect_word": "verbs.occurrences",
     "load": "verbs.load",
     "load_recipe": "verbs.recipe",
     "load_vectors": "vectors.files",
