@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from trivium.errors import SettingsError, TriviumError
+from trivium.errors import RefusedError, SettingsError, TriviumError
 from trivium.vectors import word2vec
 from trivium.vectors import word2vec_kernels as kernels
 from trivium.vectors.huffman import Tree, huffman
@@ -361,6 +361,11 @@ def test_an_error_in_a_thread_reaches_the_caller() -> None:
 def test_settings_that_cannot_be(changed: dict, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Word2VecSettings(**changed)
+
+
+def test_matrices_larger_than_the_machine_are_refused() -> None:
+    with pytest.raises(RefusedError, match="raise min_count, set max_words or lower dimensions"):
+        train_word2vec(planted(300), Word2VecSettings(dimensions=10**12))
 
 
 def test_vectors_that_grow_beyond_all_numbers_are_no_result() -> None:

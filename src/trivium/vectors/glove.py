@@ -20,6 +20,7 @@ from trivium.vectors.cooccurrence import cooccurrences
 from trivium.vectors.glove_records import shuffled
 from trivium.vectors.hogwild import share
 from trivium.vectors.progress import Report, Reporter
+from trivium.vectors.room import check_room
 from trivium.vectors.sentences import Corpus, Documents
 from trivium.vectors.vectors import Vectors
 from trivium.vectors.vocabulary import VocabularySettings, prepare
@@ -69,6 +70,7 @@ def train_glove(documents: Documents, settings: GloveSettings, *, progress: Repo
 
 def train_on(corpus: Corpus, settings: GloveSettings, *, progress: Report | None = None) -> Vectors:
     """Vectors of a text that has been made ready by ``vocabulary.prepare``."""
+    check_room(len(corpus.words), settings.dimensions, np.dtype(settings.precision).itemsize, 4)
     glove = Glove.start(len(corpus.words), settings)
     fit(glove, records(corpus, settings), settings, progress=progress)
     words, counts, matrix = corpus.words, corpus.counts, glove.vectors()

@@ -85,7 +85,7 @@ class _Spool:
             _in_order(np.fromfile(bucket, self.dtype)).tofile(file)
             bucket.close()
         file.flush()
-        return np.memmap(file, self.dtype["record"], mode="r").view(np.ndarray)
+        return np.memmap(file, self.dtype["record"], mode="r+").view(np.ndarray)
 
 
 def _in_order(block: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 
 from trivium.vectors import word2vec_kernels as kernels
 from trivium.vectors.huffman import Tree, huffman
+from trivium.vectors.room import check_room
 from trivium.vectors.vocabulary import keep_probabilities, noise_probabilities
 from trivium.vectors.word2vec import Chunk, Word2VecSettings, initial_vectors
 
@@ -14,6 +15,7 @@ class Network:
     def __init__(self, counts: np.ndarray, settings: Word2VecSettings) -> None:
         words, self.dimensions = len(counts), settings.dimensions
         width = -(-self.dimensions // 16) * 16
+        check_room(words, width, 4, 1 + bool(settings.negatives) + settings.hierarchical)
         self.inputs = aligned_zeros(words, width)
         for start, rows in initial_vectors(words, self.dimensions, settings.seed):
             self.inputs[start : start + len(rows), : self.dimensions] = rows

@@ -8,9 +8,10 @@ result, commonly with a lower threshold, finds longer phrases.
 
 import numpy as np
 
-from trivium.vectors.sentences import END, Corpus, count
+from trivium.vectors.cooccurrence import cooccurrences
+from trivium.vectors.sentences import END, MEMORY, Corpus, count
 
-_BLOCK = 1 << 24
+_BLOCK = 1 << 22
 
 
 def phrase_score(pair: np.ndarray, first: np.ndarray, second: np.ndarray, delta: float) -> np.ndarray:
@@ -19,40 +20,35 @@ def phrase_score(pair: np.ndarray, first: np.ndarray, second: np.ndarray, delta:
     return score
 
 
-def join_phrases(corpus: Corpus, threshold: float, delta: int = 5) -> Corpus:
+def join_phrases(corpus: Corpus, threshold: float, delta: int = 5, *, memory: int = MEMORY) -> Corpus:
     """The text with every pair joined whose score times the running words exceeds ``threshold``.
 
     Read from the left: a word that has just been joined does not begin the next pair. Words rarer than ``delta`` join
-    nothing. The given corpus is used up: the result takes over its array.
+    nothing. Pairs are counted exactly in ``memory`` bytes, then in files. The given corpus is used up: the result takes
+    over its array.
     """
-    first, second, together = _count_pairs(corpus, delta)
-    good = phrase_score(together, corpus.counts[first], corpus.counts[second], delta) * corpus.tokens > threshold
-    if not good.any():
+    first, second = _joined(corpus, threshold, delta, memory)
+    if not len(first):
         return corpus
-    first, second = first[good], second[good]
+    size = len(corpus.words)
     words = corpus.words + [f"{corpus.words[a]}_{corpus.words[b]}" for a, b in zip(first, second, strict=True)]
     index: dict[str, int] = {}  # a phrase that is spelt like a word of the text is that word
     number = np.array([index.setdefault(word, len(index)) for word in words] + [END], np.int32)
-    size = len(corpus.words)
     ids = _join(corpus.ids, first * size + second, size, number)
     return Corpus(list(index), count(ids, len(index)), ids)
 
 
-def _count_pairs(corpus: Corpus, least: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First words, second words and counts of the pairs of neighbours whose two words occur ``least`` times or more."""
-    size = np.int64(len(corpus.words))
-    frequent = np.append(corpus.counts >= least, False)  # END, which is -1, finds the last entry
-    keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    for start in range(0, len(corpus.ids) - 1, _BLOCK):
-        block = np.asarray(corpus.ids[start : start + _BLOCK + 1])
-        left, right = block[:-1], block[1:]
-        both = frequent[left] & frequent[right]
-        new, times = np.unique(left[both] * size + right[both], return_counts=True)
-        merged, where = np.unique(np.concatenate([keys, new]), return_inverse=True)
-        total = np.zeros(len(merged), np.int64)
-        np.add.at(total, where, np.concatenate([counts, times]))
-        keys, counts = merged, total
-    return keys // size, keys % size, counts
+def _joined(corpus: Corpus, threshold: float, delta: int, memory: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs to be joined, in order of their words' numbers."""
+    found = [np.zeros((2, 0), np.int64)]
+    for pairs in cooccurrences(corpus, window=1, symmetric=False, memory=memory):
+        counts = corpus.counts[pairs.columns], corpus.counts[pairs.rows]  # a column is the word on the left
+        scores = phrase_score(pairs.sums, counts[0], counts[1], delta) * corpus.tokens
+        good = (np.minimum(*counts) >= delta) & (scores > threshold)
+        found.append(np.stack([pairs.columns[good], pairs.rows[good]]))
+    first, second = np.concatenate(found, axis=1)
+    order = np.lexsort((second, first))
+    return first[order], second[order]
 
 
 def _join(ids: np.ndarray, phrases: np.ndarray, size: int, number: np.ndarray) -> np.ndarray:

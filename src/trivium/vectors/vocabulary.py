@@ -44,7 +44,7 @@ def prepare(documents: Documents, settings: VocabularySettings) -> Corpus:
     """The text as numbers of the words kept, the most frequent word 0; other words are gone from it."""
     corpus = read_corpus(documents, lowercase=settings.lowercase, pattern=settings.pattern, memory=settings.memory)
     for threshold in settings.phrases:
-        corpus = join_phrases(corpus, threshold, settings.min_count)
+        corpus = join_phrases(corpus, threshold, settings.min_count, memory=settings.memory)
     return keep_frequent(corpus, settings.min_count, settings.max_words)
 
 
