@@ -7,6 +7,7 @@ durable: the file appears whole or not at all. No torch.
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,7 +16,7 @@ import numpy as np
 
 from trivium.durable import replace_file
 from trivium.errors import DataError, SettingsError
-from trivium.families.gguf_blocks import READ, WRITTEN, Floats, Kind, widened
+from trivium.families.gguf_blocks import READ, WRITTEN, Bytes, Floats, Kind, chunks, widened
 from trivium.families.gguf_header import (
     ALIGNMENT,
     ARRAY,
@@ -25,6 +26,7 @@ from trivium.families.gguf_header import (
     NUMBERS,
     STRING,
     Header,
+    Stored,
     Value,
     open_map,
     parse_header,
@@ -49,10 +51,27 @@ class GgufFile:
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._data.close()
+        self.close()
+
+    def close(self) -> None:
+        """Gives the file back; what was read stays."""
+        with suppress(BufferError):  # a chunk still in use keeps the map until it goes
+            self._data.close()
 
     def read(self, name: str) -> Floats:
         """One tensor in float32, in memory of its own."""
+        stored = self._readable(name)
+        return widened(stored.kind, self._bytes(stored)).reshape(stored.shape)
+
+    def chunks(self, name: str) -> Iterator[Floats]:
+        """One tensor's numbers in float32, some at a time: each chunk is gone when the next is asked for."""
+        stored = self._readable(name)
+        yield from chunks(stored.kind, self._bytes(stored))
+
+    def _bytes(self, stored: Stored) -> Bytes:
+        return np.frombuffer(self._data, np.uint8, stored.nbytes, stored.start)
+
+    def _readable(self, name: str) -> Stored:
         stored = self.header.tensors.get(name)
         if stored is None:
             raise DataError(f"{self.path} has no tensor {name!r}")
@@ -61,11 +80,7 @@ class GgufFile:
                 f"{self.path} keeps {name!r} as {stored.kind.name}, which is not read here: get the model as one of "
                 f"{', '.join(READ)}"
             )
-        data = np.frombuffer(self._data, np.uint8, stored.nbytes, stored.start)
-        try:
-            return widened(stored.kind, data).reshape(stored.shape)
-        finally:
-            del data  # or the map could not be closed
+        return stored
 
     @property
     def numbers(self) -> int:

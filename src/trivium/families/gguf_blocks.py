@@ -4,7 +4,7 @@ A row of a tensor is a whole number of blocks. All kinds of the format are liste
 checked; those with a ``widen`` are read, those with a ``pack`` written. No torch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,16 +31,31 @@ class Kind:
 
 def widened(kind: Kind, data: Bytes) -> Floats:
     """All numbers of whole blocks, as float32."""
+    data = data.reshape(-1)
+    out = np.empty(len(data) // kind.nbytes * kind.size, np.float32)
+    step = max(1, AT_ONCE // kind.size)
+    for start in range(0, len(out), step * kind.size):
+        first = start // kind.size * kind.nbytes
+        widen_into(kind, data[first : first + step * kind.nbytes], out[start : start + step * kind.size])
+    return out
+
+
+def chunks(kind: Kind, data: Bytes) -> Iterator[Floats]:
+    """The same a piece at a time, in one piece of memory that is used again."""
+    step = max(1, AT_ONCE // kind.size)
+    out = np.empty(step * kind.size, np.float32)
+    for first in range(0, len(data), step * kind.nbytes):
+        some = data[first : first + step * kind.nbytes]
+        count = len(some) // kind.nbytes * kind.size
+        widen_into(kind, some, out[:count])
+        yield out[:count]
+
+
+def widen_into(kind: Kind, data: Bytes, out: Floats) -> None:
+    """Fills ``out``, which has room for exactly these blocks."""
     assert kind.widen is not None
-    blocks = data.reshape(-1, kind.nbytes)
-    out = np.empty((len(blocks), kind.size), np.float32)
-    step = AT_ONCE // kind.size
-    with np.errstate(
-        invalid="ignore", over="ignore"
-    ):  # a damaged scale may be infinite: the sum of it is not our error
-        for start in range(0, len(blocks), step):
-            kind.widen(blocks[start : start + step], out[start : start + step])
-    return out.reshape(-1)
+    with np.errstate(invalid="ignore", over="ignore"):  # an infinite scale is the file's, and shows in the model
+        kind.widen(data.reshape(-1, kind.nbytes), out.reshape(-1, kind.size))
 
 
 def _half(blocks: Bytes, start: int) -> Floats:
