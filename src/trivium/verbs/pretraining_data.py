@@ -68,7 +68,13 @@ def texts(data: DataSettings, documents: Iterable[str] | None) -> list[Text]:
     return [_files(files, weight, data) for files, weight in sources]
 
 
-def get_tokenizer(settings: TokenizerSettings, sources: Sequence[Text], config: Config, directory: Path) -> Tokenizer:
+def get_tokenizer(
+    settings: TokenizerSettings,
+    sources: Sequence[Text],
+    config: Config,
+    directory: Path,
+    tell: Callable[[str], None],
+) -> Tokenizer:
     """The run's own where it already has one, else a saved one, else a new one learnt from the sources."""
     if (directory / "tokenizer.json").exists():
         return Tokenizer.load(directory)
