@@ -73,7 +73,7 @@ def get_tokenizer(
     sources: Sequence[Text],
     config: Config,
     directory: Path,
-    tell: Callable[[str], None],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Tokenizer:
     """The run's own where it already has one, else a saved one, else a new one learnt from the sources."""
     if (directory / "tokenizer.json").exists():
