@@ -70,8 +70,8 @@ def _gathered(source: Source, limit: int | None) -> Vectors:
 
 def _check_memory(source: Source, rows: int | None, limit: int | None) -> None:
     """Refuses before the start what this machine cannot hold."""
-    if rows is None:
-        rows = min(source.path.stat().st_size // (4 * source.dimensions), limit or 1 << 60)
+    if rows is None:  # by the file's size, at 8 bytes for a number and what parts it from the next
+        rows = min(source.path.stat().st_size // (8 * source.dimensions), limit or 1 << 60)
     needed = 4 * rows * source.dimensions
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
