@@ -97,7 +97,7 @@ def test_labels_keep_off_the_lines_between_words() -> None:
 
 def test_words_at_one_place_have_a_map() -> None:
     drawn = Drawn(vector_map(projection(list("abcdefghijklmnop"), np.zeros((16, 2)))))
-    assert {(x, y) for x, y, _ in drawn.dots} == {(380.0, 320.0)} and 1 <= len(drawn.labels) < 16
+    assert {(x, y) for x, y, _ in drawn.dots} == {(380.0, 170.0)} and 1 <= len(drawn.labels) < 16
 
 
 def test_hostile_words_are_text() -> None:
