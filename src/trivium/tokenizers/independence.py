@@ -7,12 +7,19 @@ and their texts are never cut. A cut is always made before whitespace that follo
 from dataclasses import dataclass
 from typing import Any
 
-# Character by character, or within what begins at a base character: no normaliser of these looks across a space
-# between two letters of ASCII. BERT's drops, adds and splits characters one by one, and decomposes marks.
-_LOCAL_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "StripAccents", "BertNormalizer", "Precompiled"}
+# A text is normalised by these as its parts on both sides of a space are: a space composes with nothing.
+_CONCATENATING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer"}
+# Nor do these look from one letter of ASCII across a space to another.
+_LOCAL = _CONCATENATING | {"Nmt", "Precompiled"}
 _SAME_IN_ASCII = {"NFC", "NFD", "NFKC", "NFKD"}  # of printable characters with single spaces
 _ENDS = ({"Regex": r"\A | \z"}, "")  # of single spaces
-_WORD_PATTERNS = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace"}  # all of them drop the whitespace
+_DROPPING = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace"}  # words, without the white space between them
+_SPACE = r"\s"
+_SPACES = r"\s+"
+# Patterns of this package: no match of the first crosses white space; the others mark a word's end, where white space
+# stands for the end of the text.
+_WORD = r"\p{Han}|[\p{L}\p{M}\p{N}_&&[^\p{Han}]]+(?:['’][\p{L}\p{M}\p{N}_&&[^\p{Han}]]+)*|[^\s\p{L}\p{M}\p{N}_]"
+_WORD_ENDS = (r"(?<=\S)(?=\s|\z)", r"(?<=[\p{P}\p{S}])|(?<=[^\s\p{P}\p{S}])(?=\s|[\p{P}\p{S}]|\z)")
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,14 @@ def independence(
     spaced = {
         "normalise": bool(names),
         "ascii_as_is": all(each.get("type") in _SAME_IN_ASCII or _collapses(each) for each in normalizers),
-        "long_cuts": all(each.get("type") in _LOCAL_NORMALIZERS or _collapses(each) for each in normalizers),
+        "long_cuts": all(each.get("type") in _LOCAL or _collapses(each) for each in normalizers),
     }
     kind = first.get("type")
-    if kind in _WORD_PATTERNS:
-        spaced["normalise"] = names not in ([], ["BertNormalizer"])
+    if kind in _DROPPING or _split(first) in ((_SPACES, "Removed", False), (_WORD, "Removed", True)):
+        spaced["normalise"] = not all(each.get("type") in _CONCATENATING or _marks(each) for each in normalizers)
         return Independence(r"[ \n\t\r]", r"\S+", dropped=True, **spaced)
+    if _split(first) == (_SPACE, "Isolated", False):
+        return Independence(r"[ \n\t\r]", r"[ \n\t\r]*\S+|[ \n\t\r]+", **spaced)
     if kind == "ByteLevel" and first.get("use_regex", True):
         spaced["long_cuts"] &= not strips
         if first.get("add_prefix_space", True):  # a chunk that begins with a line end would get a space
@@ -75,6 +84,22 @@ def _members(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
     if part.get("type") == "Sequence":
         return [member for each in part.get(name) or [] for member in _members(each, name)]
     return [part]
+
+
+def _split(pre_tokenizer: dict[str, Any]) -> tuple[str | None, str | None, bool]:
+    """A split's regular expression, what becomes of the matches, and whether the others are meant."""
+    if pre_tokenizer.get("type") != "Split":
+        return None, None, False
+    pattern = pre_tokenizer.get("pattern") or {}
+    return pattern.get("Regex"), pre_tokenizer.get("behavior"), bool(pre_tokenizer.get("invert"))
+
+
+def _marks(normalizer: dict[str, Any]) -> bool:
+    """Replaces one character, or marks the ends of words."""
+    pattern, content = normalizer.get("pattern") or {}, str(normalizer.get("content"))
+    single = len(pattern.get("String", "")) == 1 and not pattern["String"].isspace()
+    known = single or pattern.get("Regex") in _WORD_ENDS
+    return normalizer.get("type") == "Replace" and known and not any(map(str.isspace, content))
 
 
 def _knows_its_place(pre_tokenizer: dict[str, Any]) -> bool:

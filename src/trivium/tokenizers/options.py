@@ -3,6 +3,20 @@
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Characters:
+    """One token a character."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """One token a word, the others unknown."""
+
+    lowercase: bool = False
+    min_frequency: int = 1  # words seen less often are never taken
 
 
 @dataclass(frozen=True)
@@ -10,6 +24,36 @@ class Bpe:
     """Byte-level byte-pair encoding (GPT-2)."""
 
     min_frequency: int = 2  # a pair seen less often is not merged
+
+
+@dataclass(frozen=True)
+class BpeWords:
+    """Byte-pair encoding of words with their ends (Sennrich et al. 2016)."""
+
+    end: Literal["glued", "symbol"] = "glued"  # a word's end is a part of its last character, or a symbol of its own
+    ties: Literal["first", "largest", "smallest-ids"] = "largest"  # which of the most frequent pairs is merged
+    min_frequency: int = 2
+    split: Literal["punctuation", "whitespace"] = "punctuation"  # where words end
+    lowercase: bool = False
+    alphabet: int | None = None  # at most so many characters, the most frequent ones
+
+
+@dataclass(frozen=True)
+class WordPiece:
+    """WordPiece learnt by its score, freq(ab) / (freq(a) freq(b))."""
+
+    lowercase: bool = True  # BERT's uncased normaliser, which takes accents off too
+    min_frequency: int = 1
+    alphabet: int | None = None
+
+
+@dataclass(frozen=True)
+class WordPieceBpe:
+    """WordPiece learnt by frequency, as the common trainers do it."""
+
+    lowercase: bool = True
+    min_frequency: int = 2
+    alphabet: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,11 +79,16 @@ class SentencePieceBpe:
     split_digits: bool = False
 
 
+Options = Characters | Words | Bpe | BpeWords | WordPiece | WordPieceBpe | Unigram | SentencePieceBpe
+
 # Algorithm -> its settings.
-OPTIONS: dict[str, type] = {
+OPTIONS: dict[str, type[Options]] = {
+    "characters": Characters,
+    "words": Words,
     "bpe": Bpe,
+    "bpe-words": BpeWords,
+    "wordpiece": WordPiece,
+    "wordpiece-bpe": WordPieceBpe,
     "unigram": Unigram,
     "sentencepiece-bpe": SentencePieceBpe,
 }
-
-Options = Bpe | Unigram | SentencePieceBpe
