@@ -109,6 +109,7 @@ __all__ = [
     "generate",
     "inspect_model",
     "inspect_text",
+    "inspect_word",
     "load",
     "load_recipe",
     "load_vectors",
