@@ -7,7 +7,7 @@ A file holds the map compiled: a double array over UTF-8 whose values point into
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -73,28 +73,36 @@ class Charsmap:
 
 def read_charsmap(blob: bytes, where: str) -> Charsmap:
     """A compiled map; one that is damaged, or that would lead a reader outside of it, is a DataError."""
+    try:
+        return _read(blob)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+@lru_cache(maxsize=4)  # most models have the same map
+def _read(blob: bytes) -> Charsmap:
     if len(blob) > LARGEST_CHARSMAP:
-        raise DataError(f"{where}: its character map has {len(blob)} bytes, more than {LARGEST_CHARSMAP}")
-    units, targets = charsmap_parts(blob, where)
+        raise DataError(f"its character map has {len(blob)} bytes, more than {LARGEST_CHARSMAP}")
+    units, targets = charsmap_parts(blob)
     rules: dict[str, str] = {}
     texts: dict[int, str] = {}
     try:
         targets.decode()  # as a whole: readers take it for one text
-        for keys, values in read_array(units, where):
+        for keys, values in read_array(units):
             for key, value in zip(keys, values, strict=True):
                 if value not in texts:
                     texts[value] = targets[value : targets.index(b"\0", value)].decode()
                 rules[key.decode()] = texts[value]
     except ValueError as error:
-        raise DataError(f"{where}: its character map holds a rule that is no text ({error})") from error
+        raise DataError(f"its character map holds a rule that is no text ({error})") from error
     return Charsmap(rules)
 
 
-def charsmap_parts(blob: bytes, where: str) -> tuple[np.ndarray, bytes]:
+def charsmap_parts(blob: bytes) -> tuple[np.ndarray, bytes]:
     """The trie's units and the replacements of a compiled map."""
     size = int.from_bytes(blob[:4], "little")
     if len(blob) < 8 or size < 4 or size % 4 or size > len(blob) - 4:
-        raise DataError(f"{where}: its character map of {len(blob)} bytes says that its trie has {size}")
+        raise DataError(f"its character map of {len(blob)} bytes says that its trie has {size}")
     return np.frombuffer(blob, "<u4", size // 4, 4).astype(np.uint32), blob[4 + size :]
 
 

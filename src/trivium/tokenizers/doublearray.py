@@ -19,17 +19,17 @@ _REACH = 1 << 21  # offsets that need no factor of 256
 _OPEN_BLOCKS = 12  # blocks that are still searched for room: older ones are nearly full
 
 
-def read_array(units: np.ndarray, where: str) -> Iterator[tuple[list[bytes], list[int]]]:
+def read_array(units: np.ndarray) -> Iterator[tuple[list[bytes], list[int]]]:
     """All keys and their values, in parts; proves that lookups stay inside of the array. ``units``: (N,) uint32."""
     if not len(units):
-        raise DataError(f"{where}: its character map holds an empty trie")
+        raise DataError("its character map holds an empty trie")
     bases = _children(units[:1], np.zeros(1, np.int64))
     keys = np.zeros((1, 0), np.uint8)
     for _ in range(LONGEST_KEY):
         if not len(bases):
             return
         if (bases | 255).max() >= len(units):
-            raise DataError(f"{where}: its character map's trie points outside of itself")
+            raise DataError("its character map's trie points outside of itself")
         steps = [_step(units, bases[start : start + _ROWS]) for start in range(0, len(bases), _ROWS)]
         rows = np.concatenate([found + number * _ROWS for number, (found, _) in enumerate(steps)])
         places = np.concatenate([found for _, found in steps])
@@ -41,11 +41,11 @@ def read_array(units: np.ndarray, where: str) -> Iterator[tuple[list[bytes], lis
         ends = np.flatnonzero((units[places] >> 8) & 1)
         if len(ends):
             if bases[ends].max() >= len(units):
-                raise DataError(f"{where}: its character map's trie points outside of itself")
+                raise DataError("its character map's trie points outside of itself")
             whole, length = keys[ends].tobytes(), keys.shape[1]
             found = [whole[at : at + length] for at in range(0, len(whole), length)]
             yield found, (units[bases[ends]] & 0x7FFFFFFF).tolist()
-    raise DataError(f"{where}: its character map's trie has no end, or more than {MOST_KEYS} keys of one length")
+    raise DataError(f"its character map's trie has no end, or more than {MOST_KEYS} keys of one length")
 
 
 def has_ascii_pairs(units: np.ndarray) -> bool:

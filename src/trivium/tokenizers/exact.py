@@ -63,7 +63,7 @@ class ExactCharsmap:
 
     @cached_property
     def _ascii_pairs(self) -> bool:
-        return has_ascii_pairs(charsmap_parts(self._compiled, "this tokenizer")[0])
+        return has_ascii_pairs(charsmap_parts(self._compiled)[0])
 
     def normalise(self, text: str) -> str:
         """The text mapped here, and through whatever other normalisers the tokenizer has."""

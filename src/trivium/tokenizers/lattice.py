@@ -17,7 +17,6 @@ import numpy as np
 
 from trivium.errors import SettingsError
 from trivium.randomness import Draws
-from trivium.tokenizers.exact import ExactCharsmap, exact_charsmap
 from trivium.tokenizers.sentencepiece import BYTES
 from trivium.tokenizers.tokenizer import Tokenizer
 from trivium.tokenizers.validation import guarded
@@ -140,15 +139,11 @@ def _ids(tokenizer: Tokenizer, text: str, pieces: Iterator[tuple[int, int, int]]
 
 
 def _words(tokenizer: Tokenizer, text: str) -> list[str]:
-    plain, exact = tokenizer.plain, _exact(tokenizer)
+    text = tokenizer.normalise(text)
     with guarded("this text cannot be encoded"):
-        if exact is not None and exact.wanted(text):
-            text = exact.normalise(text)
-        elif plain.normalizer is not None:
-            text = plain.normalizer.normalize_str(text)
-        if plain.pre_tokenizer is None:
+        if tokenizer.plain.pre_tokenizer is None:
             return [text] if text else []
-        return [word for word, _ in plain.pre_tokenizer.pre_tokenize_str(text)]
+        return [word for word, _ in tokenizer.plain.pre_tokenizer.pre_tokenize_str(text)]
 
 
 @lru_cache(maxsize=4)
@@ -174,8 +169,3 @@ def _vocabulary(tokenizer: Tokenizer) -> _Vocabulary:
         low - UNKNOWN_PENALTY,
         [numbers[text] for text in BYTES] if whole else None,
     )
-
-
-@lru_cache(maxsize=4)
-def _exact(tokenizer: Tokenizer) -> ExactCharsmap | None:
-    return exact_charsmap(tokenizer.plain)

@@ -14,7 +14,6 @@ from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
 from trivium.errors import DataError, SettingsError
-from trivium.tokenizers.charsmap import Charsmap, read_charsmap
 from trivium.tokenizers.specials import SpecialTokens, recognise
 from trivium.tokenizers.tokenizer import Tokenizer
 from trivium.tokenizers.validation import guarded
@@ -202,14 +201,10 @@ def swallowing_tokens(specials: SpecialTokens) -> frozenset[str]:
 
 def normalised(tokenizer: Tokenizer, text: str) -> str:
     """What decoding the text's ids gives, where bytes stand for unknown characters: SentencePiece's normal form."""
-    model = sentencepieces_of(tokenizer)
-    text = charsmap_of(model).apply(text)
-    return re.sub(" {2,}", " ", text).strip(" ") if model.collapse else text
-
-
-def charsmap_of(model: SentencePieces) -> Charsmap:
-    """The model's map, read; it may be empty."""
-    return read_charsmap(model.charsmap, "this tokenizer") if model.charsmap else Charsmap({})
+    normalizer = tokenizer.plain.normalizer
+    members = _members(None if normalizer is None else json.loads(normalizer.__getstate__()), "normalizers")
+    text = tokenizer.normalise(text).replace(SPACE, " ")
+    return text.removeprefix(" ") if any(each["type"] == "Prepend" for each in members) else text
 
 
 def sentencepieces_of(tokenizer: Tokenizer) -> SentencePieces:

@@ -151,6 +151,14 @@ class Tokenizer:
     def _exact(self) -> ExactCharsmap | None:
         return exact_charsmap(self.plain)
 
+    def normalise(self, text: str) -> str:
+        """The text as the model sees it, before it is cut into words."""
+        with guarded("this text cannot be encoded"):
+            if self._exact is not None and self._exact.wanted(text):
+                return self._exact.normalise(text)
+            normalizer = self.plain.normalizer
+            return text if normalizer is None else normalizer.normalize_str(text)
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts of any length, without control ids: words met before are looked up, the others
         tokenised on all cores."""
