@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -33,7 +34,7 @@ from trivium.vectors.vocabulary import VocabularySettings, prepare
 
 SIMILARITY = ("wordsim353", "rg65", "men")
 # Student's t, two-sided 95%, for two groups of n runs each (2n - 2 degrees of freedom).
-T_95 = {2: 4.303, 3: 2.776, 4: 2.447, 5: 2.306, 6: 2.228, 8: 2.145, 10: 2.101}
+T_95 = {2: 4.303, 3: 2.776, 4: 2.447, 5: 2.306, 6: 2.228, 7: 2.179, 8: 2.145, 9: 2.120, 10: 2.101}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def train_ours(corpus: Corpus, settings: word2vec.Word2VecSettings) -> tuple[Vec
 def train_gensim(
     corpus: Corpus, sentences: list[list[str]], settings: word2vec.Word2VecSettings
 ) -> tuple[Vectors, float]:
-    """The same settings in gensim's names; the learning rate falls to the same 1e-4 of its start."""
+    """The same settings in gensim's names. The learning rate falls to the same 1e-4 of its start."""
     from gensim.models import Word2Vec
 
     rate = settings.start_rate
@@ -149,7 +150,7 @@ def measure(options: argparse.Namespace) -> dict:
     reading = time.perf_counter() - begun
     sentences = list(spelt(corpus))
     result: dict = {
-        "machine": machine(),
+        "machine": f"{machine()}; gensim {version('gensim')}, numba {version('numba')}, numpy {np.__version__}",
         "load_average": load,
         "settings": {name: str(value) for name, value in vars(options).items()},
         "words": corpus.tokens,
@@ -232,7 +233,9 @@ def markdown(result: dict) -> str:
     lines = [
         f"{result['machine']}; load average at the start {result['load_average']:.1f}.",
         f"Text: {result['words']:,} words in use, {result['vocabulary']:,} different; read, counted and numbered in "
-        f"{result['reading_seconds']:.1f} s.",
+        f"{result['reading_seconds']:.1f} s. {result['settings']['threads']} threads of either library, "
+        f"{result['settings']['epochs']} epochs, {result['settings']['dimensions']} dimensions; scores are means and "
+        f"standard deviations of {result['settings']['seeds']} seeds.",
         "",
         "| method | Trivium, words/s | gensim, words/s | Trivium is | of each round |",
         "|---|---:|---:|---:|---|",
