@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from trivium.errors import DataError
+from trivium.randomness import key
+from trivium.text.order import permuted
 from trivium.text.packing import pack
 from trivium.text.rows import Layout, Rows
 from trivium.text.shards import Shards
@@ -27,6 +29,7 @@ class Blocks:
     starts: np.ndarray
     lengths: np.ndarray
     bounds: np.ndarray  # (R + 1,) for packed; (D + 1,) offsets for stream
+    scattered: bool = False  # the stream's documents do not lie in its order in the shards
 
     def __len__(self) -> int:
         """How many rows."""
@@ -61,7 +64,7 @@ class Blocks:
         places = indices[:, None] * (length - self.layout.overlap) + np.arange(length)  # (B, T) in the stream
         real = places < self.bounds[-1]
         places = np.minimum(places, self.bounds[-1] - 1)
-        if self.shards.selected is not None:  # the stream skips documents
+        if self.scattered:
             document = np.searchsorted(self.bounds, places, side="right") - 1
             places = places - self.bounds[document] + self.starts[document]
         tokens = np.where(real, self.shards.take(places), 0)
@@ -98,14 +101,22 @@ class Blocks:
         return Rows(tokens, documents, positions, draws)
 
 
-def cut(shards: Shards, layout: Layout) -> Blocks:
-    """Cut documents into rows; a packing is kept beside the shards and found again."""
+def cut(shards: Shards, layout: Layout, shuffle: int | None = None) -> Blocks:
+    """Cut documents into rows; a packing is kept beside the shards and found again.
+
+    ``shuffle``: a seed for the order in which a stream takes its documents; None: as they lie. Rows that are continued
+    are read in the order of the stream, and neighbours in a corpus are often alike.
+    """
     if shards.documents == 0:
         raise DataError(f"{shards.directory} holds no documents for these rows: give more text")
     if layout.mode == "stream":
-        starts, ends = shards.starts, shards.ends
-        offsets = np.concatenate([[0], np.cumsum(ends - starts)])
-        return Blocks(shards, layout, starts, ends - starts, offsets)
+        starts, lengths = shards.starts, shards.ends - shards.starts
+        if shuffle is not None:
+            order = permuted(key(shuffle, "documents"), 0, len(starts), np.arange(len(starts)))
+            starts, lengths = starts[order], lengths[order]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        scattered = shuffle is not None or shards.selected is not None
+        return Blocks(shards, layout, starts, lengths, offsets, scattered)
     path = shards.directory / f"rows-{_name(shards, layout)}.bin"
     found = _read(path)
     if found is None:

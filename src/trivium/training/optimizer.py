@@ -152,13 +152,20 @@ def hidden_matrices(model: nn.Module) -> set[str]:
     400 steps). Embeddings, the vocabulary projection, poolers and heads stay with AdamW, as Muon's author found best.
     """
     shared = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    return {
+    linear = {
         f"{path}.weight"
         for path, module in model.named_modules()
         if isinstance(module, nn.Linear)
         and id(module.weight) not in shared
         and not path.startswith("heads.")
         and (any(part.isdecimal() for part in path.split(".")) or path == "vocabulary.dense")
+    }
+    return linear | {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if isinstance(module, nn.RNNBase)
+        for name, weight in module.named_parameters()
+        if weight.ndim == 2
     }
 
 
