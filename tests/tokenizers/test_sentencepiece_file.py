@@ -1,7 +1,9 @@
 """``.model`` files: sentencepiece's own read with identical ids, ours read there, and damaged ones of every kind."""
 
+import base64
 import gzip
 import io
+import json
 import os
 import random
 import struct
@@ -18,7 +20,15 @@ from trivium.text.python_docs import documents
 from trivium.tokenizers import Tokenizer, protobuf, train_bpe
 from trivium.tokenizers.charsmap import Charsmap
 from trivium.tokenizers.doublearray import write_array
-from trivium.tokenizers.sentencepiece import BYTES, Kind, Piece, SentencePieces, sentencepieces_of, tokenizer_of
+from trivium.tokenizers.sentencepiece import (
+    BYTES,
+    Kind,
+    Piece,
+    SentencePieces,
+    sentencepieces_of,
+    tokenizer_document,
+    tokenizer_of,
+)
 from trivium.tokenizers.sentencepiece_file import model_bytes, parse_model, read_model, write_model
 from trivium.tokenizers.unigram import train_unigram
 
@@ -316,6 +326,30 @@ def test_there_are_enough_of_them():
 def test_a_crafted_file_is_an_error_with_a_sentence(name, tmp_path):
     found = refused(CRAFTED[name], tmp_path)
     assert found is not None and str(tmp_path) in found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, data in CRAFTED.items() if "map" in name or "trie" in name or "value" in name]
+)
+def test_a_tokenizer_json_with_a_damaged_map(name, tmp_path):
+    """The same maps in the other file format, where the Rust library would look outside of them."""
+    try:
+        blob = protobuf.Message(protobuf.Message(CRAFTED[name], "x").data(3), "x").data(2)
+    except DataError:
+        blob = b"\1"
+    document = tokenizer_document(small_model())
+    assert document["normalizer"]["normalizers"][0]["type"] == "Precompiled"
+    document["normalizer"]["normalizers"][0]["precompiled_charsmap"] = base64.b64encode(blob).decode()
+    (tmp_path / "tokenizer.json").write_text(json.dumps(document))
+    try:
+        tokenizer = Tokenizer.load(tmp_path)
+        for text in ("aaa 漢 ﬁ\u0301 b", "a\xff\u0301"):
+            tokenizer.encode(text)
+            tokenizer.encode_batch([text])
+    except DataError as error:
+        assert "character map" in str(error)
+    else:
+        assert name in ("a trie without an end", "a value without an end")
 
 
 def test_a_file_cut_short_anywhere(tmp_path):

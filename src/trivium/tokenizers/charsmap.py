@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 
 from trivium.errors import DataError
-from trivium.tokenizers.doublearray import LONGEST_KEY, read_array, write_array
+from trivium.tokenizers.doublearray import LONGEST_KEY, read_array, values_within, write_array
 
 LARGEST_CHARSMAP = 64 << 20
 _DELETED = [*range(1, 9), 0x0B, *range(0x0E, 0x20), 0x7F, 0x8F, 0x9F]
@@ -96,6 +96,19 @@ def _read(blob: bytes) -> Charsmap:
     except ValueError as error:
         raise DataError(f"its character map holds a rule that is no text ({error})") from error
     return Charsmap(rules)
+
+
+def check_charsmap(blob: bytes) -> None:
+    """Proves that no lookup of whatever text leaves the map, or its replacements between two characters: the Rust
+    library looks up without checks, and would panic. Much faster than reading the rules."""
+    units, targets = charsmap_parts(blob)
+    try:
+        targets.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"its character map's replacements are no text ({error.reason})") from error
+    values = values_within(units)
+    if len(values) and (values[-1] >= len(targets) or (np.frombuffer(targets, np.uint8)[values] & 0xC0 == 0x80).any()):
+        raise DataError("its character map has a replacement that begins nowhere in its text")
 
 
 def charsmap_parts(blob: bytes) -> tuple[np.ndarray, bytes]:

@@ -48,6 +48,28 @@ def read_array(units: np.ndarray) -> Iterator[tuple[list[bytes], list[int]]]:
     raise DataError(f"its character map's trie has no end, or more than {MOST_KEYS} keys of one length")
 
 
+def values_within(units: np.ndarray) -> np.ndarray:
+    """The different values that lookups can find; a DataError where one could leave the array. Each node is visited
+    once, so that subtrees which many keys share cost no more than others."""
+    bases = _children(units[:1], np.zeros(1, np.int64))
+    seen = np.zeros(len(units), bool)
+    found = [np.zeros(0, np.uint32)]
+    while len(bases):
+        if (bases | 255).max() >= len(units):
+            raise DataError("its character map's trie points outside of itself")
+        bases = np.unique(bases[~seen[bases]])
+        seen[bases] = True
+        places = np.concatenate(
+            [_step(units, bases[start : start + _ROWS])[1] for start in range(0, len(bases), _ROWS)] or [bases]
+        )
+        bases = _children(units[places], places)
+        ends = bases[(units[places] >> 8) & 1 == 1]
+        if len(ends) and ends.max() >= len(units):
+            raise DataError("its character map's trie points outside of itself")
+        found.append(units[ends] & np.uint32(0x7FFFFFFF))
+    return np.unique(np.concatenate(found))
+
+
 def has_ascii_pairs(units: np.ndarray) -> bool:
     """Whether a key may begin with two characters of ASCII; told without reading all keys."""
     inside = np.concatenate([units, np.zeros(256, np.uint32)])

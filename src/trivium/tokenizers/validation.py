@@ -2,6 +2,7 @@
 the memory or never end. What can be told from the outside is told here; a panic that remains becomes a DataError.
 """
 
+import base64
 import json
 import math
 from collections.abc import Iterator
@@ -169,9 +170,23 @@ def _check_patterns(part: Any, refuse: Any) -> None:
             pattern = value.get("Regex")
             if isinstance(pattern, str) and len(pattern) > LONGEST_PATTERN:
                 refuse(f"it holds a regular expression of {len(pattern)} characters")
+            if value.get("type") == "Precompiled":
+                _check_charsmap(value.get("precompiled_charsmap"), refuse)
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
+
+
+def _check_charsmap(encoded: Any, refuse: Any) -> None:
+    """SentencePiece's map of characters."""
+    from trivium.tokenizers.charsmap import check_charsmap
+
+    try:
+        check_charsmap(base64.b64decode(encoded, validate=True))
+    except (TypeError, ValueError):
+        refuse("its character map is not in base64")
+    except DataError as error:
+        refuse(str(error))
 
 
 def _first_line(error: BaseException) -> str:
