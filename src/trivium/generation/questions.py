@@ -35,7 +35,8 @@ def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | No
     """How probable is each token of a text, up to a context of text before it being seen?
 
     Windows move by ``stride`` tokens (half the context). The first token is counted where the tokenizer has a token to
-    begin with. By an encoder: within pieces that fill the context.
+    begin with. By an encoder: within pieces that fill the context. By a model without a longest text: each token sees
+    all before it, and there are no windows.
     """
     ids, context = tokenizer.encode(text).ids, model.config.context
     if model.config.decoder_layers == 0:
@@ -47,6 +48,9 @@ def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | No
             "an encoder-decoder gives no probability to a text alone: score a continuation after a prompt instead"
         )
     begun = (*beginning(tokenizer), *ids)
+    if model.config.limit is None:
+        count = len(begun) - 1
+        return [Question(begun[:-1], tuple(range(count)), begun[1:])] if count else []
     return [
         Question(begun[start:end], tuple(range(end - start - scored, end - start)), begun[end - scored + 1 : end + 1])
         for start, end, scored in windows(len(begun) - 1, context, stride or max(1, context // 2))

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 
 from trivium.generation.rows import check_length, right_padded
-from trivium.transformer import Inputs, Network
+from trivium.transformer import Inputs, Network, Tokens
 
 _LOGITS = 2**26  # at most this many logits in one pass: 256 MB in float32
+_STRETCH = 2048  # tokens of a text without end that are read in one pass
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def answers(model: Network, questions: Sequence[Question], tokens: int = 4096) -
 def _answer(model: Network, questions: Sequence[Question]) -> list[Score]:
     device = next(model.parameters()).device
     config = model.config
+    if config.limit is None and not config.encoder_layers and max(len(q.ids) for q in questions) > _STRETCH:
+        return [_read_through(model, question, device) for question in questions]
     last = right_padded([q.ids for q in questions], config.pad_token, device)
     if config.decoder_layers == 0:
         inputs = Inputs(source=last)
@@ -80,14 +83,36 @@ def _answer(model: Network, questions: Sequence[Question]) -> list[Score]:
     width = last.ids.shape[1]
     at = torch.tensor([row * width + p for row, q in enumerate(questions) for p in q.positions], device=device)
     targets = torch.tensor([t for q in questions for t in q.targets], device=device)
-    logits = model(inputs, at=at).logits.float()  # (N, V)
-    chosen = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=1)  # (N,)
-    best = logits.argmax(dim=1) == targets
+    chosen, best = _chosen(model(inputs, at=at).logits, targets)
     counts = [len(q.targets) for q in questions]
     return [
         Score(tuple(values.tolist()), bool(hits.all()))
         for values, hits in zip(chosen.split(counts), best.split(counts), strict=True)
     ]
+
+
+def _read_through(model: Network, question: Question, device: torch.device) -> Score:
+    """A text of any length, stretch by stretch: what a recurrent model has read is of one size."""
+    ids = torch.tensor([question.ids], device=device)
+    positions = torch.tensor(question.positions, device=device)
+    targets = torch.tensor(question.targets, device=device)
+    stretch = max(1, min(_STRETCH, _LOGITS // model.config.vocab_size))
+    weight = next(model.parameters())
+    cache = model.new_cache(1, ids.shape[1], device, weight.dtype)
+    values, hits = [], True
+    for start in range(0, ids.shape[1], stretch):
+        here = (positions >= start) & (positions < start + stretch)
+        part = Inputs(target=Tokens(ids[:, start : start + stretch]))
+        chosen, best = _chosen(model(part, at=positions[here] - start, cache=cache).logits, targets[here])
+        values += chosen.tolist()
+        hits = hits and bool(best.all())
+    return Score(tuple(values), hits)
+
+
+def _chosen(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, V) logits to the log-probabilities of the targets (N,), and whether each was the most probable."""
+    logits = logits.float()
+    return logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=1), logits.argmax(dim=1) == targets
 
 
 def _batches(questions: Sequence[Question], tokens: int, positions: int) -> list[list[int]]:

@@ -204,7 +204,7 @@ def freeze(model: Network, method: str) -> None:
         raise SettingsError(f"method {method!r}, but the model has {layers} layers: use last:{layers} at most, or full")
     trained = ["heads.", "pooler.", *(f"{stack}.layers.{n}." for n in range(layers - count, layers))]
     if count:
-        trained.append(f"{stack}.norm.")
+        trained += [f"{stack}.norm.", f"{stack}.projection."]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(tuple(trained)))
 
