@@ -139,10 +139,13 @@ def _counts(word: str) -> bool:
 def word_page(view: WordView) -> str:
     """The occurrences as one offline HTML page: the map, their cosines, and the list with neighbours."""
     from trivium.lab import Section, Shown, page, table
+    from trivium.lab.report import Cell
 
     cosines = shown_cosines(view)
     shown = len(cosines)
-    rows = [[str(n), *(Shown(value, f"{value:.3f}") for value in row)] for n, row in enumerate(cosines.tolist(), 1)]
+    rows: list[list[Cell]] = [
+        [str(n), *(Shown(value, f"{value:.3f}") for value in row)] for n, row in enumerate(cosines.tolist(), 1)
+    ]
     head = ["", *(str(n) for n in range(1, shown + 1))]
     caption = f"Cosines between the first {shown} of {len(view.occurrences)} occurrences" if shown < len(
         view.occurrences
