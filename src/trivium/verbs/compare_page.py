@@ -6,6 +6,7 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from trivium.lab import Section, Series, Shown, line_chart, note, page, table
+from trivium.lab.report import Cell
 from trivium.views.markup import Markup
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _introduction(made: Comparison) -> str:
 
 
 def _table(made: Comparison, longest: int) -> Markup:
-    rows = [
+    rows: list[list[Cell]] = [
         [
             s.name,
             s.parameters,
@@ -102,7 +103,9 @@ def _costs(made: Comparison) -> list[Markup | str]:
         return line_chart(series, x_label="length of a row, tokens", y_label=y_label, label=label, log_x=True)
 
     columns = ("model", "length", "rows", "µs a token", "kB a token")
-    rows = [[s.name, c.length, c.rows, c.microseconds, c.kilobytes] for s in made.standings for c in s.costs]
+    rows: list[list[Cell]] = [
+        [s.name, c.length, c.rows, c.microseconds, c.kilobytes] for s in made.standings for c in s.costs
+    ]
     return [
         "The same number of tokens, cut into fewer and longer rows. Attention compares each position with every other, "
         "so its work a token grows with the length; a recurrent model does the same work at each place, but one after "
