@@ -37,6 +37,8 @@ PUBLIC = [
     "__version__",
     "classify_with_vectors",
     "compare",
+    "compare_tokenizers",
+    "convert_tokenizer",
     "convert_vectors",
     "doctor",
     "evaluate_vectors",
@@ -185,10 +187,12 @@ def entries() -> list[str]:
     from trivium.families import FAMILIES
     from trivium.objectives import OBJECTIVES
     from trivium.tasks import TASKS
+    from trivium.tokenizers import ALGORITHMS
+    from trivium.tokenizers.formats import FORMATS
     from trivium.verbs.experiment import experiment_names
     from trivium.verbs.recipe import recipe_names
 
-    return [*OBJECTIVES, *TASKS, *FAMILIES, *recipe_names(), *experiment_names()]
+    return [*OBJECTIVES, *TASKS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
 
 
 def documentation() -> str:

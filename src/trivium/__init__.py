@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from trivium.verbs.quickstart import quickstart
     from trivium.verbs.recipe import Recipe, load_recipe
     from trivium.verbs.runs import runs
-    from trivium.verbs.tokenizer import show_tokenizer, train_tokenizer
+    from trivium.verbs.tokenizer import convert_tokenizer, show_tokenizer, train_tokenizer
+    from trivium.verbs.tokenizer_comparison import compare_tokenizers
     from trivium.verbs.vector_classifier import classify_with_vectors
     from trivium.verbs.vector_map import map_words
     from trivium.verbs.vector_training import train_vectors
@@ -55,6 +56,8 @@ _HOMES = {
     "Word2VecSettings": "vectors.word2vec",
     "classify_with_vectors": "verbs.vector_classifier",
     "compare": "verbs.compare",
+    "compare_tokenizers": "verbs.tokenizer_comparison",
+    "convert_tokenizer": "verbs.tokenizer",
     "convert_vectors": "verbs.vectors",
     "doctor": "verbs.doctor",
     "evaluate_vectors": "verbs.vectors",
@@ -101,6 +104,8 @@ __all__ = [
     "__version__",
     "classify_with_vectors",
     "compare",
+    "compare_tokenizers",
+    "convert_tokenizer",
     "convert_vectors",
     "doctor",
     "evaluate_vectors",

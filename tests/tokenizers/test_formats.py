@@ -99,7 +99,7 @@ def test_merges_give_robertas_ids(tmp_path: Path, lines: list[str]) -> None:
     ours, theirs = Tokenizer.load(tmp_path), RobertaTokenizer.from_pretrained(tmp_path)
     check_parity(ours, theirs, lines[:500])
     assert ours.encode("a", "b", specials=True).segments == [0] * len(theirs("a", "b").input_ids)
-    assert ours.encode_marked("a <mask>") == [*ours.encode("a").ids, ours.mask]  # as the published one: no space is left
+    assert ours.encode_marked("a <mask>") == [*ours.encode("a").ids, ours.mask]  # no space left
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def show(
     if html is not None:
         from trivium.verbs.tokenizer_pages import tokenisation_page
 
-        html.write_text(tokenisation_page(view, str(path)), encoding="utf-8")
+        html.write_text(tokenisation_page(view, path.resolve().name), encoding="utf-8")
         note(f"wrote {html}")
     lines = [
         f"{view.algorithm} with {view.vocab_size:,} tokens, fingerprint {view.fingerprint[:16]}",

@@ -15,6 +15,7 @@ from trivium.tokenizers.learning import check_algorithm, learn
 from trivium.tokenizers.options import OPTIONS
 from trivium.tokenizers.reports import TextReport, Texts, report
 from trivium.tokenizers.sampling import even_sample
+from trivium.verbs.tokenizer import Counted
 
 HELD_OUT = 10  # every tenth document
 MEASURED_BYTES = 1 << 20
@@ -64,15 +65,16 @@ def compare_tokenizers(
         return read_documents([Path(each) for each in files], field=field, errors=errors)
 
     saved = [(str(path), Tokenizer.load(path)) for path in tokenizers]
-    kept = even_sample(_part(documents(), seed, held_out=True), MEASURED_BYTES, seed)
-    measured_on = "held-out documents, which no tokenizer learnt from"
-    if not any(text.strip() for text in kept.texts):
+    counted = Counted()
+    kept = even_sample(_part(counted.over(documents()), seed, held_out=True), MEASURED_BYTES, seed)
+    measured_on = "held-out documents, which none of the new ones learnt from"
+    held_out = counted.documents >= HELD_OUT and any(text.strip() for text in kept.texts)
+    if not held_out:
         kept = even_sample(documents(), MEASURED_BYTES, seed)
         measured_on = "the text that they learnt from: there are too few documents to keep some out"
     if not any(text.strip() for text in kept.texts):
         raise DataError("there is no text to compare tokenizers on: every file is empty")
     measured = Texts(kept.texts)
-    held_out = measured_on.startswith("held-out")
 
     rows, left_out = [], []
     for algorithm in algorithms:

@@ -50,9 +50,9 @@ def comparison_page(made: TokenizerComparison, title: str = "Tokenizers compared
                 table(
                     ["tokenizer", "vocabulary", "bytes a token", "tokens a word", "unknown words", "MB/s", "training"],
                     [_row(each) for each in made.rows],
-                    caption=f"Measured on {made.measured_on}.",
                     best={"bytes a token": "max", "tokens a word": "min", "unknown words": "min"},
                 ),
+                note(f"Measured on {made.measured_on}."),
                 *_curves(made),
                 *(note(each) for each in made.left_out),
             ],
@@ -74,13 +74,13 @@ def comparison_page(made: TokenizerComparison, title: str = "Tokenizers compared
     return page(title, sections, subtitle="The same text for all; longer pieces are shorter sequences.")
 
 
-def _row(each: Compared) -> tuple[str, int, float, float, Shown, float, Shown | None]:
+def _row(each: Compared) -> tuple[str, int, Shown, Shown, Shown, float, Shown | None]:
     report, seconds = each.report, each.training_seconds
     return (
         each.name,
         each.vocab_size,
-        report.bytes_per_token,
-        report.fertility,
+        Shown(report.bytes_per_token, f"{report.bytes_per_token:.2f}"),
+        Shown(report.fertility, f"{report.fertility:.2f}"),
         Shown(report.unknown_words, f"{report.unknown_words:.2%}"),
         report.megabytes_per_second,
         None if seconds is None else Shown(seconds, f"{seconds:.1f} s"),
