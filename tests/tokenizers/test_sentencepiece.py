@@ -10,7 +10,7 @@ import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from trivium.errors import DataError, SettingsError
+from trivium.errors import DataError, RefusedError, SettingsError
 from trivium.tokenizers import ALGORITHMS, SpecialTokens, Tokenizer
 from trivium.tokenizers.charsmap import Charsmap, nmt_nfkc, read_charsmap
 from trivium.tokenizers.doublearray import has_ascii_pairs, read_array, write_array
@@ -274,6 +274,13 @@ def test_sizes_and_special_tokens_that_cannot_be(source_lines):
         assert train(["few words, few words"] * 3, supported).vocab_size == supported
         with pytest.raises(DataError, match="cannot be learnt|surrogate"):
             train(["ab\ud800"], 400)
+
+
+@pytest.mark.parametrize("train", [train_unigram, train_sentencepiece_bpe])
+def test_the_memory_is_kept_or_the_size_needed_is_told(train, source_lines):
+    with pytest.raises(RefusedError, match=r"need [\d,]+ bytes and may have [\d,]+: raise --memory, or .*--sample"):
+        train(source_lines, 700, memory=150_000)
+    assert train(source_lines, 700, memory=8 << 20).fingerprint == train(source_lines, 700).fingerprint
 
 
 def test_saved_and_opened_by_transformers(tokenizer, tmp_path, source_lines):

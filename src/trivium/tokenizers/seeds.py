@@ -13,6 +13,7 @@ import numpy as np
 from trivium.tokenizers.units import Units
 
 SEEDS = 1_000_000
+CHARACTER_BYTES = 160  # of memory for each character of the different units, at most
 
 
 @dataclass
@@ -92,16 +93,14 @@ def _sorted_suffixes(symbols: np.ndarray, rest: np.ndarray, longest: int) -> tup
     """The positions that begin a character, in the order of their next ``longest`` characters within the unit, and the
     characters that each shares with the one before, by prefix doubling (Manber & Myers 1990)."""
     count = len(symbols)
-    ranks = [(symbols + 1).astype(np.int64)]
+    ranks = [symbols + 1]
     step = 1
     while step < longest:
-        rank = ranks[-1]
-        second = np.zeros(count, np.int64)
+        both = ranks[-1].astype(np.int64) * (int(ranks[-1].max()) + 1)
         within = np.flatnonzero(rest > step)
-        second[within] = rank[within + step]
-        both = rank * (rank.max() + 1) + second
+        both[within] += ranks[-1][within + step]
         ordered = np.argsort(both)
-        new = np.empty(count, np.int64)
+        new = np.empty(count, np.int32)
         new[ordered] = np.cumsum(np.concatenate([[False], np.diff(both[ordered]) != 0]))
         ranks.append(new)
         step *= 2

@@ -9,9 +9,16 @@ piece) and in that pieces have no greatest length.
 from collections.abc import Iterable
 
 from trivium.tokenizers.charsmap import nmt_nfkc
-from trivium.tokenizers.counting import MEMORY
+from trivium.tokenizers.counting import MEMORY, Counts
 from trivium.tokenizers.layouts import LayoutName
-from trivium.tokenizers.merging import check_supported, letters, merges_by_frequency, strings_of, symbols_of
+from trivium.tokenizers.merging import (
+    check_memory,
+    check_supported,
+    letters,
+    merges_by_frequency,
+    strings_of,
+    symbols_of,
+)
 from trivium.tokenizers.sentencepiece import Piece
 from trivium.tokenizers.sentencepiece_training import check_coverage, check_size, finished, first_pieces
 from trivium.tokenizers.specials import TRIVIUM, SpecialTokens
@@ -38,6 +45,7 @@ def train_sentencepiece_bpe(
     first = first_pieces(specials, byte_fallback)
     units = count_units(documents, nmt_nfkc(), check_coverage(coverage), split_digits, memory)
     wanted = check_size(vocab_size, first, len(units.alphabet)) - len(units.alphabet)
+    check_memory(Counts(units.units, units.counts), memory)
     codes, ends = letters(units.units)
     symbols = symbols_of(codes, ends, units.counts)
     merges = merges_by_frequency(symbols, wanted, least=min_frequency, memory=memory)

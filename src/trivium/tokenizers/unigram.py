@@ -17,10 +17,11 @@ import numpy as np
 
 from trivium.errors import DataError, SettingsError
 from trivium.tokenizers.charsmap import nmt_nfkc
-from trivium.tokenizers.counting import MEMORY
+from trivium.tokenizers.counting import MEMORY, Counts
 from trivium.tokenizers.expectation import fit
 from trivium.tokenizers.layouts import LayoutName
-from trivium.tokenizers.seeds import SEEDS, seeds
+from trivium.tokenizers.merging import check_memory
+from trivium.tokenizers.seeds import CHARACTER_BYTES, SEEDS, seeds
 from trivium.tokenizers.sentencepiece import Piece
 from trivium.tokenizers.sentencepiece_training import check_coverage, check_size, finished, first_pieces
 from trivium.tokenizers.specials import TRIVIUM, SpecialTokens
@@ -56,6 +57,7 @@ def train_unigram(
     first = first_pieces(specials, byte_fallback)
     units = count_units(documents, nmt_nfkc(), check_coverage(coverage), split_digits, memory)
     size = check_size(vocab_size, first, len(units.alphabet))
+    check_memory(Counts(units.units, units.counts), memory, CHARACTER_BYTES)
     lattices = seeds(units, seed_pieces)
     if len(lattices.texts) < size:
         supported = len(lattices.texts) + len(first)

@@ -56,11 +56,12 @@ def count_units(
     covered = set(alphabet)
     missing = ({*chain.from_iterable(words), SPACE}) - covered
     rare = re.compile("[" + re.escape("".join(sorted(missing))) + "]+") if missing else None
+    covered_space = SPACE in covered
     found: dict[str, int] = {}
     for word, count in words.items():
         parts = word_parts(word, split_digits)
         parts[0] = SPACE + parts[0]
-        if rare is not None:
+        if rare is not None and not (covered_space and covered.issuperset(word)):
             parts = [kept for part in parts for kept in rare.split(part) if kept]
         for part in parts:
             found[part] = found.get(part, 0) + count
