@@ -110,9 +110,7 @@ def train_bpe_words(
     whole = tokenizers.Tokenizer(model)
     whole.normalizer = normalizer
     whole.pre_tokenizer = pre_tokenizer
-    glued = decoders.BPEDecoder(SUFFIX)
-    apart = decoders.Sequence([decoders.Replace(MARK, " "), decoders.Fuse(), decoders.Strip(" ", 0, 1)])
-    whole.decoder = glued if end == "glued" else apart
+    whole.decoder = decoders.BPEDecoder(SUFFIX if end == "glued" else MARK)
     return assembled(whole, specials, layout)
 
 

@@ -8,9 +8,10 @@ Google's own was never published. Ties of scores, compared as products of intege
 The score alone prefers what occurs once and only together: its first thousands of pieces are the rarest words, and
 frequent ones stay in parts. So a pair must occur ``min_frequency`` times: 1 is the bare definition, 0 stands for the
 highest number with which the pairs still fill the vocabulary. Ten megabytes of novels and 16,384 tokens took, on other
-novels, 2.87 tokens a word with 1, 2.17 with 5, 1.35 with 20, which is about the highest; by frequency 1.32. Encoding takes the longest piece
-that matches, from the left; a word with a rest that no piece matches is the unknown token, as a whole, and so is one
-of more than 100 characters, which is not learnt from either.
+novels, 2.87 tokens a word with 1, 2.17 with 5, 1.38 with 0; merged by frequency 1.32.
+
+Encoding takes the longest piece that matches, from the left; a word with a rest that no piece matches is the unknown
+token, as a whole, and so is one of more than 100 characters, which is not learnt from either.
 """
 
 from collections.abc import Callable, Iterable
@@ -57,13 +58,14 @@ def train_wordpiece(
     min_frequency: int = 1,
     alphabet: int | None = None,
 ) -> Tokenizer:
-    """By score; ``min_frequency`` as said above. ``lowercase``: BERT's uncased normaliser, which takes accents off too. ``alphabet``: at most so many
-    characters, the most frequent ones; words with others are unknown."""
+    """By score; ``min_frequency`` as said above. ``lowercase``: BERT's uncased normaliser, which takes accents off too.
+    ``alphabet``: at most so many characters, the most frequent ones; words with others are unknown."""
 
     def rule(symbols: Symbols, wanted: int) -> np.ndarray:
         if min_frequency:
             return merges_by_score(symbols, wanted, min_frequency, memory=memory)
-        return _highest(lambda least: merges_by_score(symbols, wanted, least, memory=memory), wanted)
+        guess = max(1, int(symbols.weights.sum()) // (8 * max(1, wanted)))
+        return _highest(lambda least: merges_by_score(symbols, wanted, least, memory=memory), wanted, guess)
 
     return _trained(documents, vocab_size, specials, layout, memory, lowercase, alphabet, rule, min_frequency)
 
@@ -91,22 +93,23 @@ def train_wordpiece_bpe(
     return _trained(documents, vocab_size, specials, layout, memory, lowercase, alphabet, rule, min_frequency)
 
 
-def _highest(learn: Callable[[int], np.ndarray], wanted: int) -> np.ndarray:
-    """The merges with the highest least frequency that gives as many as wanted, as far as halving finds it; with 1
-    where none does."""
-    best, filling, failing = learn(1), 1, 2
-    if len(best) < wanted:
-        return best
-    while len(found := learn(failing)) == wanted and wanted:
-        best, filling, failing = found, failing, 2 * failing
-    while failing - filling > 1:
-        middle = (filling + failing) // 2
-        found = learn(middle)
-        if len(found) == wanted:
-            best, filling = found, middle
+def _highest(learn: Callable[[int], np.ndarray], wanted: int, guess: int) -> np.ndarray:
+    """The merges with the highest least frequency that gives as many as ``wanted``, found by doubling or halving a
+    guess and then bisection; those of 1 where none does."""
+    least, failing, found = guess, 0, learn(guess)
+    while len(found) < wanted and least > 1:
+        least, failing = least // 2, least
+        found = learn(least)
+    if len(found) < wanted or not wanted:
+        return found
+    while failing - least != 1:
+        middle = (least + failing) // 2 if failing else 2 * least
+        more = learn(middle)
+        if len(more) == wanted:
+            least, found = middle, more
         else:
             failing = middle
-    return best
+    return found
 
 
 def wordpiece_symbols(counts: Counts) -> tuple[Symbols, list[str]]:
@@ -149,8 +152,8 @@ def _trained(
     check_supported(
         vocab_size,
         controls + len(pieces),
-        f"{len(spelt)} characters, {len(merges)} merges of pairs seen {max(1, min_frequency)} times or more and {controls} "
-        "special tokens",
+        f"{len(spelt)} characters, {len(merges)} merges of pairs seen {max(1, min_frequency)} times or more and "
+        f"{controls} special tokens",
     )
     vocabulary = numbered(specials, pieces)
     whole = tokenizers.Tokenizer(
