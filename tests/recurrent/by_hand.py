@@ -1,4 +1,4 @@
-"""Recurrent cells and attention written out step by step, from the papers' equations: what the fused ones are held to."""
+"""Recurrent cells and attention written out step by step, from the equations: what the fused ones are held to."""
 
 import torch
 from torch import Tensor, nn

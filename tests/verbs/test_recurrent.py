@@ -190,11 +190,8 @@ def test_an_encoder_decoder_writes_and_scores(made):
     assert loaded.score(sources[0], "on the mat").log_probability < 0
 
 
-TRAIN = [
-    Labelled(f"{' '.join(random.Random(i).choices(WORDS[:8], k=6))} {w}", w)
-    for i in range(60)
-    for w in ("hill", "away")
-]
+BEGINNINGS = [" ".join(random.Random(i).choices(WORDS[:8], k=6)) for i in range(60)]
+TRAIN = [Labelled(f"{text} {last}", last) for text in BEGINNINGS for last in ("hill", "away")]
 
 
 @pytest.mark.parametrize(("family", "pooling", "method"), [
@@ -206,7 +203,7 @@ def test_a_recurrent_body_is_fine_tuned(made, tmp_path, family, pooling, method)
     tuned = finetune("sequence", made[family].directory, TRAIN, TRAIN[:40], out=tmp_path / "tuned", pooling=pooling,
                      settings=settings)  # fmt: skip
     assert not tuned.opens_in_transformers and tuned.scores is not None
-    assert tuned.scores["accuracy"] > (0.6 if method == "full" else 0.4)
+    assert tuned.scores["accuracy"] > (0.9 if family == "lstm" else 0.4)
     predicted = list(predict(tmp_path / "tuned", [example.text for example in TRAIN[:40]]))
     right = sum(p.label == example.label for p, example in zip(predicted, TRAIN, strict=False)) / 40
     assert right == pytest.approx(tuned.scores["accuracy"])
@@ -225,7 +222,7 @@ def test_a_recurrent_body_is_fine_tuned(made, tmp_path, family, pooling, method)
         (
             "lstm",
             {"kind": "causal", "carry_state": True, "isolate_documents": True},
-            "which objective.isolate_documents",
+            "isolate_documents forbids",
         ),
         ("bilstm", {"kind": "causal"}, "trains a decoder alone"),
     ],
