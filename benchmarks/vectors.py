@@ -7,7 +7,8 @@ Text: the first ``--megabytes`` of TRIVIUM_DATA/novels/train.txt.gz, lower case,
 are given the same sentences of the same words, so that they count the same words, and equal settings. Each seed is a
 round; rounds alternate which library comes first, so that a machine that slows down slows both. Only training is timed:
 gensim's ``train`` after ``build_vocab``, ours with everything from the text's numbers on. What numba compiles is
-compiled before. Both begin with vectors in word2vec.c's range (gensim's own is twice that). Rates are raw words: those that subsampling drops count, for both.
+compiled before. Both begin with vectors in word2vec.c's range (gensim's own is twice that). Rates are raw words: those
+that subsampling drops count, for both.
 """
 
 import argparse
