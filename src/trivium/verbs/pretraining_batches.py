@@ -40,7 +40,8 @@ def batch_flops(config: Config, batch: Batch) -> float:
         _side(batch.inputs.source),
         _side(batch.inputs.target),
     )
-    distinct = len(batch.inputs.source.ids.unique()) if batch.inputs.source is not None else 0
+    spelt = batch.inputs.source if config.characters else None
+    distinct = len(spelt.ids.unique()) if spelt is not None else 0
     logits = sum(batch.counts.values())
     return training_flops(config, Passes(source, source_length, target, target_length, logits, distinct))
 
