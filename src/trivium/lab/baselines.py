@@ -7,9 +7,11 @@ word2vec or GloVe on any text, then logistic regression. Each is tuned on the de
 """
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,11 @@ from trivium.extras import extra_module
 from trivium.metrics import classification
 from trivium.text.examples import Labelled
 from trivium.vectors.sentences import PATTERNS
+from trivium.vectors.similarity import normalised
 from trivium.vectors.vectors import Vectors
 
 _STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
+_STANDARD_STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # for columns at deviation 1
 _DIMENSIONS = 200
 
 
@@ -78,33 +82,33 @@ def averaged_vectors(
 ) -> BaselineResult:
     """Logistic regression over the mean of a text's word vectors; strength, and whether rows count by their length,
     chosen on ``dev``."""
+    texts = [example.text for example in train]
     candidates = [
-        ("mean", mean_vectors(vectors)),
-        ("mean of directions", mean_vectors(vectors, unit=True)),
+        ("mean", _standardised(partial(mean_vectors, vectors), texts)),
+        ("mean of directions", _standardised(partial(mean_vectors, vectors, unit=True), texts)),
     ]
-    return _tuned("averaged word vectors + logistic regression", candidates, train, dev, test)
+    return _tuned("averaged word vectors + logistic regression", candidates, train, dev, test, _STANDARD_STRENGTHS)
 
 
-def mean_vectors(vectors: Vectors, unit: bool = False) -> Callable[[Sequence[str]], np.ndarray]:
-    """A function from texts to (N, D): the mean of the rows of their known words, 0 where none is known.
+def mean_vectors(vectors: Vectors, texts: Sequence[str], unit: bool = False) -> np.ndarray:
+    """(N, D): the mean of the rows of each text's known words, 0 where none is known. ``unit``: of rows at length 1."""
+    means = np.zeros((len(texts), vectors.dimensions))
+    for number, text in enumerate(texts):
+        rows = known_rows(vectors, text)
+        if len(rows):
+            values = np.asarray(vectors.matrix[rows], np.float64)
+            means[number] = (normalised(values) if unit else values).mean(axis=0)
+    return means
 
-    ``unit``: every row at length 1. The numbers are scaled so that the rows used have the size 1 on average, which
-    makes the strengths of a regression mean the same for all vectors.
-    """
 
-    def transform(texts: Sequence[str]) -> np.ndarray:
-        means = np.zeros((len(texts), vectors.dimensions))
-        for number, text in enumerate(texts):
-            rows = known_rows(vectors, text)
-            if len(rows):
-                values = np.asarray(vectors.matrix[rows], np.float64)
-                lengths = np.linalg.norm(values, axis=1, keepdims=True)
-                means[number] = (values / np.where(lengths > 0, lengths, 1) if unit else values / scale).mean(axis=0)
-        return means * vectors.dimensions**0.5
-
-    frequent = np.asarray(vectors.matrix[:10_000], np.float64)
-    scale = float(np.sqrt((frequent**2).sum(axis=1).mean())) or 1.0
-    return transform
+def _standardised(
+    transform: Callable[[Sequence[str]], np.ndarray], texts: Sequence[str]
+) -> Callable[[Sequence[str]], np.ndarray]:
+    """``transform`` with each column at mean 0 and deviation 1 over ``texts``: strengths then mean the same for all
+    vectors, and a direction that all words share (GloVe's have one) does not hold up the regression."""
+    values = transform(texts)
+    middle, spread = values.mean(axis=0), values.std(axis=0)
+    return lambda others: (transform(others) - middle) / np.where(spread > 0, spread, 1)
 
 
 def known_rows(vectors: Vectors, text: str) -> np.ndarray:
@@ -125,15 +129,18 @@ def _tuned(
     train: Sequence[Labelled],
     dev: Sequence[Labelled],
     test: Sequence[Labelled],
+    strengths: Sequence[float] = _STRENGTHS,
 ) -> BaselineResult:
-    linear = sklearn_module("linear_model")
+    linear, unconverged = sklearn_module("linear_model"), sklearn_module("exceptions").ConvergenceWarning
     labels = [example.label for example in train]
     gold = [example.label for example in dev]
     best: tuple[float, str, Any, Any] | None = None
     for features, transform in candidates:
         inputs, held_out = transform([e.text for e in train]), transform([e.text for e in dev])
-        for strength in _STRENGTHS:
-            model = linear.LogisticRegression(C=strength, max_iter=300).fit(inputs, labels)
+        for strength in strengths:
+            with warnings.catch_warnings():  # one that did not converge is judged on dev like any other
+                warnings.simplefilter("ignore", unconverged)
+                model = linear.LogisticRegression(C=strength, max_iter=300).fit(inputs, labels)
             score = classification(list(model.predict(held_out)), gold)["accuracy"]
             if best is None or score > best[0]:
                 best = (score, f"{features}, C = {strength:g}", model, transform)
