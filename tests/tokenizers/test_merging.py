@@ -12,6 +12,13 @@ from trivium.errors import RefusedError
 from trivium.tokenizers import merging
 from trivium.tokenizers.merging import letters, merges_by_frequency, merges_by_score, strings_of, symbols_of
 
+ORDERS = {
+    "first": lambda pairs, single, ids: pairs.get,
+    "largest": lambda pairs, single, ids: lambda pair: (pairs[pair], pair),
+    "smallest-ids": lambda pairs, single, ids: lambda pair: (pairs[pair], -ids[pair[0]], -ids[pair[1]]),
+    "score": lambda pairs, single, ids: lambda pair: Fraction(pairs[pair], single[pair[0]] * single[pair[1]]),
+}
+
 
 def slowly(words, counts, wanted, rule, least):
     """Count every pair, take the best, merge it everywhere from the left; again."""
@@ -27,12 +34,7 @@ def slowly(words, counts, wanted, rule, least):
         pairs = {pair: count for pair, count in pairs.items() if count >= least}
         if not pairs:
             break
-        best = {
-            "first": lambda: max(pairs, key=pairs.get),
-            "largest": lambda: max(pairs, key=lambda pair: (pairs[pair], pair)),
-            "smallest-ids": lambda: min(pairs, key=lambda pair: (-pairs[pair], ids[pair[0]], ids[pair[1]])),
-            "score": lambda: max(pairs, key=lambda pair: Fraction(pairs[pair], single[pair[0]] * single[pair[1]])),
-        }[rule]()
+        best = max(pairs, key=ORDERS[rule](pairs, single, ids))
         found.append(best)
         ids["".join(best)] = len(ids)
         for word in words:

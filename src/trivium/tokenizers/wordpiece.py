@@ -87,6 +87,8 @@ def train_wordpiece_bpe(
     character, whether or not a word begins with it, and it numbers marked characters in the order it meets them.
     """
 
+    check_at_least("min_frequency", min_frequency, 1)
+
     def rule(symbols: Symbols, wanted: int) -> np.ndarray:
         return merges_by_frequency(symbols, wanted, "smallest-ids", min_frequency, memory=memory)
 
