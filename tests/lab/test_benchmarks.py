@@ -112,3 +112,13 @@ def test_the_quick_table_with_every_peer(tmp_path: Path) -> None:
 def test_the_other_benchmarks_run() -> None:
     assert "| masked |" in quick("quality.py", "--quick", "--steps", "3", "--seeds", "1", "--shapes", "masked")
     assert json.loads(quick("tokenising.py", "--megabytes", "0.5", "--vocabulary", "1000"))["tokens"] > 50_000
+
+
+@pytest.mark.slow
+def test_tokenizers_against_their_rivals(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    out = tmp_path / "result.json"
+    table = quick("tokenizers.py", "--megabytes", "0.3", "--vocab-size", "1000", "--repeats", "1", "--out", str(out))
+    found = json.loads(out.read_text())["algorithms"]
+    assert "sentencepiece" in found["unigram"]["training_seconds"] and "| `wordpiece` |" in table
+    assert all(each["encoding"]["bytes_per_token"] > 0.9 for each in found.values())
