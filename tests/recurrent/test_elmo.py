@@ -12,6 +12,7 @@ from trivium.recurrent.characters import spell
 from trivium.recurrent.elmo import Elmo, initialise_elmo
 from trivium.recurrent.elmo_config import SIZES, ElmoConfig
 from trivium.tokenizers import Tokenizer
+from trivium.training.flops import Passes, training_flops
 from trivium.transformer import SEQUENCE, Inputs, Record, SequenceHead, Tokens
 
 WORDS = "the river bank was wet and a US had money in it".split()
@@ -160,6 +161,20 @@ def test_first_values_depend_on_the_seed_and_the_name_alone() -> None:
     assert one["encoder.layers.0.ahead.inputs.bias"].tolist() == [0] * 24 + [1] * 24 + [0] * 48
     assert set(one["tokens.highways.0.gate.bias"].tolist()) == {-2.0}
     assert one["tokens.convolutions.0.weight"].abs().max() <= 0.05
+
+
+def test_flops_are_those_of_the_matrices() -> None:
+    """By the modules themselves: each weight of a matrix once a word, each of a convolution once a window."""
+    config = ElmoConfig(**{**SIZES["tiny"], "vocab_size": 20})  # type: ignore[arg-type]
+    model = Elmo(config)
+    lstm = sum(p.numel() for p in model.encoder.parameters() if p.ndim == 2)
+    word = sum(m.weight.numel() for m in model.tokens.modules() if isinstance(m, torch.nn.Linear))
+    for convolution in model.tokens.convolutions:
+        assert isinstance(convolution, torch.nn.Conv1d)
+        word += convolution.weight.numel() * (config.characters - convolution.kernel_size[0] + 1)
+    assert config.matrix_weights() == (lstm, word)
+    expected = 6 * (lstm * 100 + word * 30 + 20 * config.projection * 180)
+    assert training_flops(config, Passes(source=100, source_length=10, logits=180, distinct=30)) == expected
 
 
 @pytest.mark.parametrize(
