@@ -6,10 +6,10 @@ card. What no class of ``transformers`` expresses is saved in the same layout wi
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import get_args
+from typing import Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -126,22 +126,47 @@ def load(
     """
     folder = Path(directory)
     written = read_json(folder / "config.json")
-    family = family_of(written, folder)
     with TensorFiles(folder) as files:
-        renamed = {full_name(name, dict.fromkeys(files.names), family): name for name in files.names}
-        config = config_in(written, family, renamed)
-        labels = _labels(written, family)
-        made = {**_heads(written, family, config, labels), **(heads or {})}
-        with torch.device("meta"):
-            model = network(config, made)
-        expected = {k: tuple(t.shape) for k, t in weights_out(model.state_dict(), family, config).items()}
-        left_out = _check(expected, {name: files.shape(own) for name, own in renamed.items()}, family, config, folder)
-        tensors = {name: files.read(renamed[name], device, dtype) for name in expected}
+        loaded = filled(files, written, folder, heads=heads, device=device, dtype=dtype)
+    return with_tokenizer(loaded, Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None)
+
+
+class TensorSource(Protocol):
+    """Where weights come from: names and shapes at once, a tensor when asked for."""
+
+    @property
+    def names(self) -> Collection[str]: ...
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def read(self, name: str, device: torch.device | str, dtype: torch.dtype | None) -> Tensor: ...
+
+
+def filled(
+    files: TensorSource, written: Mapping[str, object], source: Path, *, heads: Mapping[str, nn.Module] | None = None,
+    device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32,
+) -> Loaded:  # fmt: skip
+    """The model that ``written``, the content of a ``config.json``, describes, with weights under Hugging Face's names.
+    ``source`` is what errors name."""
+    family = family_of(written, source)
+    renamed = {full_name(name, dict.fromkeys(files.names), family): name for name in files.names}
+    config = config_in(written, family, renamed)
+    labels = _labels(written, family)
+    made = {**_heads(written, family, config, labels), **(heads or {})}
+    with torch.device("meta"):
+        model = network(config, made)
+    expected = {k: tuple(t.shape) for k, t in weights_out(model.state_dict(), family, config).items()}
+    left_out = _check(expected, {name: files.shape(own) for name, own in renamed.items()}, family, config, source)
+    tensors = {name: files.read(renamed[name], device, dtype) for name in expected}
     model.load_state_dict(weights_in(tensors, family, config), assign=True)
-    tokenizer = Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None
+    return Loaded(model, family, None, config, labels, left_out)
+
+
+def with_tokenizer(loaded: Loaded, tokenizer: Tokenizer | None) -> Loaded:
+    """What was loaded, with its vocabulary."""
     if tokenizer is not None:
-        model.read_vocabulary(tokenizer)
-    return Loaded(model, family, tokenizer, config, labels, left_out)
+        loaded.model.read_vocabulary(tokenizer)
+    return replace(loaded, tokenizer=tokenizer)
 
 
 def family_of(written: Mapping[str, object], folder: Path) -> Family:

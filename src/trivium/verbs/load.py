@@ -9,6 +9,8 @@ import torch
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import Family
+from trivium.families.demo_models import DEMO_MODELS, find_model
+from trivium.families.gguf_model import load_gguf
 from trivium.families.huggingface import load as read_folder
 from trivium.generation.completion import Completion, Piece, complete, stream
 from trivium.generation.fill import Filling, fill_masks
@@ -129,7 +131,8 @@ class LanguageModel:
 def load(
     model: "str | Path | LanguageModel", *, precision: Precision = "float32", device: str = "auto"
 ) -> LanguageModel:
-    """The model in a folder: one that ``trivium`` made, or a Hugging Face model folder on this machine.
+    """The model in a folder: one that ``trivium`` made, or a Hugging Face model folder on this machine; or a ``.gguf``
+    file, or the name of a demo model (``families/demo_models.py``).
 
     ``precision``: bfloat16 halves memory; on most CPUs float32 is as fast for one text at a time. A model that is
     loaded already is given back as it is.
@@ -138,14 +141,17 @@ def load(
         return model
     if precision not in _PRECISIONS:
         raise SettingsError(f"precision is {precision!r}: choose float32 or bfloat16")
-    directory = Path(model)
-    if not directory.is_dir():
+    directory = find_model(str(model)) if str(model) in DEMO_MODELS and not Path(model).exists() else Path(model)
+    where = choose_device(device)
+    if directory.suffix == ".gguf" and not directory.is_dir():
+        loaded = load_gguf(directory, device=where, dtype=_PRECISIONS[precision])
+    elif directory.is_dir():
+        loaded = read_folder(directory, device=where, dtype=_PRECISIONS[precision])
+    else:
         raise DataError(
             f"there is no model folder {directory}: give the folder that a run wrote (--out), or a Hugging Face model "
             "folder with config.json, model.safetensors and tokenizer.json"
         )
-    where = choose_device(device)
-    loaded = read_folder(directory, device=where, dtype=_PRECISIONS[precision])
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
     if loaded.tokenizer.vocab_size > loaded.config.vocab_size:
