@@ -36,6 +36,15 @@ def test_a_norm_makes_layers_of_any_size_count_alike() -> None:
     torch.testing.assert_close(mixed, wanted.mean(0), atol=1e-4, rtol=1e-3)
 
 
+def test_dropout_falls_on_the_mixture_in_training() -> None:
+    config = TransformerConfig(vocab_size=29, width=16, heads=2, ffn_width=32, encoder_layers=1)
+    head = SequenceHead(config, 2, "mix", dropout=0.5)
+    layers, side = [torch.randn(1, 3, 16), torch.randn(1, 3, 16)], Tokens(torch.ones(1, 3, dtype=torch.long))
+    assert not torch.equal(head(layers, side), head(layers, side))
+    head.eval()
+    torch.testing.assert_close(head(layers, side), head.classifier(torch.stack(layers).mean(0).mean(1)))
+
+
 def transformer(heads: Callable[..., dict[str, torch.nn.Module]], **layers: int) -> Model:
     config = TransformerConfig(vocab_size=29, width=16, heads=2, ffn_width=32, context=32, **layers)
     return Model(config, heads(config))

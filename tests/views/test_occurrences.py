@@ -58,6 +58,11 @@ def test_static_neighbours_are_the_same_for_every_occurrence_and_by_cosine(vecto
         assert [each.cosine for each in one.words] == pytest.approx([cosines[word] for word in best], abs=1e-6)
 
 
+def test_a_phrase_is_looked_up_as_files_spell_it() -> None:
+    vectors = Vectors(["New_York", "in"], np.eye(2, dtype=np.float32))
+    assert len(inspect_word(vectors, "New York", ["in New York", "New York"]).occurrences) == 2
+
+
 # ---- contextual: a vector an occurrence, in every model ----
 
 

@@ -86,7 +86,8 @@ def _name(model: "str | Path | LanguageModel | Vectors") -> str:
 
 def _static(vectors: Vectors, found: Concordance, name: str, neighbours: int) -> WordView:
     """Every occurrence has the word's one vector; other words are those of the lines that have one."""
-    row = np.asarray(vectors[found.word], np.float32)
+    joined = found.word.replace(" ", "_")  # how phrases are spelt in files of vectors
+    row = np.asarray(vectors[joined if joined in vectors else found.word], np.float32)
     words: dict[str, Word] = {}
     for line, hit in enumerate(found.hits):
         for start, end in word_spans(hit.text):
