@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import tokenizers
 from trivium.errors import DataError, TriviumError
 
 LARGEST_FILE = 64 << 20
@@ -18,6 +19,9 @@ MOST_MERGES = 2_000_000
 MOST_ADDED = 100_000
 LONGEST_TOKEN = 4096  # bytes
 LONGEST_PATTERN = 20_000
+LONGEST_STRING = 4096  # characters, of anything else that is put into texts
+MOST_PARTS = 1_000  # of a normaliser, a template ...
+LARGEST_GROWTH = 100  # times a text's own length, by normalising
 MODELS = ("BPE", "WordPiece", "Unigram", "WordLevel")
 
 
@@ -99,8 +103,10 @@ def check(document: dict[str, Any], path: Path) -> None:
         refuse(f"its unknown token is {str(model['unk_token'])[:40]}, not a string")
     elif kind in ("WordPiece", "WordLevel") and isinstance(vocab, dict) and model.get("unk_token") not in vocab:
         refuse(f"its unknown token {model.get('unk_token')!r} is not in its vocabulary")
+    _check_pieces(vocab, refuse)
     _check_added(document.get("added_tokens") or [], refuse)
-    _check_patterns(document, refuse)
+    _check_parts(document, refuse)
+    _check_growth(document, refuse)
 
 
 def model_type(model: dict[str, Any]) -> object:
@@ -130,8 +136,8 @@ def _check_unigram(model: dict[str, Any], refuse: Any) -> None:
 
 def _check_merges(model: dict[str, Any], vocab: dict[str, int], refuse: Any) -> None:
     merges = model.get("merges")
-    if not isinstance(merges, list) or len(merges) > LARGEST_VOCABULARY:
-        refuse("its merges are not a list")
+    if not isinstance(merges, list) or len(merges) > MOST_MERGES:
+        refuse(f"its merges are not a list of at most {MOST_MERGES:,}")
         return
     prefix = model.get("continuing_subword_prefix") or ""
     if not isinstance(prefix, str):
@@ -150,8 +156,8 @@ def _check_merges(model: dict[str, Any], vocab: dict[str, int], refuse: Any) -> 
 
 
 def _check_added(added: Any, refuse: Any) -> None:
-    if not isinstance(added, list) or len(added) > LARGEST_VOCABULARY:
-        refuse("its added tokens are not a list")
+    if not isinstance(added, list) or len(added) > MOST_ADDED:
+        refuse(f"its added tokens are not a list of at most {MOST_ADDED:,}")
         return
     for token in added:
         if not isinstance(token, dict) or not isinstance(token.get("content"), str) or not token["content"]:
@@ -161,20 +167,38 @@ def _check_added(added: Any, refuse: Any) -> None:
             refuse(f"the added token {token['content'][:40]!r} has the id {token.get('id')!r}")
 
 
-def _check_patterns(part: Any, refuse: Any) -> None:
-    """Regular expressions and prefixes of the normaliser, pre-tokeniser and decoder."""
-    waiting = [part.get(name) for name in ("normalizer", "pre_tokenizer", "decoder", "post_processor")]
+def _check_pieces(vocab: Any, refuse: Any) -> None:
+    """Pieces of bounded length, and ids without more holes than pieces: a model has a row for every one."""
+    pieces = vocab.keys() if isinstance(vocab, dict) else [entry[0] for entry in vocab or []]
+    longest = max(pieces, key=len, default="")
+    if len(longest) > LONGEST_TOKEN:
+        refuse(f"its piece {longest[:40]!r}... has {len(longest)} characters")
+    if isinstance(vocab, dict) and max(vocab.values()) > 2 * len(vocab) + MOST_PARTS:
+        refuse(f"its {len(vocab)} pieces have ids up to {max(vocab.values())}")
+
+
+def _check_parts(document: dict[str, Any], refuse: Any) -> None:
+    """Lists, strings and regular expressions of the normaliser, pre-tokeniser, decoder and post-processor."""
+    waiting = [document.get(name) for name in ("normalizer", "pre_tokenizer", "decoder", "post_processor")]
+    byte_levels = 0
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            pattern = value.get("Regex")
-            if isinstance(pattern, str) and len(pattern) > LONGEST_PATTERN:
-                refuse(f"it holds a regular expression of {len(pattern)} characters")
+            byte_levels += value.get("type") == "ByteLevel"
             if value.get("type") == "Precompiled":
                 _check_charsmap(value.get("precompiled_charsmap"), refuse)
+            for name, each in value.items():
+                longest = LONGEST_PATTERN if name == "Regex" else LONGEST_STRING
+                if isinstance(each, str) and name != "precompiled_charsmap" and len(each) > longest:
+                    kind = "regular expression" if name == "Regex" else "string"
+                    refuse(f"it holds a {kind} of {len(each)} characters")
             waiting.extend(value.values())
         elif isinstance(value, list):
+            if len(value) > MOST_PARTS:
+                refuse(f"it holds a list of {len(value)} parts")
             waiting.extend(value)
+    if byte_levels > 6:  # each writes a byte beyond ASCII as a character of two
+        refuse(f"it spells texts in bytes {byte_levels} times over")
 
 
 def _check_charsmap(encoded: Any, refuse: Any) -> None:
@@ -187,6 +211,34 @@ def _check_charsmap(encoded: Any, refuse: Any) -> None:
         refuse("its character map is not in base64")
     except DataError as error:
         refuse(str(error))
+
+
+def _check_growth(document: dict[str, Any], refuse: Any) -> None:
+    """Applies the replacing normalisers one after the other to a text of their own strings: refuses those that feed
+    each other."""
+    members = [each for each in _flat(document.get("normalizer")) if each.get("type") in ("Replace", "Prepend")]
+    if not members:
+        return
+    strings = [str(text) for each in members for text in (each.get("content"), *(each.get("pattern") or {}).values())]
+    text = "".join([*map(chr, range(32, 127)), *strings])[: 1 << 16]
+    most = LARGEST_GROWTH * len(text) + 10_000
+    for each in members:
+        bare = {
+            "version": "1.0",
+            "added_tokens": [],
+            "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
+        }
+        normalizer = tokenizers.Tokenizer.from_str(json.dumps({**bare, "normalizer": each})).normalizer
+        text = normalizer.normalize_str(text)
+        if len(text) > most:
+            refuse(f"its normaliser makes {len(text):,} characters of a short text")
+
+
+def _flat(part: Any) -> list[dict[str, Any]]:
+    if not isinstance(part, dict):
+        return []
+    inner = part.get("normalizers")
+    return [member for each in inner for member in _flat(each)] if isinstance(inner, list) else [part]
 
 
 def _first_line(error: BaseException) -> str:
