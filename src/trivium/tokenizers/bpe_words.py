@@ -91,6 +91,7 @@ def train_bpe_words(
     counts = learnable(found, (*specials.strings(), SUFFIX), None if alphabet is None else alphabet + marks)
     check_memory(counts, memory)
     symbols, spelt = word_symbols(counts, end)
+    del found, counts
     wanted = check_size(vocab_size, controls, len(spelt), "symbols (characters, inside and at the end of words)")
     merges = learn_merges(symbols, wanted, end, ties, min_frequency, memory)
     pieces = strings_of(spelt, merges)

@@ -5,6 +5,7 @@ before they would outgrow the memory a RefusedError says so.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 Ties = Literal["first", "largest", "smallest-ids"]
 WORK = 5_000_000  # places and pairs looked at in a slice
-PLACES = 1 << 21  # counted in a slice
+PLACES = 1 << 18  # counted in a slice
 LETTER = (1 << 21) - 1  # a code: a character and, above it, what distinguishes its symbol from others
 SYMBOL_BYTES = 80
-WORD_BYTES = 40
+WORD_BYTES = 96
+BUILDING_BYTES = 20  # of a character, while its word becomes symbols
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,33 @@ class Symbols:
     @property
     def frequencies(self) -> np.ndarray:
         """(alphabet,) int64: how often each symbol occurs."""
-        lengths = np.diff(self.ends, prepend=0)
         found = np.zeros(len(self.codes), np.int64)
-        np.add.at(found, self.ids, np.repeat(self.weights, lengths))
+        for word in range(0, len(self.ends), PLACES):  # in parts, for the weights of places take eight bytes each
+            ends, weights = self.ends[word : word + PLACES], self.weights[word : word + PLACES]
+            start = self.ends[word - 1] if word else 0
+            np.add.at(found, self.ids[start : ends[-1]], np.repeat(weights, np.diff(ends, prepend=start)))
         return found
 
 
 def letters(words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The characters of all words, one after the other, (places,) int64, and (words,) where each word ends."""
+    """The characters of all words, one after the other, (places,) int32, and (words,) where each word ends."""
     ends = np.cumsum(np.fromiter(map(len, words), np.int64, len(words)))
-    return np.frombuffer("".join(words).encode("utf-32-le"), np.uint32).astype(np.int64), ends
+    return np.frombuffer(bytearray("".join(words).encode("utf-32-le")), np.int32), ends
 
 
 def symbols_of(codes: np.ndarray, ends: np.ndarray, weights: np.ndarray) -> Symbols:
-    alphabet, ids = np.unique(codes, return_inverse=True)
-    return Symbols(ids.astype(np.int32), ends, weights, alphabet)
+    present = np.zeros(int(codes.max()) + 1, np.bool_)
+    present[codes] = True
+    alphabet = np.flatnonzero(present)
+    ranks = np.zeros(len(present), np.int32)
+    ranks[alphabet] = np.arange(len(alphabet), dtype=np.int32)
+    return Symbols(ranks[codes], ends, weights, alphabet)
 
 
-def check_memory(counts: Counts, memory: int, per_place: int = 48) -> None:
-    """Refuses words whose arrays would not fit; ``per_place`` also counts the copies that making them takes."""
+def check_memory(counts: Counts, memory: int) -> None:
+    """Refuses words whose symbols would not fit beside them."""
     places = sum(map(len, counts.words))
-    need = places * per_place + len(counts) * WORD_BYTES
+    need = places * BUILDING_BYTES + len(counts) * WORD_BYTES + sum(map(sys.getsizeof, counts.words))
     _check_fits(need, memory, f"{len(counts):,} different words of {places:,} characters")
 
 
@@ -187,7 +195,8 @@ def learnable(counts: Counts, controls: Iterable[str], alphabet: int | None) -> 
     kept = [number for number, word in enumerate(counts.words) if not pattern.search(word)]
     if alphabet is not None:
         codes, ends = letters(counts.words)
-        found = np.bincount(codes, np.repeat(counts.counts, np.diff(ends, prepend=0)))
+        found = np.zeros(int(codes.max()) + 1, np.int64)
+        np.add.at(found, codes, np.repeat(counts.counts, np.diff(ends, prepend=0)))
         rare = np.argsort(-found, kind="stable")[alphabet:]
         lacking = np.isin(codes, rare).cumsum()[ends - 1]
         clean = np.diff(lacking, prepend=0) == 0
@@ -237,16 +246,19 @@ def _merged(
     if not wanted:
         return merges
     places = len(symbols.ids)
-    other = places * PLACE_BYTES + len(symbols.weights) * WORD_BYTES + (len(symbols.codes) + wanted) * SYMBOL_BYTES
+    what = f"the pairs of {places:,} characters in {len(symbols.weights):,} different words"
+    other = places * (PLACE_BYTES + 3 * 4)  # with the ids, the text and the codes
+    other += len(symbols.weights) * WORD_BYTES + (len(symbols.codes) + wanted) * SYMBOL_BYTES
 
     def more(pairs: "Pairs") -> "Pairs":
         room = max(1024, 2 * len(pairs.left))
         need = other + PAIR_BYTES * (room + len(pairs.left))  # both exist for a moment
-        _check_fits(need, memory, f"the pairs of {places:,} characters in {len(symbols.weights):,} different words")
+        _check_fits(need, memory, what)
         pairs = _with_room(pairs, room)
         grown(pairs)
         return pairs
 
+    _check_fits(other, memory, what)
     pairs = more(_pairs(symbols))
     place = 0
     while place < places:

@@ -117,9 +117,10 @@ def _highest(learn: Callable[[int], np.ndarray], wanted: int, guess: int) -> np.
 def wordpiece_symbols(counts: Counts) -> tuple[Symbols, list[str]]:
     """Words as characters, those inside a word distinct from those that begin one; and how the symbols are spelt."""
     codes, ends = letters(counts.words)
-    inside = np.ones(len(codes), np.int64)
-    inside[0] = inside[ends[:-1]] = 0
-    symbols = symbols_of(codes + inside * _INSIDE, ends, counts.counts)
+    codes += _INSIDE
+    codes[0] -= _INSIDE
+    codes[ends[:-1]] -= _INSIDE
+    symbols = symbols_of(codes, ends, counts.counts)
     spelt = [PREFIX * (code > LETTER) + chr(code & LETTER) for code in symbols.codes.tolist()]
     return symbols, spelt
 
@@ -148,6 +149,7 @@ def _trained(
     counts = learnable(found, specials.strings(), alphabet)
     check_memory(counts, memory)
     symbols, spelt = wordpiece_symbols(counts)
+    del found, counts
     controls = len(specials.strings())
     merges = rule(symbols, check_size(vocab_size, controls, len(spelt), "characters (with and without ##)"))
     pieces = strings_of(spelt, merges, PREFIX)
