@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trivium.errors import RefusedError
 from trivium.tokenizers.units import Units
 
 SEEDS = 1_000_000
-CHARACTER_BYTES = 160  # of memory for each character of the different units, at most
+_CHARACTER_BYTES = 160  # of memory for each character of the different units, at most
 
 
 @dataclass
@@ -45,6 +46,16 @@ class Lattices:
         self.pieces = self.pieces[: renumber(self.pieces, self.first, numbers)]
         self.lengths, self.places = self.lengths[kept], self.places[kept]
         self.texts = [self.texts[number] for number in np.flatnonzero(kept)]
+
+
+def check_memory(units: Units, memory: int) -> None:
+    """Refuses units whose lattice would not fit."""
+    size = sum(map(len, units.units)) + len(units.units)
+    if size * _CHARACTER_BYTES > memory:
+        raise RefusedError(
+            f"{len(units.units):,} different words of {size:,} characters need {size * _CHARACTER_BYTES:,} bytes and "
+            f"may have {memory:,}: raise --memory, or learn from a part of the text with --sample"
+        )
 
 
 def seeds(units: Units, most: int = SEEDS) -> Lattices:

@@ -17,11 +17,10 @@ import numpy as np
 
 from trivium.errors import DataError, SettingsError
 from trivium.tokenizers.charsmap import nmt_nfkc
-from trivium.tokenizers.counting import MEMORY, Counts
+from trivium.tokenizers.counting import MEMORY
 from trivium.tokenizers.expectation import fit
 from trivium.tokenizers.layouts import LayoutName
-from trivium.tokenizers.merging import check_memory
-from trivium.tokenizers.seeds import CHARACTER_BYTES, SEEDS, seeds
+from trivium.tokenizers.seeds import SEEDS, check_memory, seeds
 from trivium.tokenizers.sentencepiece import Piece
 from trivium.tokenizers.sentencepiece_training import check_coverage, check_size, finished, first_pieces
 from trivium.tokenizers.specials import TRIVIUM, SpecialTokens
@@ -57,7 +56,7 @@ def train_unigram(
     first = first_pieces(specials, byte_fallback)
     units = count_units(documents, nmt_nfkc(), check_coverage(coverage), split_digits, memory)
     size = check_size(vocab_size, first, len(units.alphabet))
-    check_memory(Counts(units.units, units.counts), memory, CHARACTER_BYTES)
+    check_memory(units, memory)
     lattices = seeds(units, seed_pieces)
     if len(lattices.texts) < size:
         supported = len(lattices.texts) + len(first)
