@@ -15,6 +15,7 @@ import argparse
 import gzip
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,6 @@ from statistics import mean, median, stdev
 
 import numpy as np
 from glove_formula import compare as compare_glove
-from pretraining import machine
 
 from trivium.vectors import glove, word2vec
 from trivium.vectors.evaluation import evaluate_analogies, evaluate_similarity, read_analogies, read_pairs
@@ -62,6 +62,16 @@ def novels(megabytes: float) -> list[str]:
         raise SystemExit(f"{path} is not there: set TRIVIUM_DATA to a folder that has novels/train.txt.gz")
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return file.read(int(megabytes * 1e6)).split("\n")
+
+
+def machine() -> str:
+    """Processor, cores and the versions that matter."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("gensim", "numba", "numpy"))
+    processor = names[0] if names else platform.processor()
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
 
 
 def spelt(corpus: Corpus) -> Iterator[list[str]]:
@@ -152,7 +162,7 @@ def measure(options: argparse.Namespace) -> dict:
     reading = time.perf_counter() - begun
     sentences = list(spelt(corpus))
     result: dict = {
-        "machine": f"{machine()}; gensim {version('gensim')}, numba {version('numba')}, numpy {np.__version__}",
+        "machine": machine(),
         "load_average": load,
         "settings": {name: str(value) for name, value in vars(options).items()},
         "words": corpus.tokens,

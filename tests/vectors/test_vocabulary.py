@@ -28,6 +28,11 @@ def test_words_by_falling_count_and_ties_by_first_appearance() -> None:
     assert corpus.ids.tolist() == [0, 1, 2, END, 1, 0, 3, 0, END, 4, 2, 1, 0, 3, END]
 
 
+def test_many_ties_stay_in_the_order_of_the_text() -> None:
+    words = [f"w{n}" for n in np.random.default_rng(0).permutation(500)]
+    assert prepare([" ".join(words + words[::-1])], VocabularySettings(min_count=2)).words == words
+
+
 def test_rare_words_leave_no_gap() -> None:
     corpus = prepare(TEXT, VocabularySettings(min_count=3))
     assert corpus.words == ["b", "a"]
