@@ -1,6 +1,9 @@
 """The compiled merge rules against the definitions, written out over lists of strings with exact fractions."""
 
+import os
 import random
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -105,3 +108,56 @@ def test_pairs_that_do_not_fit_are_refused():
     with pytest.raises(RefusedError, match=r"pairs of 40,000 characters in 2,000 different words need .* --memory"):
         merges_by_frequency(symbols, 100, memory=3 << 20)
     assert len(merges_by_frequency(symbols, 100, memory=16 << 20)) == 100
+
+
+PEAK = """
+import sys
+from trivium.tokenizers.wordpiece import train_wordpiece
+def peak():  # of this process alone: what the one that started it had is not counted
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
+count, memory = int(sys.argv[1]), int(sys.argv[2])
+train_wordpiece(["base and base bade"], 14)
+open("/proc/self/clear_refs", "w").write("5")
+base = peak()
+texts = (" ".join(f"{n * 7919 % 999999937:09x}" for n in range(s, s + 1000)) for s in range(0, count, 1000))
+assert len(train_wordpiece(texts, 400, memory=memory)) == 400
+print(peak() - base)
+"""
+
+
+@pytest.mark.parametrize(
+    ("count", "memory"), [(40_000, 31 << 20), pytest.param(1_000_000, 560 << 20, marks=pytest.mark.slow)]
+)
+def test_learning_keeps_the_memory(count, memory):
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("this system does not tell a process its peak memory")
+    command = [sys.executable, "-c", PEAK, str(count), str(memory)]
+    gained = int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=280).stdout)
+    assert gained < memory
+
+
+INTERRUPTED = """
+import os, random, signal, threading, time
+import numpy as np
+from trivium.tokenizers.merging import letters, merges_by_score, symbols_of
+draws = random.Random(2)
+words = ["".join(draws.choices("abcdefghijklmnopqrstuvwxyz", k=12)) for _ in range(60_000)]
+codes, ends = letters(words)
+symbols = symbols_of(codes, ends, np.ones(len(words), np.int64))
+merges_by_score(symbols_of(codes[:12].copy(), ends[:1], np.ones(1, np.int64)), 3)
+sent = []
+def stop():
+    sent.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Timer(0.5, stop).start()
+try:
+    merges_by_score(symbols, 1_000_000)
+    print("it ended before")
+except KeyboardInterrupt:
+    print(time.perf_counter() - sent[0])
+"""
+
+
+def test_ctrl_c_is_answered_between_slices():
+    out = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=True)
+    assert float(out.stdout) < 5
