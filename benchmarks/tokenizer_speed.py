@@ -1,6 +1,6 @@
 """Learning and applying vocabularies, against the ``tokenizers`` and ``sentencepiece`` packages, in one run.
 
-    python benchmarks/tokenizers.py [--megabytes 10] [--vocab-size 16000] [--repeats 3] [--out result.json]
+    python benchmarks/tokenizer_speed.py [--megabytes 10] [--vocab-size 16000] [--repeats 3] [--out result.json]
 
 Training: seconds from a list of paragraphs to a tokenizer, after a warm-up on a small text that compiles the loops. The
 rival of each algorithm follows it at once, with the same text, size and kind of pieces; no trainer samples. Encoding:
