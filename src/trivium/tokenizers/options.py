@@ -43,7 +43,7 @@ class WordPiece:
     """WordPiece learnt by its score, freq(ab) / (freq(a) freq(b))."""
 
     lowercase: bool = True  # BERT's uncased normaliser, which takes accents off too
-    min_frequency: int = 1
+    min_frequency: int = 1  # of a merged pair; 0: the highest number with which the vocabulary is still filled
     alphabet: int | None = None
 
 
