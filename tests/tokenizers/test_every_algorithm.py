@@ -23,8 +23,10 @@ from trivium.tokenizers.sentencepiece import normalised
 
 every = pytest.mark.parametrize("name", NAMES)
 SPACES = [" ", "  ", "\n", "\t", "\r\n", "\u00a0", "\u3000", "\x1c", "\x85", "\u2028", "\u200b"]
-WORDS = ["the", "text", "The", "reads", "Größe", "e\u0301", "\u0301", "好", "▁", "▁the", "'s", "don't", "3.5", "x¨", "Σας",
-         "😀", "ﬁ", "</w>", "\u2404", "<0x41>", "##s", "-", "\x00", "\u0600", "İ", "<s>", "[SEP]", "and", "\ufdfa"]  # fmt: skip
+WORDS = [
+    "the", "text", "The", "reads", "Größe", "e\u0301", "\u0301", "好", "▁", "▁the", "'s", "don't", "3.5", "x¨",
+    "Σας", "😀", "ﬁ", "</w>", "\u2404", "<0x41>", "##s", "-", "\x00", "\u0600", "İ", "<s>", "[SEP]", "and", "\ufdfa",
+]  # fmt: skip
 mixtures = st.lists(st.sampled_from([" ", *SPACES, *WORDS]), max_size=14).map("".join)
 unicode = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
@@ -181,7 +183,7 @@ def test_time_grows_linearly_to_a_million(name: str, run: str) -> None:
 
 
 def check_linear(encode: Callable[[list[str]], object], unit: str, lengths: tuple[int, int]) -> None:
-    """Ten times the text takes at most fifteen times as long, by the best of three; 10 ms count as little as nothing."""
+    """Ten times the text takes at most fifteen times as long, by the best of three; 10 ms are nothing."""
 
     def best(length: int, enough: float) -> float:
         text = unit * (length // len(unit))

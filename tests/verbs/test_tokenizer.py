@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import transformers
 
+import trivium
 from trivium.errors import DataError, SettingsError
+from trivium.tokenizers import Tokenizer
 from trivium.verbs.tokenizer import show_tokenizer, train_tokenizer
 
 
@@ -37,8 +39,24 @@ def test_figures_add_up(tmp_path: Path, text_file: Path) -> None:
     assert empty.pieces == [] and empty.bytes_per_token is None
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "recipe", "size"),
+    [("wordpiece", "bert-mini", 320), ("unigram", "t5-mini", 360), ("words", "gpt2-mini", 70)],
+)
+def test_a_run_with_a_tokenizer_of_any_algorithm(
+    algorithm: str, recipe: str, size: int, tmp_path: Path, text_file: Path
+) -> None:
+    tokenizer = [f"tokenizer.algorithm={algorithm}", f"tokenizer.vocab_size={size}"]
+    small = ["model.size=tiny", "model.context=32", "training.steps=1", "training.batch_tokens=256"]
+    trivium.pretrain(trivium.load_recipe(recipe, data=[text_file], sets=[*tokenizer, *small]).recipe, tmp_path / "run")
+    theirs, ours = transformers.AutoTokenizer.from_pretrained(tmp_path / "run"), Tokenizer.load(tmp_path / "run")
+    for text in ("A list is a sequence; don't raise 42!", "Größe"):
+        assert theirs(text).input_ids == ours.encode(text, specials=True).ids
+    assert ours.vocab_size == size and theirs.eos_token_id == ours.end
+
+
 def test_what_cannot_be_is_refused(tmp_path: Path, text_file: Path) -> None:
-    with pytest.raises(SettingsError, match="no tokenizer algorithm 'bep'"):
+    with pytest.raises(SettingsError, match="no tokenizer algorithm 'bep': did you mean bpe"):
         train_tokenizer([text_file], tmp_path / "a", algorithm="bep")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "file").touch()

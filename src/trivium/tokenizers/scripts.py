@@ -4,7 +4,14 @@ import unicodedata
 from functools import lru_cache
 
 _GROUPS = {"M": "marks", "N": "numbers", "P": "punctuation", "S": "symbols", "Z": "spaces", "C": "controls"}
-_NAMES = {"CJK": "Han", "KANGXI": "Han", "IDEOGRAPHIC": "Han", "MODIFIER": "other letters", "SUPERSCRIPT": "Latin"}
+_NAMES = {
+    "CJK": "Han",
+    "KANGXI": "Han",
+    "IDEOGRAPHIC": "Han",
+    "HENTAIGANA": "Hiragana",
+    "MODIFIER": "other letters",
+    "SUPERSCRIPT": "Latin",
+}
 _STYLED = ("FULLWIDTH", "HALFWIDTH", "MATHEMATICAL", "DOUBLE-STRUCK", "SCRIPT", "BLACK-LETTER")
 
 
