@@ -21,6 +21,7 @@ from trivium.tokenizers.validation import guarded
 SPACE = "▁"
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_BEGINNING = r"\A(?=.)"  # of a text that has one
 _SPELL_BYTES = "<0x123456789ABCDEF>"
 
 
@@ -104,14 +105,26 @@ def _normalizers(model: SentencePieces) -> tuple[list[dict[str, Any]], str]:
         found.append({"type": "Replace", "pattern": {"Regex": r"\A | \z"}, "content": ""})
     if not model.prefix:
         return found, "never"
+    if whole := _whole_symbols(model):
+        # Symbols are looked for in the normalised text, and normalised for that themselves: no space before them alone.
+        symbols = "|".join(re.escape(symbol) for symbol in whole)
+        pattern = {"Regex": rf"{_BEGINNING}(?!(?:{symbols})\z)"}
+        return [*found, {"type": "Replace", "pattern": pattern, "content": " "}], "never"
     if model.collapse and model.charsmap:
         return found, "always"
     # "always" does not put a space before one that is there, nor before a literal U+2581 that no map turns into one.
     return [*found, {"type": "Prepend", "prepend": " "}], "never"
 
 
+def _whole_symbols(model: SentencePieces) -> list[str]:
+    """The user-defined pieces of BPE, whose merges know no scores: they are cut out of the text beforehand."""
+    if model.algorithm != "bpe":
+        return []
+    return [model.pieces[number].text for number in model.ids(Kind.USER_DEFINED)]
+
+
 def _added_tokens(model: SentencePieces, swallowing: frozenset[str]) -> list[dict[str, Any]]:
-    """Control tokens are special; in BPE, whose merges know no scores, user-defined pieces are looked for first."""
+    """Control tokens are special; user-defined pieces of BPE are not."""
     kinds = [Kind.CONTROL, Kind.UNKNOWN] + ([Kind.USER_DEFINED] if model.algorithm == "bpe" else [])
     return [
         {
@@ -120,7 +133,7 @@ def _added_tokens(model: SentencePieces, swallowing: frozenset[str]) -> list[dic
             "single_word": False,
             "lstrip": model.pieces[number].text in swallowing,
             "rstrip": False,
-            "normalized": False,
+            "normalized": model.pieces[number].kind == Kind.USER_DEFINED,
             "special": model.pieces[number].kind != Kind.USER_DEFINED,
         }
         for number in model.ids(*kinds)
@@ -204,7 +217,7 @@ def normalised(tokenizer: Tokenizer, text: str) -> str:
     normalizer = tokenizer.plain.normalizer
     members = _members(None if normalizer is None else json.loads(normalizer.__getstate__()), "normalizers")
     text = tokenizer.normalise(text).replace(SPACE, " ")
-    return text.removeprefix(" ") if any(each["type"] == "Prepend" for each in members) else text
+    return text.removeprefix(" ") if any(map(_prefixes, members)) else text
 
 
 def sentencepieces_of(tokenizer: Tokenizer) -> SentencePieces:
@@ -271,7 +284,7 @@ def _flags(document: dict[str, Any]) -> dict[str, Any]:
             flags["collapse"] = True
         elif kind == "Replace" and pattern == {"String": " "} and each["content"] == SPACE:
             spaced = True
-        elif kind == "Prepend" and each["prepend"] in (" ", SPACE):
+        elif _prefixes(each):
             flags["prefix"] = True
         elif kind != "Strip" and not (kind == "Replace" and pattern == {"Regex": r"\A | \z"}):
             raise foreign
@@ -284,6 +297,14 @@ def _flags(document: dict[str, Any]) -> dict[str, Any]:
     if not spaced:
         raise foreign
     return flags
+
+
+def _prefixes(normalizer: dict[str, Any]) -> bool:
+    """Whether it puts a space in front of a text."""
+    if normalizer["type"] == "Prepend":
+        return normalizer["prepend"] in (" ", SPACE)
+    pattern = (normalizer.get("pattern") or {}).get("Regex", "")
+    return normalizer["type"] == "Replace" and normalizer["content"] == " " and pattern.startswith(_BEGINNING)
 
 
 def _members(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
