@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from commands import Commands
 from trials import Trials
 
 KILLS = 20
@@ -16,6 +17,12 @@ def test_twenty_kills_at_random_moments(trials: Trials, tmp_path: Path) -> None:
         done += trials.kill_at_random(tmp_path / f"run-{runs}", min(5, KILLS - done), draw)
         runs += 1
         assert runs < 2 * KILLS, "the runs are over before they are killed: is anything being tested?"
+
+
+def test_kills_of_a_run_that_carries_state(commands: Commands, tmp_path: Path) -> None:
+    """The states of a recurrent model's lanes are part of what comes back."""
+    trials = Trials.prepare(commands, tmp_path, "lstm-mini")
+    assert trials.kill_at_random(tmp_path / "run", 4, random.Random(4)) > 0
 
 
 def test_crashes_in_the_middle_of_saving(trials: Trials, tmp_path: Path) -> None:

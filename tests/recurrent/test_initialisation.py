@@ -14,7 +14,7 @@ def made(seed: int = 0, heads: bool = False, **fields: object) -> RecurrentModel
 
 
 def test_uniform() -> None:
-    model = made(init_std=0.1, forget_bias=1.5)
+    model = made(init="uniform", init_std=0.1, forget_bias=1.5)
     assert model.tokens.weight.detach().std() == pytest.approx(0.1, rel=0.02)
     cell = model.decoder.layers[1].cell
     for weight in (cell.weight_ih_l0, cell.weight_hh_l0):
@@ -27,7 +27,7 @@ def test_uniform() -> None:
 
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
 def test_orthogonal_gate_by_gate(cell: str, gates: int) -> None:
-    layer = made(cell=cell, init="orthogonal").decoder.layers[0].cell
+    layer = made(cell=cell, init="orthogonal", forget_bias=1.0).decoder.layers[0].cell
     for gate in layer.weight_hh_l0.split(64):
         torch.testing.assert_close(gate @ gate.T, torch.eye(64), atol=1e-5, rtol=0)
     assert len(layer.weight_ih_l0.split(64)) == gates

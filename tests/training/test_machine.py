@@ -9,6 +9,7 @@ import torch
 from toy_run import train
 
 from trivium.errors import SettingsError
+from trivium.recurrent import RecurrentConfig, RecurrentModel
 from trivium.training import precision
 from trivium.training.allocator import keep_freed_memory
 from trivium.training.flops import Passes, training_flops
@@ -102,6 +103,28 @@ def test_flops_of_the_documented_shapes():
     gated = TransformerConfig(vocabulary, width, 6, 1000, decoder_layers=1, gated=True, kv_heads=2)
     inner = 2 * width**2 + 2 * width * width // 3 + 3 * width * 1000
     assert training_flops(gated, Passes(target=10, target_length=10)) == pytest.approx(60 * inner + 6 * width * 100)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_flops_of_recurrent_networks_are_those_of_their_matrices(cell):
+    """6 for each number of a matrix and token that passes it, counted from the modules themselves."""
+
+    def matrices(module):
+        return sum(p.numel() for p in module.parameters() if p.ndim == 2)
+
+    sizes = {"vocab_size": 50, "width": 12, "state_width": 20, "cell": cell}
+    decoder = RecurrentModel(RecurrentConfig(**sizes, decoder_layers=3))
+    count = training_flops(decoder.config, Passes(target=70, target_length=10, logits=60))
+    assert count == 6 * (70 * matrices(decoder.decoder) + 60 * 50 * 12)
+    encoder = RecurrentModel(RecurrentConfig(**sizes, encoder_layers=2))
+    assert training_flops(encoder.config, Passes(source=70, source_length=10)) == 6 * 70 * matrices(encoder.encoder)
+    for attention in ("general", "additive"):
+        both = RecurrentModel(RecurrentConfig(**sizes, encoder_layers=1, decoder_layers=2, attention=attention))
+        own = matrices(both.decoder) - matrices(both.decoder.start)  # once a row, not a token
+        keys = matrices(both.decoder.attention.key) if attention == "additive" else 0
+        score = 12 if attention == "additive" else 0  # a vector that every pair meets
+        expected = 90 * (matrices(both.encoder) + keys) + 40 * (own - keys - score) + 40 * 30 * 2 * 12
+        assert training_flops(both.config, Passes(90, 30, 40, 20)) == 6 * expected
 
 
 def test_lines_where_there_is_no_terminal_and_silence_when_quiet(capsys):

@@ -56,32 +56,31 @@ def _transformer(config: TransformerConfig, passes: Passes) -> float:
 
 @training_flops.register
 def _recurrent(config: RecurrentConfig, passes: Passes) -> float:
-    both = config.encoder_layers > 0 and config.decoder_layers > 0
     state, width = config.state, config.width
-    encoder = 2 * _cells(config, config.encoder_layers, width, 2 * state) + 2 * state * width
-    feeds_back = both and config.attention == "additive"
-    decoder = _cells(config, config.decoder_layers, width * (2 if feeds_back else 1), state)
-    if both:
-        decoder += (state + (width + state)) * width  # the query, the readout
-        keys = width**2 if config.attention == "additive" else 0
-        pair = (2 if config.attention == "additive" else 1) * width  # a score, and its share of the context
-        crossing = keys * passes.source + pair * passes.target * passes.source_length
-        crossing += width * passes.target * passes.source_length
-    else:
-        decoder += state * width if state != width else 0
-        crossing = 0
-    weights = encoder * passes.source * (config.encoder_layers > 0) + decoder * passes.target * (
-        config.decoder_layers > 0
-    )
-    return 6.0 * (weights + crossing + config.vocab_size * width * passes.logits)
+    crosses = config.encoder_layers > 0 and config.decoder_layers > 0
+    additive = crosses and config.attention == "additive"
+    encoder = decoder = pairs = 0
+    if config.encoder_layers:
+        encoder = 2 * _cells(config, config.encoder_layers, width, 2 * state) + _projection(2 * state, width)
+        encoder += width**2 if additive else 0  # keys
+    if config.decoder_layers:
+        decoder = _cells(config, config.decoder_layers, width * (2 if additive else 1), state)
+        decoder += (state + state + width) * width if crosses else _projection(state, width)  # query and readout
+    if crosses:
+        pairs = 2 * width * passes.target * passes.source_length  # a score, and its share of the context
+    head = config.vocab_size * width * passes.logits
+    return 6.0 * (encoder * passes.source + decoder * passes.target + pairs + head)
 
 
 @training_flops.register
 def _elmo(config: ElmoConfig, passes: Passes) -> float:
     recurrent, spelling = config.matrix_weights()
-    return 6.0 * (
-        recurrent * passes.source + spelling * passes.distinct + config.vocab_size * config.projection * passes.logits
-    )
+    head = config.vocab_size * config.projection * passes.logits
+    return 6.0 * (recurrent * passes.source + spelling * passes.distinct + head)
+
+
+def _projection(wide: int, width: int) -> int:
+    return wide * width if wide != width else 0
 
 
 def _cells(config: RecurrentConfig, layers: int, inputs: int, between: int) -> int:
