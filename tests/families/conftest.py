@@ -15,6 +15,11 @@ from trivium.transformer import Inputs, Tokens
 V = 61
 DECODER_START = {"decoder_start_token_id": 0}
 GPT2_TOKENS = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
+LLAMAS = {
+    "vocabulary": transformers.LlamaForCausalLM,
+    "body": transformers.LlamaModel,
+    "sequence": transformers.LlamaForSequenceClassification,
+}
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,21 @@ class Case:
     classes: dict  # on top -> class
     config_class: type = transformers.BertConfig
 
+    @property
+    def stacks(self) -> str:
+        return stacks_of(self.family)
+
     def reference(self, on_top: str = "vocabulary", seed: int = 0, **settings: object) -> torch.nn.Module:
         config = self.config_class(vocab_size=V, **self.settings, **settings)
         config._attn_implementation = "eager"
         torch.manual_seed(seed)
         model = self.classes[on_top](config).eval()
         for name, parameter in model.named_parameters():  # larger than the default, so that every part matters
-            parameter.data.normal_(1.0 if "norm" in name.lower() and "weight" in name else 0.0, 0.1)
+            a_norm = "norm" in name.lower() or ".ln_" in name
+            parameter.data.normal_(1.0 if a_norm and "weight" in name else 0.0, 0.1)
+        for name, buffer in model.named_buffers():
+            if name == "final_logits_bias":
+                buffer.normal_()
         return model
 
     @property
@@ -80,6 +93,30 @@ CASES = {
         {"vocabulary": transformers.T5ForConditionalGeneration},
         transformers.T5Config,
     ),
+    "llama": Case(
+        "llama",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+         "max_position_embeddings": 40, "pad_token_id": 0},
+        LLAMAS,
+        transformers.LlamaConfig,
+    ),
+    "llama-3.1": Case(
+        "llama",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+         "intermediate_size": 40, "max_position_embeddings": 40, "tie_word_embeddings": True, "pad_token_id": 0,
+         "rms_norm_eps": 1e-5, "rope_parameters": {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0,
+         "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 20}},
+        LLAMAS,
+        transformers.LlamaConfig,
+    ),
+    "llama-linear": Case(
+        "llama",
+        {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 6, "num_key_value_heads": 3,
+         "intermediate_size": 40, "max_position_embeddings": 40, "attention_bias": True, "mlp_bias": True,
+         "pad_token_id": 0, "rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.5}},
+        LLAMAS,
+        transformers.LlamaConfig,
+    ),
 }  # fmt: skip
 
 
@@ -94,9 +131,17 @@ class PaddedBatch:
     labels: Tensor  # (B, T), -100 where nothing is asked
 
 
-def padded(ids: Tensor, lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def padded(ids: Tensor, lengths: tuple[int, ...], pad: int = 0) -> tuple[Tensor, Tensor]:
     real = torch.arange(ids.shape[1])[None] < torch.tensor(lengths)[:, None]
-    return ids * real, real
+    return torch.where(real, ids, pad), real
+
+
+def stacks_of(family: str) -> str:
+    """What transformers calls a model with a vocabulary: of an encoder, of a decoder, or of both."""
+    tiny = FAMILIES[family].sizes["tiny"]
+    if "encoder_layers" in tiny:
+        return "Seq2SeqLM" if "decoder_layers" in tiny else "MaskedLM"
+    return "CausalLM"
 
 
 def make_batch(family: str) -> PaddedBatch:
@@ -105,18 +150,22 @@ def make_batch(family: str) -> PaddedBatch:
     def draw(*shape: int) -> Tensor:
         return torch.randint(2, V, shape, generator=generator)
 
-    ids, real = padded(draw(2, 17), (17, 9))
+    base, stacks = FAMILIES[family].base, stacks_of(family)
+    pad = int(base.get("pad_token", 0))
+    ids, real = padded(draw(2, 17), (17, 9), pad)
     labels = torch.where(real & (torch.rand(2, 17, generator=generator) < 0.6), draw(2, 17), -100)
     side = Tokens(ids, real.long() - 1)
-    if family == "gpt2":
+    if stacks == "CausalLM":
         return PaddedBatch({"input_ids": ids, "attention_mask": real.long()}, Inputs(target=side), real, None, labels)
-    if family == "t5":
-        targets, target_real = padded(draw(2, 6), (4, 6))
+    if stacks == "Seq2SeqLM":
+        targets, target_real = padded(draw(2, 6), (4, 6), pad)
         theirs = {"input_ids": ids, "attention_mask": real.long(), "decoder_input_ids": targets,
                   "decoder_attention_mask": target_real.long()}  # fmt: skip
         labels = torch.where(target_real, draw(2, 6), -100)
         ours = Inputs(side, Tokens(targets, target_real.long() - 1))
         return PaddedBatch(theirs, ours, target_real, real, labels)
+    if base.get("segments") != 2:
+        return PaddedBatch({"input_ids": ids, "attention_mask": real.long()}, Inputs(side), real, None, labels)
     segments = (torch.arange(17) > 5).long().expand(2, 17)
     theirs = {"input_ids": ids, "attention_mask": real.long(), "token_type_ids": segments}
     return PaddedBatch(theirs, Inputs(Tokens(ids, real.long() - 1, segments=segments)), real, None, labels)
@@ -142,6 +191,11 @@ def cases() -> dict[str, Case]:
 @pytest.fixture
 def batch_for() -> Callable[[str], PaddedBatch]:
     return make_batch
+
+
+@pytest.fixture(name="stacks_of")
+def stacks_of_fixture() -> Callable[[str], str]:
+    return stacks_of
 
 
 @pytest.fixture

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivium.errors import DataError, SettingsError
-from trivium.families import BERT, FAMILIES, GPT2, T5
+from trivium.families import BERT, FAMILIES, GPT2, LLAMA, T5
 from trivium.families.family import canonical
-from trivium.transformer import Model, Rotary, SequenceHead, TransformerConfig
+from trivium.transformer import (
+    Learned,
+    LinearScaling,
+    Llama3Scaling,
+    Model,
+    Rotary,
+    SequenceHead,
+    TransformerConfig,
+)
 
 PUBLISHED = {name: family for name, family in FAMILIES.items() if family.architectures}  # transformers has a class
 
@@ -38,6 +46,24 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
         (T5, "large", 737_668_096),
         (T5, "3b", 2_851_598_336),
         (T5, "11b", 11_307_321_344),
+        (LLAMA, "1-7b", 6_738_415_616),
+        (LLAMA, "13b", 13_015_864_320),
+        (LLAMA, "1-33b", 32_528_943_616),
+        (LLAMA, "1-65b", 65_285_660_672),
+        (LLAMA, "2-7b", 6_738_415_616),
+        (LLAMA, "2-13b", 13_015_864_320),
+        (LLAMA, "2-34b", 33_743_970_304),
+        (LLAMA, "2-70b", 68_976_648_192),
+        (LLAMA, "3-8b", 8_030_261_248),
+        (LLAMA, "3-70b", 70_553_706_496),
+        (LLAMA, "3-405b", 405_853_388_800),
+        (LLAMA, "3.1-8b", 8_030_261_248),
+        (LLAMA, "3.1-70b", 70_553_706_496),
+        (LLAMA, "3.3-70b", 70_553_706_496),
+        (LLAMA, "3.1-405b", 405_853_388_800),
+        (LLAMA, "3.2-1b", 1_235_814_400),
+        (LLAMA, "3.2-3b", 3_212_749_824),
+        (LLAMA, "smollm2-135m", 134_515_008),
     ],
 )
 def test_published_sizes_have_the_published_number_of_parameters(family, size, count):
@@ -57,6 +83,15 @@ def test_bert_as_an_encoder_and_as_pretrained(size, vocab_size, encoder, pretrai
     assert parameters(BERT.size(size, vocab_size, pooler=True, vocabulary_head="none")) == encoder
     # Its next-sentence head is two labels on the pooler's output.
     assert parameters(BERT.size(size, vocab_size, pooler=True), {"next_sentence": 2}) == pretraining
+
+
+@pytest.mark.parametrize("size", LLAMA.sizes)
+def test_llama_by_its_closed_form(size):
+    c = LLAMA.size(size, 128256 if size in ("tiny", "mini") else None)
+    assert isinstance(c, TransformerConfig)
+    layer = 2 * c.width * c.heads * c.per_head + 2 * c.width * c.groups * c.per_head + 3 * c.width * c.ffn_width
+    ends = (1 if c.tied else 2) * c.vocab_size * c.width
+    assert parameters(c) == ends + c.decoder_layers * (layer + 2 * c.width) + c.width
 
 
 def test_untied_t5_large():
@@ -87,6 +122,11 @@ def test_every_size_is_expressed_by_its_family(family):
         (GPT2, {"logit_scale": 0.5}),
         (GPT2, {"embedding_norm": True}),
         (GPT2, {"attention_scale": 1.0}),
+        (GPT2, {"pooler": True}),
+        (LLAMA, {"position": Learned()}),
+        (LLAMA, {"norm": "layer"}),
+        (LLAMA, {"gated": False}),
+        (LLAMA, {"heads": 3, "kv_heads": 3, "head_width": 8}),
         (T5, {"logit_scale": 0.5}),
         (T5, {"bias": True}),
         (T5, {"attention_scale": None}),
@@ -106,6 +146,8 @@ def test_what_a_family_cannot_say_is_noticed(family, changes):
         (GPT2, {"kv_heads": 2, "head_width": 16, "attention_scale": 0.25}),  # said otherwise, but the same
         (GPT2, {"vocabulary_head": "none"}),
         (GPT2, {"dropout": 0.3, "init": "normal", "init_std": 0.1}),
+        (LLAMA, {"position": Rotary(2e4, LinearScaling(2.0)), "bias": True, "tied": True}),
+        (LLAMA, {"position": Rotary(2e4, Llama3Scaling(2.0, 1.5, 3.0, 99)), "kv_heads": None, "head_width": 64}),
         (T5, {"activation": "gelu_tanh", "gated": True, "tied": False, "logit_scale": 1.0}),
         (T5, {"attention_dropout": 0.1, "head_width": 40, "encoder_layers": 5}),
     ],

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from trivium.errors import SettingsError
-from trivium.transformer import Rotary, Sinusoidal, TransformerConfig
+from trivium.transformer import LinearScaling, Llama3Scaling, Rotary, Sinusoidal, TransformerConfig
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,9 @@ from trivium.transformer import Rotary, Sinusoidal, TransformerConfig
         ({"decoder_layers": -1}, "must not be negative"),
         ({"dropout": 1.0}, r"model\.dropout is 1\.0"),
         ({"position": Rotary(), "head_width": 7}, "even head width, not 7"),
+        ({"position": Rotary(theta=0.0)}, r"position\.theta"),
+        ({"position": Rotary(scaling=LinearScaling(-1.0))}, "factor"),
+        ({"position": Rotary(scaling=Llama3Scaling(low=4.0))}, "low < high"),
         ({"position": Sinusoidal(), "width": 33, "heads": 3}, r"even model\.width"),
     ],
 )

@@ -4,6 +4,7 @@ from trivium.families.bert import BERT
 from trivium.families.elmo import ELMO
 from trivium.families.family import Family
 from trivium.families.gpt2 import GPT2
+from trivium.families.llama import LLAMA
 from trivium.families.recurrent import BILSTM, GRU, LSTM, RNN, SEQ2SEQ
 from trivium.families.t5 import T5
 from trivium.families.trivium import TRIVIUM
@@ -12,6 +13,7 @@ FAMILIES: dict[str, Family] = {
     "bert": BERT,
     "gpt2": GPT2,
     "t5": T5,
+    "llama": LLAMA,
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,
@@ -20,4 +22,18 @@ FAMILIES: dict[str, Family] = {
     "elmo": ELMO,
 }
 
-__all__ = ["BERT", "BILSTM", "ELMO", "FAMILIES", "GPT2", "GRU", "LSTM", "RNN", "SEQ2SEQ", "T5", "TRIVIUM", "Family"]
+__all__ = [
+    "BERT",
+    "BILSTM",
+    "ELMO",
+    "FAMILIES",
+    "GPT2",
+    "GRU",
+    "LLAMA",
+    "LSTM",
+    "RNN",
+    "SEQ2SEQ",
+    "T5",
+    "TRIVIUM",
+    "Family",
+]

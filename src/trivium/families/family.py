@@ -90,6 +90,7 @@ class Family:
     fixed: Mapping[str, Value] = field(default_factory=dict)
     written: Mapping[str, Value] = field(default_factory=dict)  # further keys that their class expects
     size_aliases: Mapping[str, str] = field(default_factory=dict)
+    known_as: Mapping[str, str] = field(default_factory=dict)  # the size of a model that goes by a name of its own
     specials: SpecialTokens = SpecialTokens()  # the published tokenizer's
     derived: Callable[[Mapping[str, Value]], Fields] = _nothing_derived
     features: Callable[[Collection[str], Mapping[str, Value]], Fields] = _no_features
@@ -131,12 +132,12 @@ class Family:
                     "this variant of the model cannot be read"
                 )
         settings: Fields = dict(self.base)
-        for row in self.keys:
-            self._read(row, written, settings)
-        settings |= self.features(names, written)
         try:
+            for row in self.keys:
+                self._read(row, written, settings)
+            settings |= self.features(names, written)
             return canonical(TransformerConfig(**settings))  # type: ignore[arg-type]
-        except (TypeError, SettingsError) as problem:
+        except (TypeError, ValueError, SettingsError) as problem:
             raise DataError(f"config.json does not describe a {self.name} model: {problem}") from None
 
     def _read(self, row: Key, written: Mapping[str, Value], settings: Fields) -> None:
@@ -145,6 +146,12 @@ class Family:
             value = row.default
         if value is MISSING:
             raise DataError(f"config.json has no {row.keys[0]!r}, which a {self.name} model needs")
+        for other in row.keys[1:]:
+            if row.ours not in UNSEEN and written.get(other, value) != value:
+                raise DataError(
+                    f"config.json has {row.keys[0]} = {value!r} and {other} = {written[other]!r}: "
+                    "only equal ones can be read"
+                )
         if row.read is not None:
             value = row.read(value, written)
         elif row.values is not None:
@@ -159,6 +166,8 @@ class Family:
     def expresses(self, config: "Config") -> bool:
         """Whether reading back what is written gives the same model."""
         if not isinstance(config, TransformerConfig) or not self.architectures:
+            return False
+        if config.pooler and not any(row.parts[0].startswith("pooler.") for row in self.weights):
             return False
         if any(row.least is not None and _look(config, row.ours) < row.least for row in self.keys):  # type: ignore[operator]
             return False

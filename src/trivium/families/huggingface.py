@@ -172,7 +172,9 @@ def with_tokenizer(loaded: Loaded, tokenizer: Tokenizer | None) -> Loaded:
 def family_of(written: Mapping[str, object], folder: Path) -> Family:
     """By ``model_type``."""
     kind = written.get("model_type")
-    known = {family.hf_type: family for family in (*FAMILIES.values(), TRIVIUM)}
+    known: dict[str, Family] = {}
+    for family in (TRIVIUM, *FAMILIES.values()):
+        known.setdefault(family.hf_type, family)  # of several in one layout the first
     if kind in known:
         return known[str(kind)]
     nearest = difflib.get_close_matches(str(kind), known, n=1, cutoff=0.0)[0]

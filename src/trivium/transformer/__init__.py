@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from trivium.transformer.config import (
     Learned,
+    LinearScaling,
+    Llama3Scaling,
     NoPosition,
     Position,
     RelativeBias,
@@ -41,6 +43,8 @@ __all__ = [
     "Config",
     "Inputs",
     "Learned",
+    "LinearScaling",
+    "Llama3Scaling",
     "Model",
     "Network",
     "NoPosition",

@@ -29,10 +29,34 @@ class Sinusoidal:
 
 
 @dataclass(frozen=True)
+class LinearScaling:
+    """Positions divided by ``factor``, so that a longer text has the angles of a shorter one (Chen et al. 2023)."""
+
+    factor: float
+    kind: Literal["linear"] = "linear"
+
+
+@dataclass(frozen=True)
+class Llama3Scaling:
+    """Llama 3.1's: rotations that went round often in the ``original`` context stay, those that hardly turned are
+    divided by ``factor``, with a ramp between ``low`` and ``high`` turns (Grattafiori et al. 2024, code release)."""
+
+    factor: float = 8.0
+    low: float = 1.0
+    high: float = 4.0
+    original: int = 8192
+    kind: Literal["llama3"] = "llama3"
+
+
+Scaling = LinearScaling | Llama3Scaling
+
+
+@dataclass(frozen=True)
 class Rotary:
     """Rotation of query and key halves by position (Su et al. 2021; half-split layout as in Hugging Face)."""
 
     theta: float = 10000.0
+    scaling: Scaling | None = None
     kind: Literal["rotary"] = "rotary"
 
 
@@ -109,6 +133,8 @@ class TransformerConfig:
             raise SettingsError(f"model.kv_heads = {self.kv_heads} does not divide model.heads = {self.heads}")
         if isinstance(self.position, Rotary) and self.per_head % 2:
             raise SettingsError(f"rotary positions need an even head width, not {self.per_head}: change model.heads")
+        if isinstance(self.position, Rotary):
+            _check_scaling(self.position)
         if isinstance(self.position, Sinusoidal) and self.width % 2:
             raise SettingsError(f"sinusoidal positions need an even model.width, but it is {self.width}")
 
@@ -157,3 +183,14 @@ class TransformerConfig:
         stacks = (("encoder", self.encoder_layers), ("decoder", self.decoder_layers))
         layers = " and ".join(f"{count} {kind} layers" for kind, count in stacks if count)
         return f"{layers} of width {self.width} with {self.heads} attention heads"
+
+
+def _check_scaling(position: Rotary) -> None:
+    scaling = position.scaling
+    if position.theta <= 0 or (scaling is not None and scaling.factor <= 0):
+        raise SettingsError("model.position.theta and the factor of its scaling must be above 0")
+    if isinstance(scaling, Llama3Scaling) and not (0 < scaling.low < scaling.high and scaling.original > 0):
+        raise SettingsError(
+            f"model.position.scaling has low = {scaling.low}, high = {scaling.high}, original = {scaling.original}: "
+            "it needs 0 < low < high and an original context above 0"
+        )

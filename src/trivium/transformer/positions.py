@@ -13,6 +13,8 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor, nn
 
+from trivium.transformer.config import LinearScaling, Scaling
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -41,12 +43,28 @@ def sinusoids(length: int, width: int, device: torch.device, dtype: torch.dtype)
 
 
 @remembered
-def rotations(length: int, width: int, theta: float, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rotations(
+    length: int, width: int, theta: float, device: torch.device, dtype: torch.dtype, scaling: Scaling | None = None
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines, (length, width) each; the second half of the columns repeats the first."""
-    rate = theta ** -(torch.arange(0, width, 2, device=device, dtype=torch.float32) / width)
+    # A quotient, as published models were trained: at position 100,000 the last bit of a rate is seen in the cosine.
+    rate = scaled(1.0 / theta ** (torch.arange(0, width, 2, device=device, dtype=torch.float32) / width), scaling)
     angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * rate
     angle = torch.cat((angle, angle), dim=-1)
     return angle.cos().to(dtype), angle.sin().to(dtype)
+
+
+def scaled(rate: Tensor, scaling: Scaling | None) -> Tensor:
+    """Angles per position, made smaller for contexts longer than the one trained on."""
+    if scaling is None:
+        return rate
+    slow = rate / scaling.factor
+    if isinstance(scaling, LinearScaling):
+        return slow
+    turns = scaling.original / (2 * math.pi / rate)  # in the original context
+    share = (turns - scaling.low) / (scaling.high - scaling.low)
+    between = (1 - share) * rate / scaling.factor + share * rate
+    return torch.where(turns < scaling.low, slow, torch.where(turns > scaling.high, rate, between))
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

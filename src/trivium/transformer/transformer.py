@@ -103,7 +103,8 @@ class Stack(nn.Module):
         if not isinstance(position, Rotary):
             return None
         longest = max(end, self.config.context)
-        cosine, sine = rotations(longest, self.config.per_head, position.theta, x.device, x.dtype)
+        width = self.config.per_head
+        cosine, sine = rotations(longest, width, position.theta, x.device, x.dtype, position.scaling)
         if side.positions is None:
             return cosine[past:end], sine[past:end]
         return F.embedding(side.positions, cosine)[:, None], F.embedding(side.positions, sine)[:, None]
