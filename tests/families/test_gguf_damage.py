@@ -11,6 +11,7 @@ import pytest
 from trivium.errors import DataError
 from trivium.families.gguf import GgufFile, outgoing, write_gguf
 from trivium.families.gguf_header import NUMBERS
+from trivium.families.llama_gguf import metadata_out
 
 U32, U64 = (lambda n: struct.pack("<I", n)), (lambda n: struct.pack("<Q", n))
 
@@ -122,6 +123,8 @@ import random, resource, struct, sys, time
 from pathlib import Path
 from trivium.errors import DataError
 from trivium.families.gguf import GgufFile
+from trivium.families.gguf_tokenizer import gguf_tokenizer
+from trivium.families.llama_gguf import config_in
 
 path, seed, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 whole = path.read_bytes()
@@ -151,6 +154,9 @@ for number in range(count):
     begun = time.perf_counter()
     try:
         with GgufFile(broken) as file:
+            if "llama" in path.name:
+                config_in(file.header)
+                gguf_tokenizer(file.header).encode("a word <s> 1")
             for name in file.header.tensors:
                 file.read(name)
         good += 1
@@ -163,34 +169,54 @@ print(good, bad, slowest)
 """
 
 
-@pytest.mark.parametrize(
+COUNTS = pytest.mark.parametrize(
     ("seed", "count"), [(1, 600), pytest.param(2, 20_000, marks=pytest.mark.slow)], ids=["tenth", "all"]
 )
+
+
+def mutated(path: Path, seed: int, count: int) -> tuple[int, int]:
+    """How many of so many mutations were read, and how many refused; each within a second, in a process that may take
+    200 MB more than it has at the start."""
+    command = [sys.executable, "-c", CHILD, str(path), str(seed), str(count)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert ended.returncode == 0, ended.stderr
+    good, bad, slowest = ended.stdout.split()
+    assert int(good) + int(bad) == count
+    assert float(slowest) < 1
+    return int(good), int(bad)
+
+
+@COUNTS
 def test_thousands_of_mutations_end_in_an_error_or_a_reading(tmp_path: Path, seed: int, count: int) -> None:
-    """In a process that may take 200 MB more than it has at the start; each within a second."""
     scalars = {code: np.dtype(code).type(7) for code in NUMBERS.values()}
-    metadata = {
-        **scalars,
-        "flag": True,
-        "text": "naïve",
+    lists: dict[str, object] = {
         "texts": ["a", "▁the", "é"],
         "deep": [["a"], []],
         "ids": np.arange(5),
         "b": [True, False],
     }
     kinds = [("F32", (3, 5)), ("F16", (2, 64)), ("Q8_0", (2, 2, 64)), ("F32", (9,))]
-    path = tmp_path / "whole.gguf"
-    write_gguf(
-        path,
-        metadata,
-        [
-            outgoing(f"t{i}", shape, kind, lambda s=shape: np.ones(s, np.float32))
-            for i, (kind, shape) in enumerate(kinds)
-        ],
-    )
-    command = [sys.executable, "-c", CHILD, str(path), str(seed), str(count)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=280)
-    assert ended.returncode == 0, ended.stderr
-    good, bad, slowest = ended.stdout.split()
-    assert int(good) + int(bad) == count and int(bad) > count / 3 and int(good) > 0
-    assert float(slowest) < 1
+    rows = [outgoing(f"t{i}", shape, kind, lambda s=shape: np.ones(s)) for i, (kind, shape) in enumerate(kinds)]
+    write_gguf(tmp_path / "whole.gguf", {**scalars, "flag": True, "text": "naïve", **lists}, rows)
+    good, bad = mutated(tmp_path / "whole.gguf", seed, count)
+    assert bad > count / 3 and good > 0
+
+
+@COUNTS
+def test_so_do_mutations_of_a_models_settings_and_vocabulary(tmp_path: Path, seed: int, count: int) -> None:
+    words = ["<unk>", "<s>", "</s>", "<x>", *"abdorw ", "Ġ", "wo", "rd", "word", "Ġword"]
+    settings = {
+        "model_type": "llama", "vocab_size": len(words), "hidden_size": 8, "intermediate_size": 8,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 16, "rms_norm_eps": 1e-5,
+        "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4},
+    }  # fmt: skip
+    vocabulary: dict[str, object] = {
+        "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.tokens": words,
+        "tokenizer.ggml.token_type": np.array([2, 3, 3, 4, *[1] * (len(words) - 4)], np.int32),
+        "tokenizer.ggml.merges": ["w o", "r d", "wo rd", "Ġ word"], "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 2, "tokenizer.ggml.add_bos_token": True,
+    }  # fmt: skip
+    rows = [outgoing("token_embd.weight", (len(words), 8), "F32", lambda: np.ones((len(words), 8)))]
+    write_gguf(tmp_path / "llama.gguf", {**metadata_out(settings), **vocabulary}, rows)
+    good, bad = mutated(tmp_path / "llama.gguf", seed, count)
+    assert bad > count / 3 and good > 0
