@@ -207,7 +207,8 @@ def test_so_do_mutations_of_a_models_settings_and_vocabulary(tmp_path: Path, see
     words = ["<unk>", "<s>", "</s>", "<x>", *"abdorw ", "Ġ", "wo", "rd", "word", "Ġword"]
     settings = {
         "model_type": "llama", "vocab_size": len(words), "hidden_size": 8, "intermediate_size": 8,
-        "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 16, "rms_norm_eps": 1e-5,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 16,
+        "rms_norm_eps": 1e-5,
         "rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4},
     }  # fmt: skip
     vocabulary: dict[str, object] = {
