@@ -65,6 +65,25 @@ CASES = {
          "hidden_act": "gelu_new", "type_vocab_size": 3, "max_position_embeddings": 20},
         {"vocabulary": transformers.BertForMaskedLM},
     ),
+    "roberta": Case(
+        "roberta",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+         "max_position_embeddings": 42, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+        {"vocabulary": transformers.RobertaForMaskedLM, "body": transformers.RobertaModel},
+        transformers.RobertaConfig,
+    ),
+    "distilbert": Case(
+        "distilbert",
+        {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": 40},
+        {"vocabulary": transformers.DistilBertForMaskedLM, "body": transformers.DistilBertModel},
+        transformers.DistilBertConfig,
+    ),
+    "distilbert-relu": Case(
+        "distilbert",
+        {"dim": 24, "n_layers": 1, "n_heads": 2, "hidden_dim": 20, "max_position_embeddings": 20, "activation": "relu"},
+        {"vocabulary": transformers.DistilBertForMaskedLM},
+        transformers.DistilBertConfig,
+    ),
     "gpt2": Case(
         "gpt2",
         {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, **GPT2_TOKENS},

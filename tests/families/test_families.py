@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivium.errors import DataError, SettingsError
-from trivium.families import BERT, FAMILIES, GPT2, LLAMA, T5
+from trivium.families import BERT, DISTILBERT, FAMILIES, GPT2, LLAMA, ROBERTA, SPANBERT, T5
 from trivium.families.family import canonical
 from trivium.transformer import (
     Learned,
@@ -35,6 +35,13 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
     [
         (BERT, "base", 109_514_298),
         (BERT, "large", 335_174_458),
+        (BERT, "base-cased", 108_340_804),
+        (BERT, "large-cased", 333_610_308),
+        (SPANBERT, "base", 108_340_804),
+        (SPANBERT, "large", 333_610_308),
+        (DISTILBERT, "base", 66_985_530),
+        (ROBERTA, "base", 124_697_433),
+        (ROBERTA, "large", 355_412_057),
         (GPT2, "small", 124_439_808),
         (GPT2, "medium", 354_823_168),
         (GPT2, "large", 774_030_080),
@@ -68,6 +75,20 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
 )
 def test_published_sizes_have_the_published_number_of_parameters(family, size, count):
     assert parameters(family.size(size)) == count
+
+
+@pytest.mark.parametrize(
+    "family, size, count",
+    [
+        (DISTILBERT, "base", 66_362_880),
+        (ROBERTA, "base", 124_645_632),
+        (ROBERTA, "large", 355_359_744),
+        (SPANBERT, "large", 333_579_264),
+    ],
+)
+def test_encoders_without_their_vocabulary_head(family, size, count):
+    pooler = family is not DISTILBERT
+    assert parameters(family.size(size, pooler=pooler, vocabulary_head="none")) == count
 
 
 @pytest.mark.parametrize(
@@ -117,6 +138,12 @@ def test_every_size_is_expressed_by_its_family(family):
         (BERT, {"decoder_layers": 1}),
         (BERT, {"norm": "rms"}),
         (BERT, {"tied": False}),
+        (ROBERTA, {"position": Learned()}),
+        (ROBERTA, {"activation": "relu"}),
+        (ROBERTA, {"segments": 0}),
+        (DISTILBERT, {"segments": 2}),
+        (DISTILBERT, {"pooler": True}),
+        (DISTILBERT, {"norm_eps": 1e-5}),
         (GPT2, {"position": Rotary()}),
         (GPT2, {"bias": False}),
         (GPT2, {"logit_scale": 0.5}),
@@ -143,6 +170,8 @@ def test_what_a_family_cannot_say_is_noticed(family, changes):
         (BERT, {"pooler": True}),
         (BERT, {"vocabulary_head": "none"}),
         (BERT, {"activation": "silu", "norm_eps": 1e-5, "segments": 1}),
+        (ROBERTA, {"pad_token": 4, "position": Learned(offset=5), "segments": 3, "pooler": True}),
+        (DISTILBERT, {"vocabulary_head": "none", "activation": "gelu_tanh"}),
         (GPT2, {"kv_heads": 2, "head_width": 16, "attention_scale": 0.25}),  # said otherwise, but the same
         (GPT2, {"vocabulary_head": "none"}),
         (GPT2, {"dropout": 0.3, "init": "normal", "init_std": 0.1}),
@@ -168,6 +197,12 @@ def test_configs_survive_their_tables(layers, heads, per_head, ffn, context, eps
         )  # fmt: skip
         assert family.config_in(family.config_out(config), family.marks(config)) == canonical(config)
         assert family.expresses(config)
+
+
+def test_positions_of_roberta_begin_after_the_padding():
+    assert ROBERTA.size("tiny", 50).position == Learned(offset=2)
+    assert ROBERTA.size("tiny", 50, pad_token=0).position == Learned(offset=1)
+    assert ROBERTA.config_out(ROBERTA.size("base"))["max_position_embeddings"] == 514
 
 
 def test_config_files_may_leave_defaults_out():

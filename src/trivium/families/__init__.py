@@ -1,16 +1,22 @@
 """Families of models: named sizes, and the names that Hugging Face gives to their settings and weights."""
 
 from trivium.families.bert import BERT
+from trivium.families.distilbert import DISTILBERT
 from trivium.families.elmo import ELMO
 from trivium.families.family import Family
 from trivium.families.gpt2 import GPT2
 from trivium.families.llama import LLAMA
 from trivium.families.recurrent import BILSTM, GRU, LSTM, RNN, SEQ2SEQ
+from trivium.families.roberta import ROBERTA
+from trivium.families.spanbert import SPANBERT
 from trivium.families.t5 import T5
 from trivium.families.trivium import TRIVIUM
 
 FAMILIES: dict[str, Family] = {
     "bert": BERT,
+    "roberta": ROBERTA,
+    "distilbert": DISTILBERT,
+    "spanbert": SPANBERT,
     "gpt2": GPT2,
     "t5": T5,
     "llama": LLAMA,
@@ -25,6 +31,7 @@ FAMILIES: dict[str, Family] = {
 __all__ = [
     "BERT",
     "BILSTM",
+    "DISTILBERT",
     "ELMO",
     "FAMILIES",
     "GPT2",
@@ -32,7 +39,9 @@ __all__ = [
     "LLAMA",
     "LSTM",
     "RNN",
+    "ROBERTA",
     "SEQ2SEQ",
+    "SPANBERT",
     "T5",
     "TRIVIUM",
     "Family",

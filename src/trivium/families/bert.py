@@ -8,6 +8,7 @@ from trivium.transformer.config import Learned
 
 ACTIVATIONS: Mapping[Value, Value] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "silu": "silu"}
 PUBLISHED = {"vocab_size": 30522, "dropout": 0.1, "attention_dropout": 0.1}
+CASED = {**PUBLISHED, "vocab_size": 28996}
 
 
 def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
@@ -37,7 +38,10 @@ BERT = Family(
         "mini": {"encoder_layers": 2, "width": 256, "heads": 4, "ffn_width": 1024, "context": 512},
         "base": {"encoder_layers": 12, "width": 768, "heads": 12, "ffn_width": 3072, "context": 512, **PUBLISHED},
         "large": {"encoder_layers": 24, "width": 1024, "heads": 16, "ffn_width": 4096, "context": 512, **PUBLISHED},
+        "base-cased": {"encoder_layers": 12, "width": 768, "heads": 12, "ffn_width": 3072, "context": 512, **CASED},
+        "large-cased": {"encoder_layers": 24, "width": 1024, "heads": 16, "ffn_width": 4096, "context": 512, **CASED},
     },
+    size_aliases={"base-uncased": "base", "large-uncased": "large"},
     keys=(
         Key("vocab_size", "vocab_size"),
         Key("width", "hidden_size"),
