@@ -5,6 +5,7 @@ durable: the file appears whole or not at all. No torch.
 """
 
 import math
+import mmap
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -61,12 +62,22 @@ class GgufFile:
     def read(self, name: str) -> Floats:
         """One tensor in float32, in memory of its own."""
         stored = self._readable(name)
-        return widened(stored.kind, self._bytes(stored)).reshape(stored.shape)
+        try:
+            return widened(stored.kind, self._bytes(stored)).reshape(stored.shape)
+        finally:
+            self._forget(stored)
 
     def chunks(self, name: str) -> Iterator[Floats]:
         """One tensor's numbers in float32, some at a time: each chunk is gone when the next is asked for."""
         stored = self._readable(name)
         yield from chunks(stored.kind, self._bytes(stored))
+        self._forget(stored)
+
+    def _forget(self, stored: Stored) -> None:
+        """The pages of the file go from this process's memory, where they would lie beside the widened numbers."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            start = stored.start // mmap.PAGESIZE * mmap.PAGESIZE
+            self._data.madvise(mmap.MADV_DONTNEED, start, stored.start + stored.nbytes - start)
 
     def _bytes(self, stored: Stored) -> Bytes:
         return np.frombuffer(self._data, np.uint8, stored.nbytes, stored.start)

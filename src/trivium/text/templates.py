@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import threading
@@ -166,15 +166,17 @@ class _Worker:
         assert self.process.stdout is not None
         pieces: list[bytes] = []
         until, size = time.monotonic() + seconds, 0
-        while size <= most:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, until - time.monotonic()))
-            piece = os.read(self.process.stdout.fileno(), 1 << 16) if ready else b""
-            if not piece:
-                return None
-            pieces.append(piece)
-            size += len(piece)
-            if piece.endswith(b"\n"):
-                return b"".join(pieces)
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(self.process.stdout, selectors.EVENT_READ)
+            while size <= most:
+                ready = waiting.select(max(0.0, until - time.monotonic()))
+                piece = os.read(self.process.stdout.fileno(), 1 << 16) if ready else b""
+                if not piece:
+                    return None
+                pieces.append(piece)
+                size += len(piece)
+                if piece.endswith(b"\n"):
+                    return b"".join(pieces)
         return None
 
     def end(self) -> None:
