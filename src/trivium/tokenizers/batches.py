@@ -118,7 +118,7 @@ class BatchEncoder:
         def normalise(text: str) -> str:
             return exact.normalise(text) if exact is not None and exact.wanted(text) else library(text)
 
-        if not rules.ascii_as_is:
+        if not rules.ascii_as_is or (exact is not None and not exact.keeps_ascii):
             return [normalise(text) for text in texts]
         return [
             text if text.isascii() and text.isprintable() and " ".join(text.split()) == text else normalise(text)

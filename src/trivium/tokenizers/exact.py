@@ -28,6 +28,7 @@ class ExactCharsmap:
 
     def __init__(self, plain: tokenizers.Tokenizer, compiled: bytes, document: str) -> None:
         self._compiled = compiled
+        self._library = plain.normalizer
         self._document = document
         self._controls_hidden = plain.encode_special_tokens
 
@@ -64,6 +65,13 @@ class ExactCharsmap:
     @cached_property
     def _ascii_pairs(self) -> bool:
         return has_ascii_pairs(charsmap_parts(self._compiled)[0])
+
+    @cached_property
+    def keeps_ascii(self) -> bool:
+        """Whether printable ASCII stays as it is."""
+        if self._ascii_pairs or self._library is None:
+            return False
+        return all(self._library.normalize_str(f"a{sign}b") == f"a{sign}b" for sign in map(chr, range(32, 127)))
 
     def normalise(self, text: str) -> str:
         """The text mapped here, and through whatever other normalisers the tokenizer has."""

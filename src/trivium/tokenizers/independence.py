@@ -11,7 +11,7 @@ from typing import Any
 _CONCATENATING = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer"}
 # Nor do these look from one letter of ASCII across a space to another.
 _LOCAL = _CONCATENATING | {"Nmt", "Precompiled"}
-_SAME_IN_ASCII = {"NFC", "NFD", "NFKC", "NFKD"}  # of printable characters with single spaces
+_SAME_IN_ASCII = {"NFC", "NFD", "NFKC", "NFKD", "Precompiled"}  # of printable characters with single spaces
 _ENDS = ({"Regex": r"\A | \z"}, "")  # of single spaces
 _DROPPING = {"BertPreTokenizer", "WhitespaceSplit", "Whitespace"}  # words, without the white space between them
 _SPACE = r"\s"
@@ -29,8 +29,8 @@ class Independence:
     ``cut``: a pattern of the whitespace before which a cut is allowed. ``chunks``: a pattern of the chunks of a text
     whose whitespace is more than single spaces, None: only the library can tell. ``dropped``: whitespace leaves no
     trace, so that a word is the same wherever it stands. ``normalise``: only the normalised text falls into chunks;
-    ``ascii_as_is``: the normaliser leaves printable ASCII with single spaces alone; ``long_cuts``: a long text may be
-    cut before it is normalised, between two letters of ASCII.
+    ``ascii_as_is``: the normaliser leaves printable ASCII with single spaces alone, if its character map does, which has
+    to be asked; ``long_cuts``: a long text may be cut before it is normalised, between two letters of ASCII.
     """
 
     cut: str
@@ -54,7 +54,8 @@ def independence(
     strips = any(_collapses(each) and not _joins_spaces(each) for each in normalizers)
     spaced = {
         "normalise": bool(names),
-        "ascii_as_is": all(each.get("type") in _SAME_IN_ASCII or _collapses(each) for each in normalizers),
+        "ascii_as_is": all(each.get("type") in _SAME_IN_ASCII or _collapses(each) for each in normalizers)
+        and "Precompiled" not in names[1:],
         "long_cuts": all(each.get("type") in _LOCAL or _collapses(each) for each in normalizers),
     }
     kind = first.get("type")
