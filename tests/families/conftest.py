@@ -84,6 +84,20 @@ CASES = {
         {"vocabulary": transformers.DistilBertForMaskedLM},
         transformers.DistilBertConfig,
     ),
+    "gpt1": Case(
+        "gpt1",
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, "pad_token_id": 0},
+        {"vocabulary": transformers.OpenAIGPTLMHeadModel, "body": transformers.OpenAIGPTModel,
+         "sequence": transformers.OpenAIGPTForSequenceClassification},
+        transformers.OpenAIGPTConfig,
+    ),
+    "gpt1-untied": Case(
+        "gpt1",
+        {"n_embd": 24, "n_layer": 1, "n_head": 2, "n_positions": 40, "afn": "silu", "tie_word_embeddings": False,
+         "pad_token_id": 0},
+        {"vocabulary": transformers.OpenAIGPTLMHeadModel},
+        transformers.OpenAIGPTConfig,
+    ),
     "gpt2": Case(
         "gpt2",
         {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 40, **GPT2_TOKENS},

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivium.errors import DataError, SettingsError
-from trivium.families import BERT, DISTILBERT, FAMILIES, GPT2, LLAMA, ROBERTA, SPANBERT, T5
+from trivium.families import BERT, DISTILBERT, FAMILIES, GPT1, GPT2, GPT3, LLAMA, ROBERTA, SPANBERT, T5
 from trivium.families.family import canonical
 from trivium.transformer import (
+    Band,
     Learned,
     LinearScaling,
     Llama3Scaling,
@@ -48,6 +49,16 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
         (GPT2, "xl", 1_557_611_200),
         (GPT2, "117M", 124_439_808),
         (GPT2, "1542M", 1_557_611_200),
+        (GPT1, "base", 116_534_784),
+        (GPT1, "117M", 116_534_784),
+        (GPT3, "small", 125_226_240),
+        (GPT3, "medium", 355_871_744),
+        (GPT3, "large", 760_300_032),
+        (GPT3, "xl", 1_315_723_264),
+        (GPT3, "2.7b", 2_651_553_280),
+        (GPT3, "6.7b", 6_658_404_352),
+        (GPT3, "13b", 12_853_386_240),
+        (GPT3, "175b", 174_604_259_328),
         (T5, "small", 60_506_624),
         (T5, "base", 222_903_552),
         (T5, "large", 737_668_096),
@@ -106,6 +117,32 @@ def test_bert_as_an_encoder_and_as_pretrained(size, vocab_size, encoder, pretrai
     assert parameters(BERT.size(size, vocab_size, pooler=True), {"next_sentence": 2}) == pretraining
 
 
+@pytest.mark.parametrize("family", [GPT2, GPT3], ids=["gpt2", "gpt3"])
+def test_gpt_by_its_closed_form(family):
+    for size in family.sizes:
+        c = family.size(size, 50257)
+        assert isinstance(c, TransformerConfig) and c.ffn_width in (2 * c.width, 4 * c.width)
+        layers = c.decoder_layers * (4 * c.width**2 + 2 * c.width * c.ffn_width + c.ffn_width + 9 * c.width)
+        assert parameters(c) == (c.vocab_size + c.context) * c.width + layers + 2 * c.width
+
+
+@pytest.mark.parametrize("size", ["base", "large", "base-cased", "large-cased"])
+def test_bert_by_its_closed_form(size):
+    c = BERT.size(size, pooler=True, vocabulary_head="none")
+    assert isinstance(c, TransformerConfig)
+    d = c.width
+    assert parameters(c) == (c.vocab_size + 512 + 2) * d + 2 * d + c.encoder_layers * (12 * d * d + 13 * d) + d * d + d
+
+
+@pytest.mark.parametrize("size", ["small", "base", "large", "3b", "11b"])
+def test_t5_by_its_closed_form(size):
+    c = T5.size(size)
+    assert isinstance(c, TransformerConfig)
+    d, i, f = c.width, c.heads * c.per_head, c.ffn_width
+    stacks = c.encoder_layers * (4 * d * i + 2 * d * f + 2 * d) + c.decoder_layers * (8 * d * i + 2 * d * f + 3 * d)
+    assert parameters(c) == c.vocab_size * d + stacks + 2 * 32 * c.heads + 2 * d
+
+
 @pytest.mark.parametrize("size", LLAMA.sizes)
 def test_llama_by_its_closed_form(size):
     c = LLAMA.size(size, 128256 if size in ("tiny", "mini") else None)
@@ -150,6 +187,10 @@ def test_every_size_is_expressed_by_its_family(family):
         (GPT2, {"embedding_norm": True}),
         (GPT2, {"attention_scale": 1.0}),
         (GPT2, {"pooler": True}),
+        (GPT3, {"band": Band(8)}),
+        (GPT1, {"norm_place": "pre"}),
+        (GPT1, {"ffn_width": 64}),
+        (GPT1, {"activation": "gelu"}),
         (LLAMA, {"position": Learned()}),
         (LLAMA, {"norm": "layer"}),
         (LLAMA, {"gated": False}),

@@ -15,6 +15,7 @@ from trivium.families.huggingface import expressed_by, load, save
 from trivium.families.weights import weights_out
 from trivium.transformer import (
     SEQUENCE,
+    Band,
     Inputs,
     Model,
     Record,
@@ -99,7 +100,7 @@ def test_a_model_of_ours_goes_out_and_comes_back_the_same(name, tmp_path, batch_
     model = initialise(Model(family.size("tiny", vocab_size=61)), seed=3).eval()
     save(model, family, None, tmp_path)
     again = load(tmp_path)
-    first = {"spanbert": "bert"}.get(name, name)  # of the families in one layout
+    first = {"spanbert": "bert", "gpt3": "gpt2"}.get(name, name)  # of the families in one layout
     assert again.family is FAMILIES[first] and again.config == model.config
     for (a, b), (other, c) in zip(model.state_dict().items(), again.model.state_dict().items(), strict=True):
         assert a == other and torch.equal(b, c)
@@ -111,7 +112,7 @@ def test_a_model_of_ours_goes_out_and_comes_back_the_same(name, tmp_path, batch_
     assert not list(tmp_path.glob(".*")), "no temporary file stays"
 
 
-@pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "gpt1", "gpt2", "llama"])
 def test_sequence_classifiers_both_ways(name, cases, batch_for, close, tmp_path):
     theirs = cases[name].reference("sequence", num_labels=3, id2label={0: "good", 1: "bad", 2: "ugly"})
     theirs.save_pretrained(tmp_path / "theirs")
@@ -193,7 +194,7 @@ def test_a_classifier_without_vocabulary_goes_out_as_its_family(tied, tmp_path, 
     close(expected, theirs.eval()(**batch.theirs).logits, "scores of labels")
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "gpt1", "gpt2", "llama"])
 def test_bodies_without_a_head_and_their_bare_names_are_read(name, cases, batch_for, close, tmp_path):
     theirs = cases[name].reference("body")
     theirs.save_pretrained(tmp_path)
@@ -226,6 +227,7 @@ def test_tensors_that_nothing_uses_are_left_out_and_named(cases, tmp_path):
 
 
 UNEXPRESSED = {
+    "banded GPT-3": FAMILIES["gpt3"].size("tiny", 61, band=Band(3)),
     "rotary gpt": TransformerConfig(61, 32, 4, 48, decoder_layers=2, position=Rotary(5e5), norm="rms", kv_heads=2),
     "pre-norm encoder": TransformerConfig(61, 32, 4, 48, encoder_layers=1, segments=2),
     "decoder with T5's positions": TransformerConfig(61, 32, 4, 48, decoder_layers=1, position=RelativeBias(8, 20)),

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from trivium.errors import SettingsError
-from trivium.transformer import LinearScaling, Llama3Scaling, Rotary, Sinusoidal, TransformerConfig
+from trivium.transformer import Band, LinearScaling, Llama3Scaling, Rotary, Sinusoidal, TransformerConfig
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from trivium.transformer import LinearScaling, Llama3Scaling, Rotary, Sinusoidal
         ({"position": Rotary(theta=0.0)}, r"position\.theta"),
         ({"position": Rotary(scaling=LinearScaling(-1.0))}, "factor"),
         ({"position": Rotary(scaling=Llama3Scaling(low=4.0))}, "low < high"),
+        ({"band": Band(0)}, r"model\.band\.width"),
         ({"position": Sinusoidal(), "width": 33, "heads": 3}, r"even model\.width"),
     ],
 )

@@ -64,17 +64,19 @@ def test_hidden_keys_get_exactly_no_weight(dtype):
 
 @given(st.lists(st.integers(-1, 3), min_size=1, max_size=8), st.integers(0, 4), st.booleans(), st.data())
 def test_self_masks_are_what_the_definitions_say(documents, past, causally, data):
-    """Every entry by the words: same document; not after the query, unless in the prefix."""
+    """Every entry by the words: same document; near; not after the query, unless in the prefix."""
+    band = data.draw(st.none() | st.integers(1, 9))
     past = min(past, len(documents) - 1)
     T, S = len(documents) - past, len(documents)
     prefix = data.draw(st.lists(st.booleans(), min_size=T, max_size=T))
     known = torch.tensor([documents])
     side = Tokens(torch.zeros(1, T, dtype=torch.long), prefix=torch.tensor([prefix]) if T > 1 else None)
-    found = visible(self_mask(torch.zeros(1, T, 2), side, past, causally, known), T, S)[0, 0]
+    found = visible(self_mask(torch.zeros(1, T, 2), side, past, causally, known, band), T, S)[0, 0]
     for i in range(T):
         for j in range(S):
             early = j <= past + i or (T > 1 and j >= past and prefix[j - past])
-            assert found[i, j] == ((not causally or early) and documents[past + i] == documents[j])
+            near = band is None or abs(past + i - j) < band
+            assert found[i, j] == (near and (not causally or early) and documents[past + i] == documents[j])
 
 
 def test_cross_attention_sees_the_same_documents_and_no_padding():

@@ -4,7 +4,9 @@ from trivium.families.bert import BERT
 from trivium.families.distilbert import DISTILBERT
 from trivium.families.elmo import ELMO
 from trivium.families.family import Family
+from trivium.families.gpt1 import GPT1
 from trivium.families.gpt2 import GPT2
+from trivium.families.gpt3 import GPT3
 from trivium.families.llama import LLAMA
 from trivium.families.recurrent import BILSTM, GRU, LSTM, RNN, SEQ2SEQ
 from trivium.families.roberta import ROBERTA
@@ -17,7 +19,9 @@ FAMILIES: dict[str, Family] = {
     "roberta": ROBERTA,
     "distilbert": DISTILBERT,
     "spanbert": SPANBERT,
+    "gpt1": GPT1,
     "gpt2": GPT2,
+    "gpt3": GPT3,
     "t5": T5,
     "llama": LLAMA,
     "rnn": RNN,
@@ -34,7 +38,9 @@ __all__ = [
     "DISTILBERT",
     "ELMO",
     "FAMILIES",
+    "GPT1",
     "GPT2",
+    "GPT3",
     "GRU",
     "LLAMA",
     "LSTM",

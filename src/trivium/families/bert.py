@@ -95,6 +95,7 @@ BERT = Family(
         "position_embedding_type": "absolute",
         "tie_word_embeddings": True,
     },
+    known_as={"bert": "base"},
     specials=specials.BERT,
     features=features,
 )

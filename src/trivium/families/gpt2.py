@@ -98,6 +98,7 @@ GPT2 = Family(
         "reorder_and_upcast_attn": False,
         "add_cross_attention": False,
     },
+    known_as={"gpt2": "small"},
     specials=specials.GPT2,
     features=features,
 )

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from trivium.transformer.config import (
+    Band,
     Learned,
     LinearScaling,
     Llama3Scaling,
@@ -39,6 +40,7 @@ _LAZY = {
 
 __all__ = [
     "SEQUENCE",
+    "Band",
     "Cache",
     "Config",
     "Inputs",

@@ -80,6 +80,15 @@ Position = Learned | Sinusoidal | Rotary | RelativeBias | NoPosition
 
 
 @dataclass(frozen=True)
+class Band:
+    """Every ``every``-th layer sees only the nearest ``width`` positions, itself among them; the others see all
+    (Brown et al. 2020, section 2.1: dense and locally banded layers in turn; Child et al. 2019)."""
+
+    width: int
+    every: int = 2
+
+
+@dataclass(frozen=True)
 class TransformerConfig:
     """Sizes and choices of one Transformer. Encoder (L, 0), decoder (0, L), encoder-decoder (L, L)."""
 
@@ -93,6 +102,7 @@ class TransformerConfig:
     kv_heads: int | None = None  # None: as many as heads; fewer: grouped-query attention
     head_width: int | None = None  # None: width / heads
     position: Position = field(default_factory=Learned)
+    band: Band | None = None  # None: every layer is dense
     norm: Literal["layer", "rms"] = "layer"
     norm_place: Literal["pre", "post"] = "pre"  # pre adds a final norm after each stack
     norm_eps: float = 1e-5
@@ -131,6 +141,8 @@ class TransformerConfig:
             )
         if self.kv_heads is not None and (self.kv_heads < 1 or self.heads % self.kv_heads):
             raise SettingsError(f"model.kv_heads = {self.kv_heads} does not divide model.heads = {self.heads}")
+        if self.band is not None and (self.band.width < 1 or self.band.every < 1):
+            raise SettingsError("model.band.width and model.band.every must be at least 1")
         if isinstance(self.position, Rotary) and self.per_head % 2:
             raise SettingsError(f"rotary positions need an even head width, not {self.per_head}: change model.heads")
         if isinstance(self.position, Rotary):

@@ -105,6 +105,7 @@ class Surroundings:
     cache: Cache | None = None
     attention: list[Tensor] | None = None  # records, filled by each layer
     cross_attention: list[Tensor] | None = None
+    near_mask: Mask = Mask()  # of the layers that see only what is near
 
 
 class Layer(nn.Module):
@@ -113,6 +114,7 @@ class Layer(nn.Module):
     def __init__(self, config: TransformerConfig, index: int, cross: bool):
         super().__init__()
         self.pre, self.dropout = config.norm_place == "pre", config.dropout
+        self.near = config.band is not None and (index + 1) % config.band.every == 0
         self.attention_norm = norm(config)
         self.attention = Attention(config, index)
         self.cross_norm = norm(config) if cross else None
@@ -123,7 +125,8 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, around: Surroundings) -> Tensor:
         """(B, T, W) -> (B, T, W)."""
         h = self.attention_norm(x) if self.pre else x
-        h = self.attention(h, None, around.mask, around.rotation, around.cache, around.attention)
+        mask = around.near_mask if self.near else around.mask
+        h = self.attention(h, None, mask, around.rotation, around.cache, around.attention)
         x = self._join(x, h, self.attention_norm)
         if self.cross is not None and self.cross_norm is not None:
             h = self.cross_norm(x) if self.pre else x

@@ -30,6 +30,12 @@ def causal(queries: int, keys: int, device: torch.device) -> Tensor:
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
 
+def nearby(queries: int, keys: int, band: int, device: torch.device) -> Tensor:
+    """(T, S): fewer than ``band`` positions away. The queries are the last of the keys' positions."""
+    seen = torch.ones(queries, keys, dtype=torch.bool, device=device)
+    return seen.tril(keys - queries + band - 1).triu(keys - queries - band + 1)
+
+
 def same_document(queries: Tensor, keys: Tensor) -> Tensor:
     """(B, 1, T, S) from document numbers (B, T) and (B, S): padding and packing in one."""
     return (queries[:, :, None] == keys[:, None, :])[:, None]
@@ -51,14 +57,17 @@ def triangle_bias(queries: int, keys: int, device: torch.device, dtype: torch.dt
     return additive(causal(queries, keys, device), dtype)[None, None]
 
 
-def self_mask(tokens: Tensor, side: Tokens, past: int, causally: bool, known: Tensor | None) -> Mask:
+def self_mask(
+    tokens: Tensor, side: Tokens, past: int, causally: bool, known: Tensor | None, band: int | None = None
+) -> Mask:
     """The mask of a stack's self-attention.
 
     ``tokens``: (B, T, W) embeddings, for device and dtype; ``past``: how many keys a cache holds; ``known``: the
-    document numbers (B, S) of all keys where any were given, else None.
+    document numbers (B, S) of all keys where any were given, else None; ``band``: how near a key has to be.
     """
     queries, keys = tokens.shape[1], tokens.shape[1] + past
-    if known is None and (not causally or side.prefix is None):
+    narrow = band is not None and keys > band  # otherwise all are near
+    if known is None and not narrow and (not causally or side.prefix is None):
         if not causally or queries == 1:
             return Mask()
         if past == 0:
@@ -69,6 +78,8 @@ def self_mask(tokens: Tensor, side: Tokens, past: int, causally: bool, known: Te
         visible = causal(queries, keys, tokens.device)[None, None]
         if side.prefix is not None:
             visible = visible | in_prefix(side.prefix, keys)
+    if band is not None and narrow:
+        visible = visible & nearby(queries, keys, band, tokens.device)
     if known is not None:
         visible = visible & same_document(known[:, past:], known)
     return Mask(additive(visible, tokens.dtype))

@@ -52,7 +52,9 @@ class Stack(nn.Module):
         past = cache.length if cache is not None else 0
         known = cache.note(B, T, side.documents) if cache is not None else side.documents
         x = self.embed(x, side, past)
-        mask = self._with_relative_bias(self_mask(x, side, past, self.decoder, known), T, past)
+        mask = near = self._with_relative_bias(self_mask(x, side, past, self.decoder, known), T, past)
+        if (band := self.config.band) is not None:
+            near = self._with_relative_bias(self_mask(x, side, past, self.decoder, known, band.width), T, past)
         crossing = Mask()
         if self.decoder and self.config.encoder_layers:
             keys = source.documents if source is not None else None
@@ -61,9 +63,8 @@ class Stack(nn.Module):
                     cache.source_documents = keys
                 keys = cache.source_documents
             crossing = cross_mask(x, side.documents, keys)
-        around = Surroundings(
-            mask, self._rotation(x, side, past), memory, crossing, cache, records.attention, records.cross_attention
-        )
+        rotation, attention, crossed = self._rotation(x, side, past), records.attention, records.cross_attention
+        around = Surroundings(mask, rotation, memory, crossing, cache, attention, crossed, near)
         if records.hidden is not None:
             records.hidden.append(x)
         for layer in self.layers:

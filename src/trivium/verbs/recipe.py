@@ -18,7 +18,7 @@ from trivium.objectives.objective import Objective
 from trivium.settings import Layer, build, dump, leaves, merge, override, read_toml, to_toml
 from trivium.tokenizers.options import OPTIONS, Bpe, Options
 from trivium.training.settings import TrainingSettings
-from trivium.transformer.config import Position
+from trivium.transformer.config import Band, Position
 
 ALTERNATIVES = {
     "data": ("files", "sources", "corpus"),
@@ -88,6 +88,7 @@ class ModelSettings:
     kv_heads: int | None = None
     head_width: int | None = None
     position: Position | None = None
+    band: Band | None = None
     norm: Literal["layer", "rms"] | None = None
     norm_place: Literal["pre", "post"] | None = None
     norm_eps: float | None = None
