@@ -150,7 +150,8 @@ def load(
     else:
         raise DataError(
             f"there is no model folder {directory}: give the folder that a run wrote (--out), or a Hugging Face model "
-            "folder with config.json, model.safetensors and tokenizer.json"
+            "folder with config.json, model.safetensors and tokenizer.json, or a .gguf file, or a demo model: "
+            f"{', '.join(DEMO_MODELS)}"
         )
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
