@@ -29,8 +29,8 @@ class Independence:
     ``cut``: a pattern of the whitespace before which a cut is allowed. ``chunks``: a pattern of the chunks of a text
     whose whitespace is more than single spaces, None: only the library can tell. ``dropped``: whitespace leaves no
     trace, so that a word is the same wherever it stands. ``normalise``: only the normalised text falls into chunks;
-    ``ascii_as_is``: the normaliser leaves printable ASCII with single spaces alone, if its character map does, which has
-    to be asked; ``long_cuts``: a long text may be cut before it is normalised, between two letters of ASCII.
+    ``ascii_as_is``: the normaliser leaves printable ASCII with single spaces alone, if its character map does (it has
+    to be asked); ``long_cuts``: a long text may be cut before it is normalised, between two letters of ASCII.
     """
 
     cut: str
