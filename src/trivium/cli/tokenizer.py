@@ -121,6 +121,7 @@ def compare(
     """Train tokenizers on the same text and compare what they do to a part kept from all of them."""
     from trivium.settings.sizes import parse_bytes
     from trivium.verbs.tokenizer_comparison import compare_tokenizers
+    from trivium.views.tokenisation import visible
 
     made = compare_tokenizers(
         files, _names(algorithms), _numbers(sizes), tokenizers or (), field, errors,
@@ -143,7 +144,7 @@ def compare(
     lines = [table(rows, head), f"measured on {made.measured_on}"]
     for each in made.rows:
         worst = ", ".join("|".join(word.pieces) for word in each.report.most_split[:4])
-        lines.append(f"{each.name} {each.vocab_size:,} splits most: {worst}")
+        lines.append(f"{each.name} {each.vocab_size:,} splits most: {visible(worst) if worst else 'no frequent word'}")
     for each in made.rows:
         hidden = [s for s in each.report.scripts if s.known < 1]
         if hidden:

@@ -106,7 +106,8 @@ def report(tokenizer: Tokenizer, measured: Texts) -> TextReport:
                 split[spelt][tuple(encoding.ids[place] for place in places)] += 1
         coverage.add(text, encoding.offsets, unknown)
     usual = {word: cuts.most_common(1)[0][0] for word, cuts in split.items()}
-    ordered = sorted(usual, key=lambda word: (-len(usual[word]), -measured.frequent[word], word))
+    several = [word for word, pieces in usual.items() if len(pieces) > 1]
+    ordered = sorted(several, key=lambda word: (-len(usual[word]), -measured.frequent[word], word))
     return TextReport(
         bytes=measured.bytes,
         tokens=totals["tokens"],
@@ -138,7 +139,9 @@ class _Coverage:
                 tokens[end] -= 1 / (end - start)
                 lost[start] += is_unknown
                 lost[end] -= is_unknown
-        figures = np.stack([np.ones(len(text)), np.cumsum(lost)[:-1] > 0.5, np.cumsum(tokens)[:-1]])  # (3, characters)
+        figures = np.stack(
+            [np.ones(len(text)), np.cumsum(lost)[:-1] > 0.5, np.maximum(np.cumsum(tokens)[:-1], 0.0)]
+        )  # (3, characters)
         names, numbers = np.unique([script_of(character) for character in text], return_inverse=True)
         for number, name in enumerate(names):
             sums = figures[:, numbers == number].sum(axis=1)
