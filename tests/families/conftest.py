@@ -126,6 +126,21 @@ CASES = {
         {"vocabulary": transformers.T5ForConditionalGeneration},
         transformers.T5Config,
     ),
+    "bart": Case(
+        "bart",
+        {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+         "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_position_embeddings": 40},
+        {"vocabulary": transformers.BartForConditionalGeneration, "body": transformers.BartModel},
+        transformers.BartConfig,
+    ),
+    "bart-relu": Case(
+        "bart",
+        {"d_model": 24, "encoder_layers": 3, "decoder_layers": 1, "encoder_attention_heads": 2,
+         "decoder_attention_heads": 2, "encoder_ffn_dim": 20, "decoder_ffn_dim": 20, "max_position_embeddings": 20,
+         "activation_function": "relu", "decoder_start_token_id": 5},
+        {"vocabulary": transformers.BartForConditionalGeneration},
+        transformers.BartConfig,
+    ),
     "llama": Case(
         "llama",
         {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,

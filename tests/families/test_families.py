@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivium.errors import DataError, SettingsError
-from trivium.families import BERT, DISTILBERT, FAMILIES, GPT1, GPT2, GPT3, LLAMA, ROBERTA, SPANBERT, T5
+from trivium.families import BART, BERT, DISTILBERT, FAMILIES, GPT1, GPT2, GPT3, LLAMA, ROBERTA, SPANBERT, T5
 from trivium.families.family import canonical
 from trivium.transformer import (
     Band,
@@ -64,6 +64,15 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
         (T5, "large", 737_668_096),
         (T5, "3b", 2_851_598_336),
         (T5, "11b", 11_307_321_344),
+        (T5, "1.1-small", 76_961_152),
+        (T5, "flan-small", 76_961_152),
+        (T5, "1.1-base", 247_577_856),
+        (T5, "1.1-large", 783_150_080),
+        (T5, "1.1-xl", 2_849_757_184),
+        (T5, "1.1-xxl", 11_135_332_352),
+        (BART, "base", 139_420_416),
+        (BART, "large", 406_291_456),
+        (BART, "large-cnn", 406_290_432),
         (LLAMA, "1-7b", 6_738_415_616),
         (LLAMA, "13b", 13_015_864_320),
         (LLAMA, "1-33b", 32_528_943_616),
@@ -195,6 +204,11 @@ def test_every_size_is_expressed_by_its_family(family):
         (LLAMA, {"norm": "layer"}),
         (LLAMA, {"gated": False}),
         (LLAMA, {"heads": 3, "kv_heads": 3, "head_width": 8}),
+        (BART, {"vocabulary_head": "transform"}),
+        (BART, {"position": Learned()}),
+        (BART, {"tied": False}),
+        (BART, {"norm_eps": 1e-6}),
+        (BART, {"encoder_layers": 0}),
         (T5, {"logit_scale": 0.5}),
         (T5, {"bias": True}),
         (T5, {"attention_scale": None}),
@@ -216,6 +230,8 @@ def test_what_a_family_cannot_say_is_noticed(family, changes):
         (GPT2, {"kv_heads": 2, "head_width": 16, "attention_scale": 0.25}),  # said otherwise, but the same
         (GPT2, {"vocabulary_head": "none"}),
         (GPT2, {"dropout": 0.3, "init": "normal", "init_std": 0.1}),
+        (BART, {"vocabulary_head": "plain"}),
+        (BART, {"vocabulary_head": "none", "pad_token": 0, "start_token": 0, "decoder_layers": 7}),
         (LLAMA, {"position": Rotary(2e4, LinearScaling(2.0)), "bias": True, "tied": True}),
         (LLAMA, {"position": Rotary(2e4, Llama3Scaling(2.0, 1.5, 3.0, 99)), "kv_heads": None, "head_width": 64}),
         (T5, {"activation": "gelu_tanh", "gated": True, "tied": False, "logit_scale": 1.0}),

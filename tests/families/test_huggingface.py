@@ -194,7 +194,7 @@ def test_a_classifier_without_vocabulary_goes_out_as_its_family(tied, tmp_path, 
     close(expected, theirs.eval()(**batch.theirs).logits, "scores of labels")
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "gpt1", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "gpt1", "gpt2", "llama", "bart"])
 def test_bodies_without_a_head_and_their_bare_names_are_read(name, cases, batch_for, close, tmp_path):
     theirs = cases[name].reference("body")
     theirs.save_pretrained(tmp_path)
@@ -206,6 +206,26 @@ def test_bodies_without_a_head_and_their_bare_names_are_read(name, cases, batch_
     save(loaded.model, loaded.family, None, tmp_path / "ours")
     again = transformers.AutoModel.from_pretrained(tmp_path / "ours", attn_implementation="eager").eval()
     assert torch.equal(again(**batch.theirs).last_hidden_state, theirs(**batch.theirs).last_hidden_state)
+
+
+def test_a_bart_that_was_published_as_a_body_generates(cases, batch_for, close, tmp_path):
+    """The numbers per token that its file lacks are zeros, for transformers and for us."""
+    cases["bart"].reference("body").save_pretrained(tmp_path)
+    theirs = transformers.BartForConditionalGeneration.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    loaded = load(tmp_path)
+    batch = batch_for("bart")
+    logits = loaded.model.eval()(batch.ours, at="all").logits
+    close(logits[batch.real], theirs(**batch.theirs).logits[batch.real], "logits")
+    assert save(loaded.model, loaded.family, None, tmp_path / "ours") is FAMILIES["bart"]
+    again = transformers.BartForConditionalGeneration.from_pretrained(tmp_path / "ours", attn_implementation="eager")
+    assert torch.equal(again.eval()(**batch.theirs).logits, theirs(**batch.theirs).logits)
+
+
+def test_what_is_stored_but_not_trained_is_saved_with_the_masters(tmp_path):
+    model = initialise(Model(FAMILIES["bart"].size("tiny", 61)), 0)
+    model.vocabulary.offset.normal_()
+    save(model, FAMILIES["bart"], None, tmp_path, state=dict(model.named_parameters()))
+    assert torch.equal(load(tmp_path).model.vocabulary.offset, model.vocabulary.offset)
 
 
 def test_tensors_that_nothing_uses_are_left_out_and_named(cases, tmp_path):

@@ -1,5 +1,6 @@
 """Families of models: named sizes, and the names that Hugging Face gives to their settings and weights."""
 
+from trivium.families.bart import BART
 from trivium.families.bert import BERT
 from trivium.families.distilbert import DISTILBERT
 from trivium.families.elmo import ELMO
@@ -23,6 +24,7 @@ FAMILIES: dict[str, Family] = {
     "gpt2": GPT2,
     "gpt3": GPT3,
     "t5": T5,
+    "bart": BART,
     "llama": LLAMA,
     "rnn": RNN,
     "lstm": LSTM,
@@ -33,6 +35,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 __all__ = [
+    "BART",
     "BERT",
     "BILSTM",
     "DISTILBERT",

@@ -187,6 +187,8 @@ class Family:
 
 
 def _is_absent(row: Weight, config: TransformerConfig) -> bool:
+    if row.parts[0] == "vocabulary.offset" and config.vocabulary_head != "offset":
+        return True
     return config.vocabulary_head == "none" or (config.tied and "projection" in row.parts[0])
 
 

@@ -64,7 +64,9 @@ def save(
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     family = expressed_by(family, model)
-    tensors = weights_out(state or model.state_dict(), family, model.config)
+    tensors = weights_out(
+        {**dict(model.named_buffers()), **state} if state else model.state_dict(), family, model.config
+    )
     write_json(folder / "config.json", config_out(model, family, tokenizer, labels, tensors.values()))
     write_json(folder / "generation_config.json", generation_out(model.config, tokenizer))
     if tokenizer is not None:

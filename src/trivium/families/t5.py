@@ -23,6 +23,23 @@ FEED_FORWARD: Mapping[str, tuple[str, bool]] = {
 PUBLISHED = {"vocab_size": 32128, "dropout": 0.1, "attention_dropout": 0.1, "context": 512}
 
 
+def version_1_1(layers: int, width: int, heads: int, ffn_width: int) -> Fields:
+    """A size of version 1.1, which Flan-T5 has too."""
+    return {
+        "encoder_layers": layers,
+        "decoder_layers": layers,
+        "width": width,
+        "heads": heads,
+        "head_width": 64,
+        "ffn_width": ffn_width,
+        "activation": "gelu_tanh",
+        "gated": True,
+        "tied": False,
+        "logit_scale": 1.0,
+        **PUBLISHED,
+    }
+
+
 def feed_forward(config: TransformerConfig) -> str:
     return next((k for k, v in FEED_FORWARD.items() if v == (config.activation, config.gated)), "none of them")
 
@@ -90,7 +107,17 @@ T5 = Family(
             "ffn_width": 65536,
             **PUBLISHED,
         },
+        "1.1-small": version_1_1(layers=8, width=512, heads=6, ffn_width=1024),
+        "1.1-base": version_1_1(layers=12, width=768, heads=12, ffn_width=2048),
+        "1.1-large": version_1_1(layers=24, width=1024, heads=16, ffn_width=2816),
+        "1.1-xl": version_1_1(layers=24, width=2048, heads=32, ffn_width=5120),
+        "1.1-xxl": version_1_1(layers=24, width=4096, heads=64, ffn_width=10240),
     },  # fmt: skip
+    size_aliases={f"flan-{size}": f"1.1-{size}" for size in ("small", "base", "large", "xl", "xxl")},
+    known_as={
+        "t5": "base",
+        **{f"flan-t5-{size}": f"1.1-{size}" for size in ("small", "base", "large", "xl", "xxl")},
+    },
     derived=derived,
     keys=(
         Key("vocab_size", "vocab_size"),

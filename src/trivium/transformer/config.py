@@ -112,7 +112,8 @@ class TransformerConfig:
     bias: bool = True
     segments: int = 0  # kinds of segment embeddings (BERT: 2)
     tied: bool = True  # output projection shares the token embedding
-    vocabulary_head: Literal["plain", "transform", "none"] = "plain"  # transform: BERT's dense, activation, norm, bias
+    # transform: BERT's dense, activation, norm, bias; offset: BART's fixed number per token
+    vocabulary_head: Literal["plain", "transform", "offset", "none"] = "plain"
     logit_scale: float = 1.0
     attention_scale: float | None = None  # None: head_width ** -0.5; T5: 1
     pooler: bool = False  # BERT's dense + tanh on the first token

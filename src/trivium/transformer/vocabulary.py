@@ -1,5 +1,6 @@
 """From hidden states to a score for each token of the vocabulary."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,7 +12,10 @@ class Vocabulary(nn.Module):
     """The output projection; tied, it has no matrix of its own and is handed the token embeddings.
 
     ``transform`` is BERT's head (Devlin et al. 2019, code release): dense, activation, norm, then a bias per token.
+    ``offset`` is BART's (Lewis et al. 2020, code release): a number per token that is stored but never trained.
     """
+
+    offset: Tensor | None
 
     def __init__(self, config: TransformerConfig):
         super().__init__()
@@ -22,6 +26,9 @@ class Vocabulary(nn.Module):
         self.norm = norm(config) if transform else None
         self.projection = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
         self.bias = nn.Parameter(Tensor(config.vocab_size).zero_()) if transform else None
+        self.register_buffer(
+            "offset", torch.zeros(1, config.vocab_size) if config.vocabulary_head == "offset" else None
+        )
 
     def forward(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
         """(..., W) and the (V, W) token embeddings -> (..., V)."""
@@ -29,4 +36,5 @@ class Vocabulary(nn.Module):
             hidden = self.norm(self.activation(self.dense(hidden)))
         if self.scale != 1.0:
             hidden = hidden * self.scale
-        return F.linear(hidden, embeddings if self.projection is None else self.projection.weight, self.bias)
+        scores = F.linear(hidden, embeddings if self.projection is None else self.projection.weight, self.bias)
+        return scores if self.offset is None else scores + self.offset

@@ -98,7 +98,7 @@ class ModelSettings:
     bias: bool | None = None
     segments: int | None = None
     tied: bool | None = None
-    vocabulary_head: Literal["plain", "transform"] | None = None
+    vocabulary_head: Literal["plain", "transform", "offset"] | None = None
     logit_scale: float | None = None
     attention_scale: float | None = None
     pooler: bool | None = None
