@@ -85,14 +85,14 @@ def show(
         note(f"wrote {html}")
     lines = [
         f"{view.algorithm} with {view.vocab_size:,} tokens, fingerprint {view.fingerprint[:16]}",
-        f"special tokens: {_shortened([f'{name}={number}' for name, number in view.specials.items()])}",
+        f"special tokens: {_shortened([f'{visible(name)}={number}' for name, number in view.specials.items()])}",
         f"longest tokens: {' '.join(repr(each) for each in view.longest)}",
     ]
     if view.pieces is not None:
         lines.append(_cut(view.pieces))
         rows = [
-            (each.id, each.piece, repr(each.text), f"{each.start}-{each.end}", None if each.word < 0 else each.word,
-             "" if each.kind == "piece" else each.kind)
+            (each.id, visible(each.piece), repr(each.text), f"{each.start}-{each.end}",
+             None if each.word < 0 else each.word, "" if each.kind == "piece" else each.kind)
             for each in view.pieces
         ]  # fmt: skip
         lines.append(table(rows, ("id", "piece", "text", "characters", "word", "")))

@@ -23,7 +23,7 @@ _STYLE = Markup(  # a constant of the package
     ".cut .control{background:none;outline:1px dashed var(--soft);outline-offset:-1px}"
     ".cut .c0,.cut .c1,.cut .c2,.cut .c3,.cut .c4,.cut .c5{stroke:none}"
 )
-_SIGNS = {code: 0x2400 + code for code in range(32)} | {code: 0xFFFD for code in range(0x7F, 0xA0)}
+_SIGNS = {code: 0x2400 + code for code in range(32)} | dict.fromkeys(range(0x7F, 0xA0), 0xFFFD)
 _SIGNS |= {0x20: 0x2423, 0x09: 0x2192, 0x0A: 0x21B5, 0x7F: 0x2421}  # open box, arrow, arrow with corner
 _SIGNS |= dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD)  # they turn the line
 Kind = Literal["piece", "byte", "unknown", "control"]

@@ -96,7 +96,9 @@ def train(
 ) -> Trained:
     """``tokenizer``: a folder to take it from, or the size of a vocabulary to train; ``unigram``: entropy in nats."""
     flags: dict[str, Any] = {
-        "tokenizer": {"path": str(tokenizer)} if isinstance(tokenizer, Path) else {"vocab_size": tokenizer, "sample": 32 << 20},
+        "tokenizer": {"path": str(tokenizer)}
+        if isinstance(tokenizer, Path)
+        else {"vocab_size": tokenizer, "sample": 32 << 20},
         "training.minutes": minutes,
         "training.seed": seed,
         "training.precision": precision,
