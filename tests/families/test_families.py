@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +96,20 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
 )
 def test_published_sizes_have_the_published_number_of_parameters(family, size, count):
     assert parameters(family.size(size)) == count
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_size_has_as_many_parameters_as_their_class_of_it(name, stacks_of):
+    family, auto = PUBLISHED[name], getattr(transformers, f"AutoModelFor{stacks_of(name)}")
+    for size in family.sizes:
+        config = family.size(size, 61 if size in ("tiny", "mini") else None)
+        written = dict(family.config_out(config))
+        with torch.device("meta"):
+            theirs = auto.from_config(transformers.AutoConfig.for_model(written.pop("model_type"), **written))
+        count = sum(parameter.numel() for parameter in theirs.parameters())
+        if name == "t5" and not config.tied:  # which their class becomes when a file with both matrices is loaded
+            count += config.vocab_size * config.width
+        assert parameters(config) == count, size
 
 
 @pytest.mark.parametrize(
