@@ -22,7 +22,7 @@ from trivium.families.family import Family
 from trivium.families.files import WEIGHTS, TensorFiles, read_json, write_json, write_tensors, write_text
 from trivium.families.trivium import TRIVIUM, settings_in, settings_out
 from trivium.families.weights import full_name, skipped, weights_in, weights_out
-from trivium.tokenizers import Tokenizer
+from trivium.tokenizers import Tokenizer, formats
 from trivium.transformer import SEQUENCE, Config, Network, SequenceHead, TransformerConfig
 from trivium.transformer.heads import Pooling
 
@@ -130,7 +130,7 @@ def load(
     written = read_json(folder / "config.json")
     with TensorFiles(folder) as files:
         loaded = filled(files, written, folder, heads=heads, device=device, dtype=dtype)
-    return with_tokenizer(loaded, Tokenizer.load(folder) if (folder / "tokenizer.json").exists() else None)
+    return with_tokenizer(loaded, Tokenizer.load(folder) if formats.has_tokenizer(folder) else None)
 
 
 class TensorSource(Protocol):
