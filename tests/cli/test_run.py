@@ -23,7 +23,7 @@ def test_version_and_help(trivium_command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["dctor"], "No such command 'dctor'. Did you mean 'doctor'?; see `trivium --help`"),
+        (["doctr"], "No such command 'doctr'. Did you mean 'doctor'?; see `trivium --help`"),
         (["config", "shw"], "Did you mean 'show'?; see `trivium config --help`"),
         (["runs", "--jsn"], "No such option: --jsn (Possible options: --json); see `trivium runs --help`"),
         (["config", "show"], "Missing argument 'RECIPE'; see `trivium config show --help`"),
