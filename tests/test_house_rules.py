@@ -52,6 +52,7 @@ PUBLIC = [
     "load_recipe",
     "load_vectors",
     "map_words",
+    "plan",
     "predict",
     "pretrain",
     "quickstart",

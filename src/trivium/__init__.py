@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from trivium.verbs.inspect import inspect_model, inspect_text
     from trivium.verbs.load import LanguageModel, load
     from trivium.verbs.occurrences import inspect_word
+    from trivium.verbs.plan import plan
     from trivium.verbs.predict import predict
     from trivium.verbs.pretrain import pretrain
     from trivium.verbs.quickstart import quickstart
@@ -71,6 +72,7 @@ _HOMES = {
     "load_recipe": "verbs.recipe",
     "load_vectors": "vectors.files",
     "map_words": "verbs.vector_map",
+    "plan": "verbs.plan",
     "predict": "verbs.predict",
     "pretrain": "verbs.pretrain",
     "quickstart": "verbs.quickstart",
@@ -119,6 +121,7 @@ __all__ = [
     "load_recipe",
     "load_vectors",
     "map_words",
+    "plan",
     "predict",
     "pretrain",
     "quickstart",

@@ -76,7 +76,7 @@ DISTILBERT = Family(
     aliases={"vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight"},
     left_out=(r".*\.position_ids",),
     fixed={"sinusoidal_pos_embds": False, "tie_word_embeddings": True},
-    known_as={"distilbert-base-uncased": "base"},
+    known_as={"distilbert": "base", "distilbert-base-uncased": "base"},
     specials=specials.BERT,
     features=features,
 )

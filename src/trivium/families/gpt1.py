@@ -72,7 +72,7 @@ GPT1 = Family(
     prefix="transformer.",
     aliases={"lm_head.weight": "transformer.tokens_embed.weight"},
     left_out=(r".*\.attn\.bias", r".*position_ids"),
-    known_as={"openai-gpt": "base", "gpt1": "base"},
+    known_as={"gpt1": "base", "openai-gpt": "base"},
     specials=specials.GPT1,
     features=features,
 )

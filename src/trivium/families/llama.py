@@ -125,6 +125,7 @@ LLAMA = Family(
         ),
     },
     size_aliases={"7b": "1-7b", "13b": "1-13b", "33b": "1-33b", "65b": "1-65b", "3.3-70b": "3.1-70b"},
+    known_as={"smollm2-135m": "smollm2-135m"},
     keys=(
         Key("vocab_size", "vocab_size"),
         Key("width", "hidden_size"),

@@ -1,0 +1,33 @@
+"""``trivium plan`` as a user meets it."""
+
+import json
+
+
+def test_a_table_with_the_total_and_the_size_of_the_weights(trivium_command) -> None:
+    outcome = trivium_command("plan", "gpt2-xl")
+    assert outcome.code == 0 and outcome.err == ""
+    lines = outcome.out.splitlines()
+    assert lines[0] == "gpt2-xl: 48 decoder layers of width 1600 with 25 attention heads (Radford et al. 2019)"
+    assert "total             1,557,611,200  100.0" in lines
+    assert lines[-1] == "weights: 6.23 GB in float32 or 3.12 GB in bfloat16"
+
+
+def test_a_body_with_its_pooler(trivium_command) -> None:
+    last = trivium_command("plan", "bert-base").out.splitlines()[-1]
+    assert last == "as a body, with a pooler and without the vocabulary head: 109,482,240 parameters"
+
+
+def test_one_document_of_json(trivium_command) -> None:
+    found = json.loads(trivium_command("plan", "llama-3-8b", "--json").out)
+    assert found["parameters"] == 8_030_261_248 and found["config"]["kv_heads"] == 8
+    assert sum(each["parameters"] for each in found["components"]) == found["parameters"]
+
+
+def test_a_recipe_with_changes(trivium_command) -> None:
+    outcome = trivium_command("plan", "gpt2-mini", "--set", "model.width=128", "model.heads=4", "--json")
+    assert json.loads(outcome.out)["config"]["width"] == 128
+
+
+def test_an_unknown_name_is_a_usage_error_with_the_nearest(trivium_command) -> None:
+    outcome = trivium_command("plan", "bert-bas")
+    assert outcome.code == 2 and "did you mean bert-base" in outcome.err and outcome.out == ""
