@@ -21,7 +21,7 @@ from trivium.tokenizers.validation import guarded
 SPACE = "▁"
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-_BEGINNING = r"\A(?=.)"  # of a text that has one
+_BEGINNING = r"\A(?!\z)"  # of a text that has one, were it a line end
 _SPELL_BYTES = "<0x123456789ABCDEF>"
 
 
