@@ -136,7 +136,7 @@ CASES = {
     "bart-relu": Case(
         "bart",
         {"d_model": 24, "encoder_layers": 3, "decoder_layers": 1, "encoder_attention_heads": 2,
-         "decoder_attention_heads": 2, "encoder_ffn_dim": 20, "decoder_ffn_dim": 20, "max_position_embeddings": 20,
+         "decoder_attention_heads": 2, "encoder_ffn_dim": 20, "decoder_ffn_dim": 20, "max_position_embeddings": 30,
          "activation_function": "relu", "decoder_start_token_id": 5},
         {"vocabulary": transformers.BartForConditionalGeneration},
         transformers.BartConfig,

@@ -142,6 +142,67 @@ def test_a_pretrained_encoder_with_a_new_classifier_keeps_its_vocabulary(tmp_pat
     close(out.heads[SEQUENCE], theirs(**batch.theirs).logits, "scores of labels")
 
 
+def test_documents_packed_into_a_row_are_what_the_reference_computes_of_each(case, reference_folder, close):
+    theirs, folder = reference_folder
+    ours = load(folder).model.eval()
+    generator = torch.Generator().manual_seed(4)
+    texts = [torch.randint(2, 61, (1, length), generator=generator) for length in (7, 4, 8)]
+    sources = [torch.randint(2, 61, (1, length), generator=generator) for length in (3, 9, 5)]
+
+    def packed(pieces):
+        return Tokens(
+            torch.cat(pieces, 1),
+            torch.cat([torch.full((1, piece.shape[1]), i) for i, piece in enumerate(pieces)], 1),
+            torch.cat([torch.arange(piece.shape[1])[None] for piece in pieces], 1),
+        )
+
+    inputs = {
+        "MaskedLM": Inputs(packed(texts)),
+        "CausalLM": Inputs(target=packed(texts)),
+        "Seq2SeqLM": Inputs(packed(sources), packed(texts)),
+    }[case.stacks]
+    with torch.no_grad():
+        logits = ours(inputs, at="all").logits
+        for number, piece in enumerate(logits.split([text.shape[1] for text in texts], 1)):
+            given = {"input_ids": texts[number]}
+            if case.stacks == "Seq2SeqLM":
+                given = {"input_ids": sources[number], "decoder_input_ids": texts[number]}
+            close(piece, theirs(**given).logits, f"logits of document {number}")
+
+
+FULL_SIZE = {
+    "bert": "base", "roberta": "base", "distilbert": "base", "gpt1": "base", "gpt2": "small", "t5": "base",
+    "bart": "base", "llama": "smollm2-135m",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_at_full_size(name, tmp_path, batch_for, stacks_of, close):
+    """The published base size with random weights, on 300 tokens."""
+    family = FAMILIES[name]
+    model = initialise(Model(family.size(FULL_SIZE[name])), 0).eval()
+    assert save(model, family, None, tmp_path) is family
+    auto = getattr(transformers, f"AutoModelFor{stacks_of(name)}")
+    theirs = auto.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float32).eval()
+    ids = torch.randint(5, 30000, (2, 300), generator=torch.Generator().manual_seed(5))
+    both, decoder = stacks_of(name) == "Seq2SeqLM", stacks_of(name) != "MaskedLM"
+    inputs = Inputs(
+        Tokens(ids) if not decoder or both else None, Tokens(ids[:, :50] if both else ids) if decoder else None
+    )
+    given = {"input_ids": ids, **({"decoder_input_ids": ids[:, :50]} if both else {})}
+    record = Record.empty()
+    with torch.no_grad():
+        ours, expected = model(inputs, at="all", record=record), theirs(**given, output_hidden_states=True)
+    close(ours.logits, expected.logits, "logits", tolerance=5e-5)
+    states = expected.decoder_hidden_states if both else expected.hidden_states
+    close(ours.hidden, states[-1], "final hidden states", tolerance=5e-5)
+    for number, (a, b) in enumerate(
+        zip((record.decoder_hidden or record.encoder_hidden)[:-1], states[:-1], strict=True)
+    ):
+        close(a, b, f"hidden states {number}", tolerance=5e-5)
+
+
 def test_a_cache_gives_what_the_reference_computes_at_once(case, reference_folder, close):
     if case.stacks == "MaskedLM":
         return
