@@ -166,7 +166,10 @@ def test_sentencepiece_gives_llama_cpps_ids(
     base = read_model(sentencepiece_model(tmp_path, add_dummy_prefix=prefix))
     path = write(base)
     ours, texts = loaded(path), lines(count)
-    assert ours.encode_batch(texts) == base.encode_batch(texts) == llama_cpp_ids(path, texts, tmp_path)
+    assert ours.encode_batch(texts) == base.encode_batch(texts)
+    # Before a user-defined piece at the beginning sentencepiece has the leading space, llama.cpp has it behind.
+    texts = [text for text in texts if not text.startswith("<think>")]
+    assert ours.encode_batch(texts) == llama_cpp_ids(path, texts, tmp_path)
     assert ours.decode(ours.encode("Two  spaces, 私 é").ids) == "Two  spaces, 私 é"
 
 
