@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import json
-import time
+import resource
 from collections.abc import Callable
 from importlib import import_module
 
@@ -183,21 +183,22 @@ def test_time_grows_linearly_to_a_million(name: str, run: str) -> None:
 
 
 def check_linear(encode: Callable[[list[str]], object], unit: str, lengths: tuple[int, int]) -> None:
-    """Ten times the text takes at most fifteen times as long, by the best of three; 10 ms are nothing."""
+    """Ten times the text takes at most fifteen times as long, by the best of three. Less than 0.4 microseconds a
+    character, and less than 10 ms, count as that: short texts fit into the processor's caches, long ones do not."""
 
     def best(length: int, enough: float) -> float:
         text = unit * (length // len(unit))
         seconds = []
         while len(seconds) < 3 and (not seconds or seconds[-1] > enough):
-            began = time.process_time()
+            began = resource.getrusage(resource.RUSAGE_SELF).ru_utime
             encode([text])
-            seconds.append(time.process_time() - began)
+            seconds.append(resource.getrusage(resource.RUSAGE_SELF).ru_utime - began)
         return min(seconds)
 
     long = best(lengths[1], 0.15)
     if long > 0.15:
         short = best(lengths[0], 0.01)
-        assert long <= 15 * max(short, 0.01), (unit, short, long)
+        assert long <= 15 * max(short, 0.01, 4e-7 * lengths[0]), (unit, short, long)
 
 
 def test_levels_of_one_corpus() -> None:
