@@ -8,37 +8,23 @@ megabytes a second, the best of the repeats: the bare library, ours without look
 yet, ours again, and ours line by line.
 """
 
-import sys
+import argparse
+import io
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]  # our name
+import corpus as corpora
 
-import argparse  # noqa: E402
-import importlib.util  # noqa: E402
-import io  # noqa: E402
-import json  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-
-import tokenizers  # noqa: E402
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers  # noqa: E402
-from trivium.tokenizers.batches import BatchEncoder  # noqa: E402
-from trivium.tokenizers.learning import learn, specials_for  # noqa: E402
-from trivium.tokenizers.options import OPTIONS  # noqa: E402
-from trivium.tokenizers.tokenizer import Tokenizer  # noqa: E402
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from trivium.tokenizers.batches import BatchEncoder
+from trivium.tokenizers.learning import learn, specials_for
+from trivium.tokenizers.options import OPTIONS
+from trivium.tokenizers.tokenizer import Tokenizer
 
 WARM_UP = 300_000  # characters
-
-
-def paragraphs(characters: int) -> tuple[str, list[str]]:
-    """The text that all benchmarks share, from the neighbouring file."""
-    spec = importlib.util.spec_from_file_location("corpus_names", Path(__file__).with_name("corpus.py"))
-    sys.path.append(str(Path(__file__).parent))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    sys.path.pop()
-    return module.paragraphs(characters)
 
 
 def library_bpe(texts: list[str], size: int) -> None:
@@ -167,7 +153,7 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="+", choices=list(OPTIONS), default=list(OPTIONS))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    name, texts = paragraphs(int(options.megabytes * 1e6))
+    name, texts = corpora.paragraphs(int(options.megabytes * 1e6))
     few = texts[: next((i for i in range(len(texts)) if sum(map(len, texts[:i])) > WARM_UP), len(texts))]
     result: dict[str, object] = {"text": name, "megabytes": sum(len(t.encode()) for t in texts) / 1e6}
     result |= {"paragraphs": len(texts), "vocab_size": options.vocab_size, "algorithms": {}}
