@@ -118,7 +118,9 @@ def test_the_other_benchmarks_run() -> None:
 def test_tokenizers_against_their_rivals(tmp_path: Path) -> None:
     pytest.importorskip("sentencepiece")
     out = tmp_path / "result.json"
-    table = quick("tokenizer_speed.py", "--megabytes", "0.3", "--vocab-size", "1000", "--repeats", "1", "--out", str(out))
+    table = quick(
+        "tokenizer_speed.py", "--megabytes", "0.3", "--vocab-size", "1000", "--repeats", "1", "--out", str(out)
+    )
     found = json.loads(out.read_text())["algorithms"]
     assert "sentencepiece" in found["unigram"]["training_seconds"] and "| `wordpiece` |" in table
     assert all(each["encoding"]["bytes_per_token"] > 0.9 for each in found.values())
