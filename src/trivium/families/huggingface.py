@@ -21,7 +21,7 @@ from trivium.families.card import model_card
 from trivium.families.family import Family
 from trivium.families.files import WEIGHTS, TensorFiles, read_json, write_json, write_tensors, write_text
 from trivium.families.trivium import TRIVIUM, settings_in, settings_out
-from trivium.families.weights import full_name, skipped, weights_in, weights_out
+from trivium.families.weights import full_name, skipped, untrained, weights_in, weights_out
 from trivium.tokenizers import Tokenizer, formats
 from trivium.transformer import SEQUENCE, Config, Network, SequenceHead, TransformerConfig
 from trivium.transformer.heads import Pooling
@@ -64,9 +64,10 @@ def save(
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     family = expressed_by(family, model)
-    tensors = weights_out(
-        {**dict(model.named_buffers()), **state} if state else model.state_dict(), family, model.config
-    )
+    own = model.state_dict()  # without the buffers that follow from something else, such as ELMo's spellings
+    if state:
+        own = {name: own[name] for name, _ in model.named_buffers() if name in own} | dict(state)
+    tensors = weights_out(own, family, model.config)
     write_json(folder / "config.json", config_out(model, family, tokenizer, labels, tensors.values()))
     write_json(folder / "generation_config.json", generation_out(model.config, tokenizer))
     if tokenizer is not None:
