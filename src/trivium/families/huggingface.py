@@ -64,10 +64,7 @@ def save(
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     family = expressed_by(family, model)
-    own = model.state_dict()  # without the buffers that follow from something else, such as ELMo's spellings
-    if state:
-        own = {name: own[name] for name, _ in model.named_buffers() if name in own} | dict(state)
-    tensors = weights_out(own, family, model.config)
+    tensors = weights_out({**untrained(model), **state} if state else model.state_dict(), family, model.config)
     write_json(folder / "config.json", config_out(model, family, tokenizer, labels, tensors.values()))
     write_json(folder / "generation_config.json", generation_out(model.config, tokenizer))
     if tokenizer is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trivium.errors import DataError
 from trivium.families.family import Family, Weight
@@ -45,6 +45,13 @@ def weights_in(tensors: Mapping[str, Tensor], family: Family, config: Config) ->
         for part, piece in zip(row.parts, tensor.chunk(len(row.parts)), strict=True):
             result[_fill(part, *blank)] = piece.contiguous()
     return result
+
+
+def untrained(model: nn.Module) -> dict[str, Tensor]:
+    """What a model stores beside its parameters, under our names; not what follows from something else, such as
+    ELMo's spellings, which no file holds."""
+    trained = {name for name, _ in model.named_parameters()}
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in trained}
 
 
 def full_name(name: str, names: Mapping[str, object], family: Family) -> str:

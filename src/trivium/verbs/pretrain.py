@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES, TRIVIUM, Family
 from trivium.families.bodies import initialise, network
 from trivium.families.huggingface import expressed_by, save
-from trivium.families.weights import weights_in, weights_out
+from trivium.families.weights import untrained, weights_in, weights_out
 from trivium.generation.completion import complete
 from trivium.generation.sampling import Sampling
 from trivium.objectives.objective import Batch
@@ -217,14 +219,22 @@ def _assemble(
             "data": data.fingerprint,
             "config": asdict(config),
         },
-        export=lambda masters: weights_out(masters, family, config),
-        adopt=lambda tensors: weights_in(tensors, family, config),
+        export=lambda masters: weights_out({**untrained(model), **masters}, family, config),
+        adopt=partial(_adopt, model, family),
         evaluate=evaluation(model, asked.objective, data, rows, length, settings.seed),
         sample=_sampler(model, tokenizer),
         on_step=on_step,
         quiet=quiet,
     )
     return run, data, resolved
+
+
+def _adopt(model: Network, family: Family, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The masters of a checkpoint; what is stored beside them goes into the model."""
+    masters = weights_in(tensors, family, model.config)
+    for name, tensor in untrained(model).items():
+        tensor.copy_(masters.pop(name))
+    return masters
 
 
 def _train(
