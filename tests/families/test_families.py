@@ -293,6 +293,39 @@ def test_a_missing_key_is_named(family):
         family.config_in(written)
 
 
+ODD = (
+    None,
+    -1,
+    0,
+    1,
+    2.5,
+    True,
+    "x",
+    "",
+    [],
+    [1],
+    {},
+    {"rope_type": "llama3", "factor": 1e999},
+    1 << 40,
+    float("nan"),
+    float("inf"),
+)
+
+
+@pytest.mark.parametrize("family", PUBLISHED.values(), ids=PUBLISHED)
+def test_odd_values_end_in_an_error_or_a_reading(family):
+    """Every key of a file, with values of every kind in its place."""
+    written = family.config_out(family.size("tiny", vocab_size=50))
+    for key in [*written, "rope_scaling", "rope_theta"]:
+        for value in ODD:
+            try:
+                config = family.config_in({**written, key: value})
+                sizes = (config.vocab_size, config.width, config.heads, config.ffn_width, config.context)
+                assert all(type(size) is int and size > 0 for size in sizes), (key, value)
+            except DataError as problem:
+                assert "config.json" in str(problem), (key, value)
+
+
 def test_names_are_suggested():
     with pytest.raises(SettingsError, match="did you mean 'small'"):
         GPT2.size("smal")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from trivium.errors import SettingsError
-from trivium.transformer import Band, LinearScaling, Llama3Scaling, Rotary, Sinusoidal, TransformerConfig
+from trivium.transformer import Band, Learned, LinearScaling, Llama3Scaling, Rotary, Sinusoidal, TransformerConfig
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ from trivium.transformer import Band, LinearScaling, Llama3Scaling, Rotary, Sinu
         ({"position": Rotary(theta=0.0)}, r"position\.theta"),
         ({"position": Rotary(scaling=LinearScaling(-1.0))}, "factor"),
         ({"position": Rotary(scaling=Llama3Scaling(low=4.0))}, "low < high"),
+        ({"position": Learned(-1)}, r"model\.position\.offset is -1"),
         ({"band": Band(0)}, r"model\.band\.width"),
         ({"position": Sinusoidal(), "width": 33, "heads": 3}, r"even model\.width"),
     ],

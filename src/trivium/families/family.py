@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from trivium.errors import DataError, SettingsError
+from trivium.settings import build, dump
 from trivium.tokenizers.specials import SpecialTokens
 from trivium.transformer.config import TransformerConfig
 
@@ -136,8 +137,9 @@ class Family:
             for row in self.keys:
                 self._read(row, written, settings)
             settings |= self.features(names, written)
-            return canonical(TransformerConfig(**settings))  # type: ignore[arg-type]
-        except (TypeError, ValueError, SettingsError) as problem:
+            made = TransformerConfig(**settings)  # type: ignore[arg-type]
+            return canonical(build(TransformerConfig, dump(made)))  # with the type of every field checked
+        except (TypeError, ValueError, ArithmeticError, SettingsError) as problem:
             raise DataError(f"config.json does not describe a {self.name} model: {problem}") from None
 
     def _read(self, row: Key, written: Mapping[str, Value], settings: Fields) -> None:

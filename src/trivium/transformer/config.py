@@ -144,6 +144,8 @@ class TransformerConfig:
             raise SettingsError(f"model.kv_heads = {self.kv_heads} does not divide model.heads = {self.heads}")
         if self.band is not None and (self.band.width < 1 or self.band.every < 1):
             raise SettingsError("model.band.width and model.band.every must be at least 1")
+        if isinstance(self.position, Learned) and self.position.offset < 0:
+            raise SettingsError(f"model.position.offset is {self.position.offset}: it must not be negative")
         if isinstance(self.position, Rotary) and self.per_head % 2:
             raise SettingsError(f"rotary positions need an even head width, not {self.per_head}: change model.heads")
         if isinstance(self.position, Rotary):
