@@ -30,7 +30,11 @@ LLAMA3 = {"factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "orig
 def test_files_of_every_age(written, position):
     config = LLAMA.config_in({**SIZES, **written})
     assert config.position == position
-    assert LLAMA.config_in(LLAMA.config_out(config)) == config
+    out = LLAMA.config_out(config)
+    assert LLAMA.config_in(out) == config
+    older = {key: value for key, value in out.items() if key != "rope_parameters"}  # as programs of that age read it
+    assert LLAMA.config_in(older) == config
+    assert LlamaConfig.from_dict(older).rope_parameters == LlamaConfig.from_dict(out).rope_parameters
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,7 @@ def test_files_of_every_age(written, position):
         ({"rope_parameters": [1]}, "not a table"),
         ({"rope_parameters": {"rope_theta": [1]}}, "does not describe a llama model"),
         ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "only whole heads"),
+        ({"partial_rotary_factor": 0.25}, "only whole heads"),
         ({"attention_bias": True, "mlp_bias": False}, "only equal ones"),
     ],
 )

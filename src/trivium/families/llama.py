@@ -56,28 +56,40 @@ def rope(config: TransformerConfig) -> Value:
     return out
 
 
-def rotary(value: Value, written: Mapping[str, Value]) -> Rotary:
+def theta(config: TransformerConfig) -> Value:
+    return config.position.theta if isinstance(config.position, Rotary) else MISSING
+
+
+def scaling(config: TransformerConfig) -> Value:
+    """What programs from before that table look for."""
+    table = rope(config)
+    if not isinstance(table, dict) or table["rope_type"] == "default":
+        return None
+    return {key: value for key, value in table.items() if key != "rope_theta"}
+
+
+def rotary(_: Value, written: Mapping[str, Value]) -> Rotary:
     """From that table, or from the two keys that older files have instead."""
-    table = value or written.get("rope_scaling") or {}
+    table = written.get("rope_scaling") or written.get("rope_parameters") or {}
     if not isinstance(table, dict):
         raise DataError(f"config.json's settings of rotation are {table!r}, not a table")
-    theta = table.get("rope_theta", written.get("rope_theta") or 10000.0)
-    if table.get("partial_rotary_factor", 1.0) != 1.0:
+    base = table.get("rope_theta", written.get("rope_theta") or 10000.0)
+    if 1.0 != (table.get("partial_rotary_factor") or written.get("partial_rotary_factor") or 1.0):
         raise DataError("config.json has a partial_rotary_factor: only whole heads are rotated here")
     kind = table.get("rope_type", table.get("type", "default"))
-    scaling: Scaling | None
+    stretch: Scaling | None
     if kind == "default":
-        scaling = None
+        stretch = None
     elif kind == "linear":
-        scaling = LinearScaling(_number(table, "factor"))
+        stretch = LinearScaling(_number(table, "factor"))
     elif kind == "llama3":
         table = {"original_max_position_embeddings": written.get("max_position_embeddings"), **table}
         low, high = _number(table, "low_freq_factor"), _number(table, "high_freq_factor")
         original = int(_number(table, "original_max_position_embeddings"))
-        scaling = Llama3Scaling(_number(table, "factor"), low, high, original)
+        stretch = Llama3Scaling(_number(table, "factor"), low, high, original)
     else:
         raise DataError(f"config.json has rope_type = {kind!r}: choose one of default, linear, llama3")
-    return Rotary(float(theta), scaling)
+    return Rotary(float(base), stretch)
 
 
 def _number(table: Mapping[str, Value], key: str) -> float:
@@ -136,6 +148,8 @@ LLAMA = Family(
         Key("ffn_width", "intermediate_size"),
         Key("context", "max_position_embeddings", default=2048),
         Key("position", "rope_parameters", default=None, write=rope, read=rotary),
+        Key("position", "rope_theta", default=None, write=theta, read=rotary),
+        Key("position", "rope_scaling", default=None, write=scaling, read=rotary),
         Key("activation", "hidden_act", default="silu", values={"silu": "silu", "gelu": "gelu", "relu": "relu",
             "gelu_tanh": "gelu_pytorch_tanh"}),
         Key("norm_eps", "rms_norm_eps", default=1e-6),
