@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trivium.errors import DataError
+from trivium.text.examples import Document
 from trivium.vectors.files import save_vectors
 from trivium.vectors.vectors import Vectors
 
@@ -53,12 +55,40 @@ def test_sentences_may_be_given_in_place_of_files(trivium_command, tiny_models) 
     assert [len(one["nearest"]) for one in view["occurrences"]] == [1, 1]
 
 
+def test_the_embedded_corpus_may_be_read(trivium_command, tiny_models, monkeypatch) -> None:
+    parts = {"train": [Document("The bank.\nA list.", "a"), Document("No bank", "b")], "test": []}
+    monkeypatch.setattr("trivium.text.python_docs.documents", parts.__getitem__)
+    arguments = ("--word", "bank", "--corpus", "python-docs", "--model", tiny_models["gpt2"], "--json")
+    view = json.loads(trivium_command("inspect", "text", *arguments).out)
+    assert [one["before"] for one in view["occurrences"]] == ["The ", "No "] and view["lines"] == 3
+
+
+def test_a_demo_model_is_a_model_by_its_name(trivium_command, monkeypatch) -> None:
+    opened = []
+
+    def refuse(model: object) -> None:
+        opened.append(str(model))
+        raise DataError("not installed")
+
+    monkeypatch.setattr("trivium.verbs.load.load", refuse)
+    outcome = trivium_command("inspect", "text", "--word", "bank", "The bank.", "--model", "smollm2-135m")
+    assert opened == ["smollm2-135m"] and outcome.code == 3
+
+
+def test_a_gguf_file_holds_a_model_and_no_vectors(trivium_command, tmp_path) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"nothing")
+    outcome = trivium_command("inspect", "text", "--word", "bank", "The bank.", "--model", tmp_path / "x.gguf")
+    assert outcome.code == 3 and "GGUF" in outcome.err and "vectors" not in outcome.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
         (("--word", "bnak", "The bank."), 3, "did you mean bank"),
         (("--word", "bank"), 2, "give files with --data"),
         (("--word", "bank", "--data", "nowhere.txt"), 3, "nowhere.txt"),
+        (("--word", "bank", "The bank.", "--corpus", "python-docs"), 2, "one of them"),
+        (("The bank.", "--corpus", "python-docs"), 2, "belong to --word"),
         (("--word", "bank", "The bank.", "--layer", "9"), 2, "layers 0"),
         (("--word", "bank", "The bank.", "--most", "0"), 2, "most = 0"),
         (("The bank.", "--layer", "1"), 2, "belong to --word"),

@@ -146,7 +146,7 @@ def test_the_first_occurrences_of_files_are_taken(vectors: Path, tmp_path: Path)
 def test_what_cannot_be_answered_is_refused(vectors: Path, tiny_models: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no text to look for"):
         inspect_word(vectors, "bank")
-    with pytest.raises(SettingsError, match="not both"):
+    with pytest.raises(SettingsError, match="one of them"):
         inspect_word(vectors, "bank", BANKS, data=tmp_path)
     with pytest.raises(SettingsError, match="no layers"):
         inspect_word(vectors, "bank", BANKS, layer=1)

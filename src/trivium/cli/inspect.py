@@ -28,7 +28,7 @@ def model(model: ModelDirectory, as_json: Json = False) -> None:
 
 def text(
     model: Annotated[
-        Path, typer.Option("--model", metavar="M", help="A model's folder; with --word also a file of static vectors.")
+        Path, typer.Option("--model", metavar="M", help="Any model; with --word also a file of static vectors.")
     ],
     texts: Annotated[
         list[str] | None, typer.Argument(metavar="[TEXT]...", help="What is read; with --word any number of texts.")
@@ -38,6 +38,10 @@ def text(
     ] = None,
     data: Annotated[
         list[Path] | None, typer.Option("--data", metavar="FILES", help="With --word: the text, in place of TEXT.")
+    ] = None,
+    corpus: Annotated[
+        Literal["python-docs"] | None,
+        typer.Option("--corpus", help="With --word: the embedded corpus, in place of TEXT."),
     ] = None,
     layer: Annotated[
         int | None, typer.Option("--layer", help="With --word: 0 the embeddings, the last layer if not given.")
@@ -61,13 +65,13 @@ def text(
         from trivium.verbs.occurrences import inspect_word
 
         found = inspect_word(
-            model, word, texts or (), data=data, layer=layer, neighbours=neighbours, most=most,
+            model, word, texts or (), data=data, corpus=corpus, layer=layer, neighbours=neighbours, most=most,
             ignore_case=ignore_case, field=field, errors=errors,
         )  # fmt: skip
         _show_word(found, html, as_json)
         return
-    if data is not None or layer is not None or ignore_case:
-        raise SettingsError("--data, --layer and --ignore-case belong to --word: say which word to look for")
+    if data is not None or corpus is not None or layer is not None or ignore_case:
+        raise SettingsError("--data, --corpus, --layer and --ignore-case belong to --word: say which word to look for")
     if texts is None or len(texts) != 1:
         raise SettingsError("give one text to read (in quotes), or a --word to look for in several")
     _show_attention(model, texts[0], html, as_json)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from trivium.errors import DataError, SettingsError
+from trivium.families.demo_models import DEMO_MODELS
+from trivium.text import python_docs
 from trivium.text.documents import read_documents
 from trivium.tokenizers.alignment import word_spans
 from trivium.vectors.vectors import Vectors
@@ -35,6 +37,7 @@ def inspect_word(
     texts: Iterable[str] = (),
     *,
     data: Data | None = None,
+    corpus: Literal["python-docs"] | None = None,
     layer: int | None = None,
     neighbours: int = 5,
     most: int = 100,
@@ -42,19 +45,15 @@ def inspect_word(
     field: str = "text",
     errors: Literal["strict", "replace"] = "strict",
 ) -> WordView:
-    """The first ``most`` occurrences of ``word`` in ``texts`` or in the files ``data``, each with its ``neighbours``:
-    other occurrences, and other words of the lines that were read.
+    """The first ``most`` occurrences of ``word`` in ``texts``, the files ``data`` or the embedded ``corpus``, each
+    with its ``neighbours``: other occurrences, and other words of the lines that were read.
 
-    ``model``: a folder, or a file of static vectors. ``layer``: 0 the embeddings; None the last.
+    ``model``: what ``load`` opens, or a file of static vectors. ``layer``: 0 the embeddings; None the last.
     """
     if neighbours < 0:
         raise SettingsError(f"neighbours = {neighbours}: it must not be negative")
-    if data is not None and texts:
-        raise SettingsError("give the text itself or files with --data, not both")
-    if data is None and not texts:
-        raise SettingsError(f"there is no text to look for {word!r} in: give files with --data, or sentences")
+    documents = _text(word, texts, data, corpus, field, errors)
     seen = _opened(model)
-    documents = texts if data is None else read_documents(data, field=field, errors=errors)
     found = concordance(documents, word, most, ignore_case)
     if isinstance(seen, Vectors):
         if layer is not None:
@@ -63,11 +62,34 @@ def inspect_word(
     return _contextual(seen, found, _name(model), layer, neighbours)
 
 
+def _text(
+    word: str,
+    texts: Iterable[str],
+    data: Data | None,
+    corpus: Literal["python-docs"] | None,
+    field: str,
+    errors: Literal["strict", "replace"],
+) -> Iterable[str]:
+    given = bool(texts) + (data is not None) + (corpus is not None)
+    if given > 1:
+        raise SettingsError("give the text itself, files with --data or --corpus python-docs: one of them")
+    if not given:
+        raise SettingsError(
+            f"there is no text to look for {word!r} in: give files with --data, sentences, or --corpus python-docs"
+        )
+    if corpus is not None:
+        return python_docs.training_texts(corpus)
+    return texts if data is None else read_documents(data, field=field, errors=errors)
+
+
 def _opened(model: "str | Path | LanguageModel | Vectors") -> "LanguageModel | Vectors":
-    """A folder is a model's, a file holds vectors."""
-    if isinstance(model, str | Path) and not Path(model).is_dir():
+    """A folder, a GGUF file and a demo model's name are a model's; any other file holds vectors."""
+    if isinstance(model, str | Path) and not _is_model(Path(model)):
         if not Path(model).exists():
-            raise DataError(f"there is no model folder and no file of vectors {model}: check the name")
+            raise DataError(
+                f"there is no model folder and no file of vectors {model}: check the name, or give a demo model "
+                f"({', '.join(DEMO_MODELS)})"
+            )
         from trivium.vectors.files import load_vectors
 
         return load_vectors(model)
@@ -76,6 +98,10 @@ def _opened(model: "str | Path | LanguageModel | Vectors") -> "LanguageModel | V
     from trivium.verbs.load import load
 
     return load(model)
+
+
+def _is_model(path: Path) -> bool:
+    return path.is_dir() or (path.suffix == ".gguf" if path.exists() else str(path) in DEMO_MODELS)
 
 
 def _name(model: "str | Path | LanguageModel | Vectors") -> str:

@@ -121,9 +121,7 @@ def _text(
         return documents
     if corpus is None:
         return read_documents([Path(each) for each in files], field=field, errors=errors)
-    if corpus != "python-docs":
-        raise SettingsError(f"there is no corpus {corpus!r}: python-docs is the one that comes with every Python")
-    return (document.text for document in python_docs.documents("train"))
+    return python_docs.training_texts(corpus)
 
 
 def _punctuated(words: Sequence[str]) -> tuple[str, ...]:
