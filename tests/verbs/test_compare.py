@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from trivium.errors import SettingsError
+from trivium.errors import DataError, SettingsError
 from trivium.verbs.compare import compare, plain
 from trivium.verbs.experiment import experiment_names, load_experiment
 
@@ -136,6 +136,30 @@ def test_what_cannot_be_compared_is_refused(folder, tmp_path):
         (tmp_path / "bad.toml").write_text(text.replace(old, new))
         with pytest.raises(SettingsError, match=message):
             compare(tmp_path / "bad.toml", tmp_path / "out")
+
+
+def test_a_model_that_does_not_read_from_left_to_right_is_refused_before_anything_is_trained(folder, tmp_path):
+    text = (folder / "experiment.toml").read_text()
+    (tmp_path / "masked.toml").write_text(text.replace(f'"{folder / "recipe.toml"}"', '"bert-mini"', 1))
+    with pytest.raises(SettingsError, match="narrow predicts no text from left to right"):
+        compare(tmp_path / "masked.toml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_text_of_one_document_is_refused_after_the_first_run(folder, tmp_path):
+    (tmp_path / "one.txt").write_text(" ".join(WORDS * 40))
+    told = []
+    with pytest.raises(SettingsError, match="no text was held out .* whole documents"):
+        compare(folder / "experiment.toml", tmp_path / "out", data=[tmp_path / "one.txt"], tell=told.append)
+    assert told == ["learning the tokenizer that all share", "narrow, seed 0"]
+
+
+def test_a_folder_in_which_nothing_was_made_yet_takes_the_corrected_experiment(folder, tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        compare(folder / "experiment.toml", tmp_path / "out", data=[tmp_path / "nowhere.txt"])
+    with pytest.raises(DataError, match="is empty"):
+        (tmp_path / "empty.txt").touch()
+        compare(folder / "experiment.toml", tmp_path / "out", data=[tmp_path / "empty.txt"])
 
 
 def test_shipped_experiments_can_be_read():

@@ -22,6 +22,7 @@ from trivium.lab.ngrams import train_ngrams
 from trivium.lab.scaling import Cost, cost_of_length
 from trivium.metrics.intervals import Interval, paired_t
 from trivium.metrics.likelihood import likelihood
+from trivium.objectives import Causal
 from trivium.text.shards import Shards
 from trivium.tokenizers import Tokenizer
 from trivium.verbs.compare_page import comparison_page
@@ -32,6 +33,7 @@ from trivium.verbs.pretraining_data import get_tokenizer, texts
 from trivium.verbs.recipe import Recipe
 
 FILE = "experiment.toml"
+TOKENIZER = "tokenizer"  # the first thing that an experiment makes
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,13 @@ def compare(
     for contender in made.contenders:
         for seed in range(made.seeds):
             tell(f"{contender.name}, seed {seed}")
-            results.setdefault(contender.name, []).append(_trained(made, contender, seed, folder, tokenizer))
+            result = _trained(made, contender, seed, folder, tokenizer)
+            if "perplexity" not in result.evaluation:  # said after the first run, not after the last
+                raise SettingsError(
+                    f"no text was held out to judge models on: the {made.data.heldout:.0%} of data.heldout are whole "
+                    "documents (a .txt file is one): give more files, or a larger share"
+                )
+            results.setdefault(contender.name, []).append(result)
     rivals = [_rival(made, made.contenders[0], seed, folder) for seed in range(made.seeds)] if made.ngrams else []
     standings = [_standing(made, contender, results[contender.name], tell) for contender in made.contenders]
     first = standings[0]
@@ -130,9 +138,12 @@ def _asked(
     else:
         made = load_experiment(experiment, data, tokens=tokens, seeds=seeds)
     for contender in made.contenders:  # what is misspelt shows before anything is trained
-        made.recipe(contender, 0)
+        if not isinstance(made.recipe(contender, 0).objective, Causal):
+            raise SettingsError(
+                f"{contender.name} predicts no text from left to right: compare recipes whose objective is causal"
+            )
     if there.is_file():
-        if there.read_text(encoding="utf-8") != made.to_toml():
+        if there.read_text(encoding="utf-8") != made.to_toml() and (folder / TOKENIZER).is_dir():
             raise SettingsError(f"{folder} holds another experiment: choose another --out, or leave out the name")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder} is in use: choose another --out")
@@ -144,7 +155,7 @@ def _asked(
 def _tokenizer(made: Experiment, folder: Path, tell: Callable[[str], None]) -> Tokenizer:
     """One for all, learnt once."""
     recipe = made.recipe(made.contenders[0], 0)
-    home = folder / "tokenizer"
+    home = folder / TOKENIZER
     if (home / "tokenizer_config.json").exists():
         return Tokenizer.load(home)
     tell("learning the tokenizer that all share")
@@ -166,11 +177,6 @@ def _trained(made: Experiment, contender: Contender, seed: int, folder: Path, to
 def _standing(
     made: Experiment, contender: Contender, results: Sequence[PretrainResult], tell: Callable[[str], None]
 ) -> Standing:
-    if missing := next((r for r in results if "perplexity" not in r.evaluation), None):
-        raise SettingsError(
-            f"{contender.name} predicts no text from left to right, or no text was held out ({missing.directory}): "
-            "compare causal models, with data.heldout above 0"
-        )
     evaluations = [result.evaluation for result in results]
     first = results[0]
     rates = [line for result in results for line in result.history if line["kind"] == "train"]
