@@ -1,11 +1,17 @@
-"""Files that are whole or absent, even after a crash or power cut: temporary, write, fsync, rename, fsync folder."""
+"""Files that are whole or absent, even after a crash or power cut: temporary, write, fsync, rename, fsync folder.
+
+And where a file cannot be: said before the work whose result it is to hold.
+"""
 
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from trivium.errors import SettingsError
 
 _PIECE = 1 << 22
 
@@ -40,10 +46,26 @@ def replace_file(path: Path, content: bytes | Iterable[bytes | memoryview]) -> N
     try:
         write_file(partial, [content] if isinstance(content, bytes) else content)
         os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # of a file system that cannot be written, the first error says it
+            partial.unlink()
+        if isinstance(error, OSError):  # the name that the user gave, and one also where write() fails on a full disk
+            error.filename, error.filename2 = str(path), None
         raise
     sync_folder(path.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Refuses a file ``path`` that could not be made; folders above it need not exist yet."""
+    above = path.absolute().parent
+    while not above.exists():
+        above = above.parent
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder: name a file")
+    if not above.is_dir():
+        raise SettingsError(f"{path} cannot be written: {above.name} is a file and no folder; choose another name")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise SettingsError(f"{path} cannot be written: nothing may be written in {above}; choose another place")
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Exit codes and messages of the command line, in processes as a shell starts them."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(trivium_command, arguments: l
         (KeyboardInterrupt(), 130),
         (MemoryError(), 1),
         (ZeroDivisionError("f\ng"), 1),
+        (OSError(errno.ENOSPC, "No space left on device", "h"), 1),
     ],
 )
 def test_each_error_has_its_exit_code(trivium_command, monkeypatch, error: BaseException, code: int) -> None:
@@ -65,7 +67,11 @@ def test_each_error_has_its_exit_code(trivium_command, monkeypatch, error: BaseE
     assert "Traceback" not in outcome.err and outcome.out == ""
     if isinstance(error, ZeroDivisionError):
         assert outcome.err == "error: ZeroDivisionError: f g (unexpected; `trivium --debug ...` shows where)\n"
-    if code != 130:
+    if isinstance(error, OSError):
+        assert outcome.err == "error: h: No space left on device: make room, or write to another disk\n"
+    if code == 130:
+        assert outcome.err == "error: interrupted\n"
+    else:
         assert "Traceback" in trivium_command("--debug", "runs").err
 
 

@@ -133,3 +133,40 @@ def test_convert(trivium_command, hugs: Path, tmp_path: Path) -> None:
     assert json.loads(again.out)["vocab_size"] == 51
     refused = trivium_command("tokenizer", "convert", tmp_path / "t", tmp_path / "x", "--to", "merges.txt")
     assert refused.code == 3 and refused.err.count("\n") == 1 and "which WordPiece has none of" in refused.err
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(trivium_command, hugs: Path, tmp_path: Path) -> None:
+    below = hugs / "below"
+    for arguments in (
+        ("tokenizer", "train", tmp_path / "missing.txt", "--out", below),
+        ("tokenizer", "compare", tmp_path / "missing.txt", "--out", below),
+    ):
+        refused = trivium_command(*arguments)
+        assert refused.code == 2 and "hugs.txt is a file and no folder" in refused.err, refused.err
+    refused = trivium_command("tokenizer", "compare", hugs, "--out", tmp_path)
+    assert refused.code == 2 and "is a folder: name a file" in refused.err
+
+
+def test_compare_trains_each_pair_once_and_keeps_words_apart(trivium_command, text_file: Path) -> None:
+    made = trivium_command("tokenizer", "compare", text_file, "--algorithms", "bpe,bpe", "--sizes", "320,320")
+    assert made.err == "bpe, 320 tokens\n"
+    split = next(line for line in made.out.splitlines() if "splits most" in line)
+    assert ", " in split and ",\N{OPEN BOX}" not in split
+
+
+def test_convert_spares_the_config_of_another_tokenizer(trivium_command, hugs: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        arguments = ("--algorithm", "wordpiece", "--vocab-size", 51, "--out", tmp_path / name)
+        assert trivium_command("tokenizer", "train", hugs, *arguments).code == 0
+    config = tmp_path / "other" / "tokenizer_config.json"
+    before = config.read_bytes()
+    refused = trivium_command("tokenizer", "convert", tmp_path / "one", tmp_path / "other" / "vocab.txt")
+    assert refused.code == 2 and "tokenizer_config.json exists already" in refused.err
+    assert config.read_bytes() == before and not (tmp_path / "other" / "vocab.txt").exists()
+
+
+def test_settings_that_would_learn_nothing(trivium_command, hugs: Path, tmp_path: Path) -> None:
+    for setting in ("threads=0", "seed_pieces=0"):
+        arguments = ("--algorithm", "unigram", "--vocab-size", 310, "--set", setting, "--out", tmp_path / "u")
+        refused = trivium_command("tokenizer", "train", hugs, *arguments)
+        assert refused.code == 2 and "it is at least 1" in refused.err

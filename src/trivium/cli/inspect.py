@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from trivium.cli.options import Json, ModelDirectory
-from trivium.cli.output import emit, note, table
+from trivium.cli.output import emit, table, write_page
 
 if TYPE_CHECKING:
     from trivium.views.occurrences import WordView
@@ -82,8 +82,7 @@ def _show_word(view: "WordView", html: Path | None, as_json: bool) -> None:
     from trivium.views.occurrences import shown_cosines
 
     if html is not None:
-        html.write_text(word_page(view), encoding="utf-8")
-        note(f"wrote {html}")
+        write_page(html, word_page(view))
     blocks = []
     for one in view.occurrences:
         blocks.append(f"{one.number:>4}  {one.before}[{one.word}]{one.after}")
@@ -104,8 +103,7 @@ def _show_attention(model: Path, text: str, html: Path | None, as_json: bool) ->
 
     view = inspect_text(model, text)
     if html is not None:
-        html.write_text(attention_page(view, f"Attention in {model}"), encoding="utf-8")
-        note(f"wrote {html}")
+        write_page(html, attention_page(view, f"Attention in {model}"))
     head = ("layer", "head", "entropy", "previous", "itself", "next", "first")
     rows = [(s.layer, s.head, s.entropy, s.previous, s.same, s.next, s.first) for s in head_summaries(view.attention)]
     cut = " ".join(repr(token) for token in view.tokens)

@@ -20,6 +20,14 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def write_page(path: Path, page: str) -> None:
+    """An HTML page, whole or not at all, and a note that it is there."""
+    from trivium.durable import replace_file
+
+    replace_file(path, page.encode())
+    note(f"wrote {path}")
+
+
 def coloured(text: str, number: int) -> str:
     """``text`` in one of six colours by ``number``, none if it is negative; as it is where no terminal shows it."""
     if number < 0 or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():

@@ -4,6 +4,7 @@
 130 and 143 after Ctrl-C and SIGTERM (a run in training saves first; elsewhere SIGTERM ends the process at once).
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -14,6 +15,17 @@ import typer
 from trivium.errors import TriviumError
 
 INTERRUPTED = 130
+_REMEDIES = {  # what a system says of a file -> what to do; other failures of it are unexpected
+    errno.ENOSPC: "make room, or write to another disk",
+    errno.EDQUOT: "make room, or write to another disk",
+    errno.EACCES: "choose a place that you may use",
+    errno.EPERM: "choose a place that you may use",
+    errno.EROFS: "choose a place that may be written",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "choose a name that is not below a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "check the name and the folders in it",
+}
 _MANY = ("--data", "--set")  # options that take several values: `--data *.txt`
 # Typer carries its own copy of click since 0.26 and used click's classes before: this names either.
 _ParsingError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -28,6 +40,8 @@ def run(arguments: Sequence[str]) -> int:
         command = typer.main.get_command(app)
         code = command.main(list(_spread(arguments)), prog_name="trivium", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this code without a word
+            return _failed("interrupted", INTERRUPTED, False)
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
         return _closed()
@@ -40,6 +54,9 @@ def run(arguments: Sequence[str]) -> int:
     except MemoryError:
         return _failed("this machine has not enough memory: use a smaller model, context or batch", 1, debug)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _REMEDIES:
+            about = f"{error.filename}: " if error.filename else ""
+            return _failed(f"{about}{error.strerror}: {_REMEDIES[error.errno]}", 1, debug)
         what = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no further word'}"
         return _failed(f"{what} (unexpected; `trivium --debug ...` shows where)", 1, debug)
 

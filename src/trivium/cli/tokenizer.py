@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from trivium.cli.options import Json
-from trivium.cli.output import coloured, emit, note, table
+from trivium.cli.output import coloured, emit, note, table, write_page
 
 if TYPE_CHECKING:
     from trivium.views.tokenisation import Piece
@@ -81,8 +81,7 @@ def show(
     if html is not None:
         from trivium.verbs.tokenizer_pages import tokenisation_page
 
-        html.write_text(tokenisation_page(view, path.resolve().name), encoding="utf-8")
-        note(f"wrote {html}")
+        write_page(html, tokenisation_page(view, path.resolve().name))
     lines = [
         f"{view.algorithm} with {view.vocab_size:,} tokens, fingerprint {view.fingerprint[:16]}",
         f"special tokens: {_shortened([f'{visible(name)}={number}' for name, number in view.specials.items()])}",
@@ -119,10 +118,13 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Train tokenizers on the same text and compare what they do to a part kept from all of them."""
+    from trivium.durable import check_writable
     from trivium.settings.sizes import parse_bytes
     from trivium.verbs.tokenizer_comparison import compare_tokenizers
     from trivium.views.tokenisation import visible
 
+    if out is not None:
+        check_writable(out)
     made = compare_tokenizers(
         files, _names(algorithms), _numbers(sizes), tokenizers or (), field, errors,
         memory=parse_bytes(memory, "--memory"),
@@ -133,8 +135,7 @@ def compare(
     if out is not None:
         from trivium.verbs.tokenizer_pages import comparison_page
 
-        out.write_text(comparison_page(made), encoding="utf-8")
-        note(f"wrote {out}")
+        write_page(out, comparison_page(made))
     head = ("tokenizer", "vocabulary", "bytes/token", "tokens/word", "unknown words", "MB/s", "training s")
     rows = [
         (each.name, each.vocab_size, each.report.bytes_per_token, each.report.fertility,
@@ -143,8 +144,8 @@ def compare(
     ]  # fmt: skip
     lines = [table(rows, head), f"measured on {made.measured_on}"]
     for each in made.rows:
-        worst = ", ".join("|".join(word.pieces) for word in each.report.most_split[:4])
-        lines.append(f"{each.name} {each.vocab_size:,} splits most: {visible(worst) if worst else 'no frequent word'}")
+        worst = ", ".join(visible("|".join(word.pieces)) for word in each.report.most_split[:4])
+        lines.append(f"{each.name} {each.vocab_size:,} splits most: {worst or 'no frequent word'}")
     for each in made.rows:
         hidden = [s for s in each.report.scripts if s.known < 1]
         if hidden:

@@ -37,7 +37,7 @@ def override(kind: type, assignment: str) -> Table:
     dotted, equals, text = assignment.partition("=")
     dotted, text = dotted.strip(), text.strip()
     if not equals or not dotted:
-        raise SettingsError(f"--set {assignment!r} must look like training.steps=100")
+        raise SettingsError(f"--set {assignment!r} must look like name=value, such as training.steps=100")
     *tables, last = dotted.split(".")
     nested: Table = {last: _read(_annotations(kind, dotted), text)}
     for name in reversed(tables):

@@ -22,6 +22,7 @@ class Format:
     files: str  # what is typed after --to
     read: Callable[[Path], Tokenizer]
     write: Callable[[Tokenizer, Path], list[Path]]
+    beside: tuple[str, ...] = ()  # the other files of the folder that it writes
 
 
 def read(path: Path) -> Tokenizer:
@@ -62,8 +63,9 @@ def convert(source: Path, target: Path, to: str | None = None) -> list[Path]:
     if to is not None and (target.is_dir() or not target.suffix):
         target = target / ("tokenizer.model" if to == "model" else to)
     chosen = FORMATS[to] if to is not None else format_of(target)
-    if target.exists():
-        raise SettingsError(f"{target} exists already: choose another name, or remove it first")
+    for path in (target, *(target.with_name(name) for name in chosen.beside)):
+        if path.exists():
+            raise SettingsError(f"{path} exists already: choose another name or folder, or remove it first")
     written = chosen.write(tokenizer, target)
     try:
         prove_equal(tokenizer, chosen.read(target), target)
@@ -160,10 +162,13 @@ def _write_model(tokenizer: Tokenizer, path: Path) -> list[Path]:
     return [path]
 
 
+_CONFIG = ("tokenizer_config.json",)
 FORMATS = {
-    "tokenizer.json": Format("tokenizer.json", _read_json, _write_json),
-    "vocab.txt": Format("vocab.txt", _read_vocab_txt, _write_vocab_txt),
-    "merges.txt": Format("vocab.json and merges.txt", _read_merges, _write_merges),
+    "tokenizer.json": Format("tokenizer.json", _read_json, _write_json, _CONFIG),
+    "vocab.txt": Format("vocab.txt", _read_vocab_txt, _write_vocab_txt, _CONFIG),
+    "merges.txt": Format(
+        "vocab.json and merges.txt", _read_merges, _write_merges, ("vocab.json", "merges.txt", *_CONFIG)
+    ),
     "model": Format("a .model of SentencePiece", _read_model, _write_model),
 }
 

@@ -53,6 +53,9 @@ def train_unigram(
     """
     if not 0 < prune < 1:
         raise SettingsError(f"prune={prune} is no share of the pieces: between 0 and 1, usually 0.1 to 0.25")
+    for name, value in (("seed_pieces", seed_pieces), ("threads", threads)):
+        if value < 1:
+            raise SettingsError(f"{name} is {value}: it is at least 1")
     first = first_pieces(specials, byte_fallback)
     units = count_units(documents, nmt_nfkc(), check_coverage(coverage), split_digits, memory)
     size = check_size(vocab_size, first, len(units.alphabet))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from trivium.durable import check_writable
 from trivium.errors import SettingsError
 from trivium.settings import build, dump, merge, override
 from trivium.settings.layers import Layer
@@ -81,6 +82,7 @@ def train_tokenizer(
     directory = Path(out)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise SettingsError(f"{directory} is in use: choose another --out, or remove it first")
+    check_writable(directory / "tokenizer.json")
     counted = Counted()
     documents = counted.over(read_documents([Path(each) for each in files], field=field, errors=errors))
     began = time.perf_counter()

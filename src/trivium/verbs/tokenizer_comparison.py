@@ -77,8 +77,8 @@ def compare_tokenizers(
     measured = Texts(kept.texts)
 
     rows, left_out = [], []
-    for algorithm in algorithms:
-        for size in sizes:
+    for algorithm in dict.fromkeys(algorithms):
+        for size in dict.fromkeys(sizes):
             tell(f"{algorithm}, {size:,} tokens")
             training = _part(documents(), seed, held_out=False) if held_out else documents()
             began = time.perf_counter()

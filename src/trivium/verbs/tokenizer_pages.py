@@ -54,7 +54,7 @@ def comparison_page(made: TokenizerComparison, title: str = "Tokenizers compared
                 ),
                 note(f"Measured on {made.measured_on}."),
                 *_curves(made),
-                *(note(each) for each in made.left_out),
+                *(note(f"Left out: {each}.") for each in made.left_out),
             ],
         ),
         Section(
@@ -88,11 +88,12 @@ def _row(each: Compared) -> tuple[str, int, Shown, Shown, Shown, float, Shown | 
 
 
 def _curves(made: TokenizerComparison) -> list[Markup]:
-    """Bytes a token over the vocabulary's size, where an algorithm has more than one."""
-    names = dict.fromkeys(each.name for each in made.rows)
+    """Bytes a token over the vocabulary's size, where an algorithm was trained at more than one."""
+    trained = [each for each in made.rows if each.training_seconds is not None]  # a saved one learnt other text
+    names = dict.fromkeys(each.name for each in trained)
     series = []
     for name in names:
-        points = sorted((e.vocab_size, e.report.bytes_per_token) for e in made.rows if e.name == name)
+        points = sorted((e.vocab_size, e.report.bytes_per_token) for e in trained if e.name == name)
         if len(points) > 1:
             series.append(Series(name, [x for x, _ in points], [y for _, y in points]))
     if not series:

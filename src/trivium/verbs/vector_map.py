@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trivium.durable import replace_file
+from trivium.durable import check_writable, replace_file
 from trivium.errors import SettingsError
 from trivium.text.decoding import Errors
 from trivium.vectors.projection import project
@@ -43,6 +43,8 @@ def map_words(
 
     if out is not None and (Path(out).is_dir() or not Path(out).absolute().parent.is_dir()):
         raise SettingsError(f"{out} is a folder or in none: give the name of a file in a folder that exists")
+    if out is not None:
+        check_writable(Path(out))
     opened = open_vectors(vectors, limit, errors)
     named = [word for group in groups for word in group] + [word for pair in pairs for word in pair]
     drawn = project(opened, named or None, count)
