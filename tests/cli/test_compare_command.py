@@ -1,4 +1,4 @@
-"""``trivium compare`` from the command line: figures on stdout, one JSON document when asked, what is wrong in a line."""
+"""``trivium compare`` from the command line: figures on stdout, one JSON document when asked, mistakes in a line."""
 
 import json
 import random

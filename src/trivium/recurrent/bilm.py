@@ -10,10 +10,10 @@ An LSTM with projection keeps a wide cell (C) but hands on and feeds back a narr
 One bias vector, where torch has two; the reference adds 1 to f, which here is the bias's first value. A clip keeps the
 gradient where a value is inside its bounds. The layers above the first add their input to their output.
 
-The passage through time is a loop with its own gradient, on a CPU 2 to 4 times as fast as autograd's, and from 9% faster
-to 40% slower than torch's projected LSTM, which cannot clip or forget; on a GPU, where no value is clipped and no state has to be
-forgotten within a row (``keep``), torch's fused LSTM computes the same. Documents in a row never see each other in
-either direction, and neither sees padding.
+The passage through time is a loop with its own gradient, on a CPU 2 to 4 times as fast as autograd's, and from 9%
+faster to 40% slower than torch's projected LSTM, which cannot clip or forget; on a GPU, where no value is clipped and
+no state has to be forgotten within a row (``keep``), torch's fused LSTM computes the same. Documents in a row never see
+each other in either direction, and neither sees padding.
 """
 
 from typing import Any

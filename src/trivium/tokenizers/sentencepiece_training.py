@@ -44,9 +44,14 @@ def check_size(vocab_size: int, first: list[Piece], alphabet: int) -> int:
     """How many pieces are to be learnt, the alphabet among them."""
     if vocab_size < len(first) + alphabet:
         bytes_ = sum(piece.kind == Kind.BYTE for piece in first)
+        fewer = (
+            "leave out the bytes (byte_fallback=false)"
+            if vocab_size <= len(first)
+            else "lower the coverage of characters"
+        )
         raise SettingsError(
             f"vocabulary size {vocab_size} is too small: {len(first) - bytes_} special tokens, {bytes_} bytes and "
-            f"{alphabet} characters need {len(first) + alphabet}; or lower the coverage of characters"
+            f"{alphabet} characters need {len(first) + alphabet}; or {fewer}"
         )
     return vocab_size - len(first)
 

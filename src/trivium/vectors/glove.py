@@ -177,9 +177,9 @@ def fit(
             lambda: reporter(done, settings.learning_rate, costs[-1] if costs else None),
         )
         costs.append(sum(sums) / size)
-        if not np.isfinite(costs[-1]):
+        if not costs[-1] <= 100 * costs[0]:  # also where it is no number
             raise TriviumError(
-                f"the cost grew beyond all numbers in iteration {len(costs)} at learning_rate = "
+                f"the cost grew from {costs[0]:.3g} to {costs[-1]:.3g} in iteration {len(costs)} at learning_rate = "
                 f"{settings.learning_rate}: lower it (0.05 is usual)"
             )
     reporter(size * settings.iterations, settings.learning_rate, costs[-1], final=True)
