@@ -80,8 +80,10 @@ def test_long_series_are_averaged_not_sampled() -> None:
 
 
 def test_one_point_and_constant_series_are_drawn() -> None:
-    (line,) = line_paths(str(line_chart([Series("a", [3], [4.0])], x_label="", y_label="", label="")))
-    assert line == [(50.0, 50.0)]
+    chart = str(line_chart([Series("a", [3], [4.0])], x_label="", y_label="", label=""))
+    assert '<path class="dot c0" d="M50.00 50.00h0"/>' in chart  # round ends make a dot of what has no length
+    (line,) = line_paths(str(line_chart([Series("a", [1, 2], [4.0, 4.0])], x_label="", y_label="", label="")))
+    assert line == [(0.0, 50.0), (100.0, 50.0)]
 
 
 def test_intervals_lie_where_their_numbers_say() -> None:

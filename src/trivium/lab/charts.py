@@ -91,7 +91,8 @@ def line_chart(
     colours = {name: i % _COLOURS for i, name in enumerate(dict.fromkeys(s.name for s in lines if not s.faint))}
     drawn = joined(
         html(
-            '<path class="line c{}{}{}" d="{}"/>',
+            '<path class="{} c{}{}{}" d="{}"/>',
+            "line" if len(s.x) > 1 else "dot",  # a line of one point has no length to be seen by
             colours.get(s.name, 0),
             " dashed" if s.dashed else "",
             " faint" if s.faint else "",
