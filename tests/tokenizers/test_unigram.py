@@ -132,6 +132,16 @@ def test_plain_em_never_lowers_the_likelihood(model):
         lattices.keep(*m_step(expected, sparse=False, least=0.0))
 
 
+def test_letters_that_die_out_do_not_take_their_long_piece_along():
+    third = {"a": 1 / 3, "abbbbb": 1 / 3, "b": 1 / 3}
+    lattices = lattices_of(third, {"aabbbbb": 1})
+    for _ in range(8):  # b's share falls below 1e-300, beside a piece of which it is a part
+        expected, likelihood = e_step(lattices)
+        lattices.keep(*m_step(expected, sparse=False, least=0.0))
+    assert likelihood == pytest.approx(math.log(1 / 4))  # a, then the long piece, each one half
+    assert dict(zip(lattices.texts, expected, strict=True)) == pytest.approx({"a": 1, "abbbbb": 1, "b": 0})
+
+
 @given(st.composite(small_models)())
 def test_losses_by_their_definition(model):
     vocabulary, corpus = model

@@ -149,7 +149,7 @@ def expectation(
         forward[0] = 1.0
         scale = 0
         for at in range(size + 1):
-            # By the greatest mass in reach: a long piece's must not grow beyond all numbers for the sake of its letters'.
+            # By the greatest mass in reach: a long piece must not grow beyond all numbers for the sake of its letters.
             while 0.0 < forward[at] < _SMALL and forward[at : at + LONGEST + 1].max() < _SMALL:
                 forward[at : at + LONGEST + 1] *= _SCALE
                 scale += 1
