@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from trivium.vectors.vectors import Vectors
     from trivium.vectors.vocabulary import VocabularySettings
     from trivium.vectors.word2vec import Word2VecSettings
-    from trivium.verbs.classifier import FineTuning
     from trivium.verbs.compare import compare
     from trivium.verbs.config import recipe_schema, show_config
     from trivium.verbs.doctor import doctor
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from trivium.verbs.runs import runs
     from trivium.verbs.tokenizer import convert_tokenizer, show_tokenizer, train_tokenizer
     from trivium.verbs.tokenizer_comparison import compare_tokenizers
+    from trivium.verbs.tuning import FineTuning
     from trivium.verbs.vector_classifier import classify_with_vectors
     from trivium.verbs.vector_map import map_words
     from trivium.verbs.vector_training import train_vectors
@@ -42,7 +42,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "DataError": "errors",
-    "FineTuning": "verbs.classifier",
+    "FineTuning": "verbs.tuning",
     "GloveSettings": "vectors.glove",
     "LanguageModel": "verbs.load",
     "Recipe": "verbs.recipe",

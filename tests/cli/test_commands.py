@@ -164,7 +164,7 @@ def test_predict(trivium_command, classifier: Path, reviews: Path, monkeypatch: 
 
 def test_predict_needs_a_classifier(trivium_command, tiny_models: dict[str, Path], reviews: Path) -> None:
     outcome = trivium_command("predict", "--model", tiny_models["bert"], reviews)
-    assert outcome.code == 2 and "has no classifier on top" in outcome.err
+    assert outcome.code == 2 and "was not fine-tuned for a task" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_classify(trivium_command, vectors: Path, tmp_path: Path) -> None:
     rows = [{"body": f"{('a list', 'the number')[i % 2]} {i}", "class": ("x", "y")[i % 2]} for i in range(40)]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    options = ["--train", path, "--dev", path, "--text-column", "body", "--label-column", "class"]
+    options = ["--train", path, "--dev", path, "--column", "text=body", "--column", "label=class"]
     outcome = trivium_command("vectors", "classify", vectors, *options)
     assert outcome.code == 0, outcome.err
     assert "averaged word vectors" in outcome.out and "by which settings were chosen too" in outcome.out

@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from trivium.errors import SettingsError
+from trivium.errors import DataError, SettingsError
 from trivium.families import FAMILIES
-from trivium.tasks import SequenceClassification
-from trivium.text.examples import Labelled, Pair
+from trivium.tasks import Classified, SequenceClassification, predict_all
+from trivium.text.examples import Labelled, Located, Pair
 from trivium.transformer import SEQUENCE, Model, TransformerConfig, initialise
 
 LABELS = ("entails", "contradicts", "neutral")
@@ -33,7 +33,7 @@ def test_a_row_does_not_depend_on_its_neighbours(family, pooling, summary, token
     assert together.shape == (4, 3)
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
     for tokens in (1, 20, 10_000):  # batches of one, some, all
-        predicted = list(task.predict_all(model, encoded, tokens))
+        predicted = predict_all(task, model, examples, encoded, tokens)
         expected = together.softmax(-1)
         assert [p.label for p in predicted] == [LABELS[i] for i in expected.argmax(-1)]
         assert [list(p.probabilities.values()) for p in predicted] == [
@@ -50,7 +50,7 @@ def test_the_head_is_softmax_of_w_h(tokenizer):
     hidden = model(batch.inputs).hidden[0, 0]
     pooled = torch.tanh(model.pooler.dense.weight @ hidden + model.pooler.dense.bias)
     by_hand = (head.classifier.weight @ pooled + head.classifier.bias).softmax(-1)
-    assert list(task.predict(model, batch)[0].probabilities.values()) == pytest.approx(by_hand.tolist(), abs=1e-6)
+    assert task.answers(model, batch)[0].tolist() == pytest.approx(by_hand.tolist(), abs=1e-6)
 
 
 def test_loss_is_a_sum_with_a_count(tokenizer):
@@ -76,9 +76,64 @@ def test_pairs_have_segments_where_the_model_has_them(tokenizer):
 
 def test_score_in_the_users_units(tokenizer):
     task, model, tokenizer = built("bert", "mean", tokenizer)
-    predicted = list(task.predict_all(model, task.encode([Labelled(t, "") for t in TEXTS], tokenizer, model.config)))
+    examples = [Labelled(text, "") for text in TEXTS]
+    predicted = predict_all(task, model, examples, task.encode(examples, tokenizer, model.config))
     gold = [predicted[0].label, *(p.label for p in predicted[1:3]), next(x for x in LABELS if x != predicted[3].label)]
-    assert task.score(predicted, gold)["accuracy"] == 0.75
+    scores = task.score(predicted, [Labelled(text, label) for text, label in zip(TEXTS, gold, strict=True)])
+    assert scores["accuracy"] == 0.75
+    chances = [each.probabilities[label] for each, label in zip(predicted, gold, strict=True)]
+    assert scores["loss"] == pytest.approx(-np.mean(np.log(chances)))
+    assert Classified("b", {"a": 0.25, "b": 0.75}).row() == {"label": "b", "probabilities": {"b": 0.75, "a": 0.25}}
+
+
+def example(row, columns=None, gold=True):
+    return SequenceClassification().example("a.csv:2", row, columns or {}, gold)
+
+
+def test_rows_become_examples():
+    assert example({"text": "so excited", "label": 0}) == Labelled("so excited", "0")
+    assert example({"text": "so excited", "label": True}) == Labelled("so excited", "true")
+    assert example({"text": "a", "text2": "b", "label": " c "}) == Pair("a", "b", "c")
+    names = {"text": "sentence1", "text2": "sentence2", "label": "gold"}
+    assert example({"sentence1": "a", "sentence2": "b", "gold": "c"}, names) == Pair("a", "b", "c")
+    assert example({"text": "a"}, gold=False) == Labelled("a", "")
+    assert example({"text": "a", "label": "x"}, gold=False) == Labelled("a", "x")
+
+
+@pytest.mark.parametrize(("row", "message"), [
+    ({"text": "a", "lable": "b"}, "a.csv:2: no column 'label' .*did you mean 'lable'"),
+    ({"txt": "a", "label": "b"}, "a.csv:2: no column 'text' .*did you mean 'txt'"),
+    ({"text": "a", "text_2": "b", "label": "c"}, "a.csv:2: column 'text_2' would be ignored: call it 'text2'"),
+    ({"text": " ", "label": "c"}, "a.csv:2: the text in 'text' is empty"),
+    ({"text": None, "label": "c"}, "a.csv:2: the text in 'text' is null"),
+    ({"text": "a", "text2": "", "label": "c"}, "a.csv:2: the text in 'text2' is empty"),
+    ({"text": "b", "label": None}, "a.csv:2: the label in 'label' is null"),
+    ({"text": "b", "label": ""}, "a.csv:2: the label in 'label' is empty"),
+    ({"text": "a", "label": 0.5}, "a.csv:2: the label in 'label' is float"),
+    ({"text": "\ud800", "label": "x"}, "a.csv:2: half a surrogate pair in 'text'"),
+])  # fmt: skip
+def test_rows_that_are_no_examples(row, message):
+    with pytest.raises(DataError, match=message):
+        example(row)
+
+
+def located(*examples):
+    return [Located(each, f"train[{number}]") for number, each in enumerate(examples)]
+
+
+def test_labels_are_those_of_the_training_examples():
+    train = located(Labelled("a", "10"), Labelled("b", "9"), Labelled("c", "10"))
+    assert SequenceClassification().learn(train, []).labels == ("9", "10")
+    assert SequenceClassification(("10", "9", "8")).learn(train, []).labels == ("10", "9", "8")
+    for wrong, message in [
+        (located(Labelled("a", "x"), Labelled("b", "x")), "all 2 examples have the label 'x'"),
+        (located(Labelled("a", "x"), Pair("b", "c", "y")), r"train\[1\]: train and dev must both have one text"),
+        (located(Labelled("a", "x"), Labelled(" ", "y")), r"train\[1\]: the text is empty"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            SequenceClassification().learn(wrong, [])
+    with pytest.raises(DataError, match=r"dev\[0\]: 'z' in the label field does not occur"):
+        SequenceClassification().learn(train, [Located(Labelled("a", "z"), "dev[0]")])
 
 
 def test_what_cannot_be_a_classifier_is_refused():

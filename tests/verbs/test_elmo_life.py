@@ -15,13 +15,13 @@ from trivium.settings import build
 from trivium.tasks import SequenceClassification
 from trivium.text.examples import Labelled, Pair
 from trivium.training.checkpoint import Checkpoints
-from trivium.verbs.classifier import FineTuning, classifier_of
 from trivium.verbs.finetune import finetune
 from trivium.verbs.load import load
 from trivium.verbs.occurrences import inspect_word
-from trivium.verbs.predict import load_classifier, predict
+from trivium.verbs.predict import load_tuned, predict
 from trivium.verbs.pretrain import pretrain
 from trivium.verbs.recipe import Recipe, load_recipe
+from trivium.verbs.tuning import FineTuning, tuned_of
 
 GOOD = "wonderful great lovely superb charming brilliant".split()
 BAD = "awful dull boring terrible weak tedious".split()
@@ -136,18 +136,18 @@ def test_a_classifier_learns_which_layers_count(run: Path, tmp_path: Path, metho
     settings = FineTuning(method=method, epochs=epochs, batch=24, learning_rate=1e-2, precision="float32")
     train, dev = sentiment(240, 0), sentiment(60, 1)
     out = tmp_path / "out"
-    made = finetune("sequence", run, train, dev, out=out, settings=settings, mix_penalty=1e-3)
+    made = finetune("sequence", run, train, dev, out=out, settings=settings, options={"mix_penalty": 1e-3})
     assert made.scores is not None and made.scores["accuracy"] > (0.9 if method == "full" else 0)
     assert made.mix is not None and len(made.mix.shares) == 3 and sum(made.mix.shares) == pytest.approx(1, abs=1e-5)
     assert made.mix.shares != pytest.approx((1 / 3,) * 3, abs=1e-4)
     assert f"counts {made.mix.shares[0]:.3f}" in (out / "README.md").read_text()
     assert "mix_penalty = 0.001" in (out / "trivium.toml").read_text()
-    again = list(predict(out, dev))
+    again = [each.prediction for each in predict(out, [example.text for example in dev])]
     assert np.mean([p.label == e.label for p, e in zip(again, dev, strict=True)]) == made.scores["accuracy"]
-    head = load_classifier(out).model.heads["sequence"]
+    head = load_tuned(out).model.heads["sequence"]
     torch.testing.assert_close(head.mix.weights, torch.tensor(made.mix.shares), atol=1e-5, rtol=0)
     if method == "frozen":
-        before, after = load(run).model.state_dict(), load_classifier(out).model.state_dict()
+        before, after = load(run).model.state_dict(), load_tuned(out).model.state_dict()
         assert all(torch.equal(after[n], before[n]) for n in after if not n.startswith("heads."))
 
 
@@ -155,11 +155,10 @@ def test_any_model_can_be_classified_by_a_mixture(tiny_models: dict[str, Path], 
     settings = FineTuning(steps=3, batch=8, learning_rate=1e-3, precision="float32")
     for name in ("bert", "gpt2", "lstm", "bilstm"):
         out = tmp_path / name
-        made = finetune(
-            "sequence", tiny_models[name], sentiment(16, 0), out=out, pooling="mix", settings=settings, mix_norm=True
-        )
+        asked = {"pooling": "mix", "mix_norm": True}
+        made = finetune("sequence", tiny_models[name], sentiment(16, 0), out=out, options=asked, settings=settings)
         assert made.mix is not None and not made.opens_in_transformers
-        head = load_classifier(out).model.heads["sequence"]
+        head = load_tuned(out).model.heads["sequence"]
         assert head.mix.norm and len(head.mix.scores) == len(made.mix.shares)
 
 
@@ -169,11 +168,11 @@ def test_the_penalty_draws_the_shares_together(run: Path) -> None:
     losses = {}
     for penalty in (0.0, 0.5):
         task = SequenceClassification(("bad", "good"), mix_penalty=penalty)
-        classifier = classifier_of(base.model, base.tokenizer, task, seed=0)
+        tuned = tuned_of(base.model, base.tokenizer, task, seed=0)
         with torch.no_grad():
-            classifier.model.heads["sequence"].mix.scores.copy_(torch.tensor([1.0, 2.0, 0.0]))
-        batch = task.batch(classifier.encode(examples), np.arange(8))
-        losses[penalty] = task.loss(classifier.model, batch)["sequence"]
+            tuned.model.heads["sequence"].mix.scores.copy_(torch.tensor([1.0, 2.0, 0.0]))
+        batch = task.batch(tuned.encode(examples), np.arange(8))
+        losses[penalty] = task.loss(tuned.model, batch)["sequence"]
     assert (losses[0.5].total - losses[0.0].total).item() / 8 == pytest.approx(0.5 * 5, rel=1e-4)
     with pytest.raises(SettingsError, match="mixes no layers"):
         SequenceClassification(("a", "b"), pooling="mean", mix_penalty=1.0)
@@ -184,8 +183,8 @@ def test_the_penalty_draws_the_shares_together(run: Path) -> None:
 def test_examples_keep_how_unknown_words_are_spelt(run: Path) -> None:
     base = load(run)
     task = SequenceClassification(("bad", "good"), length=6)
-    classifier = classifier_of(base.model, base.tokenizer, task, seed=0)
-    encoded = classifier.encode(
+    tuned = tuned_of(base.model, base.tokenizer, task, seed=0)
+    encoded = tuned.encode(
         [Labelled("the zebra was dull", "bad"), Labelled("the film was dull", "bad"), Pair("a gnu", "the emu", "good")]
     )
     assert encoded.unknown[:2] == [{2: "zebra"}, {}]
@@ -195,8 +194,8 @@ def test_examples_keep_how_unknown_words_are_spelt(run: Path) -> None:
     characters = batch.inputs.source.characters
     assert characters is not None and characters.any(-1).sum() == sum(map(len, encoded.unknown))
     assert task.batch(encoded, np.array([1])).inputs.source.characters is None
-    other = classifier.encode([Labelled("the quagga was dull", "bad")])
-    scores = [task.scores(classifier.model, task.batch(each, np.array([0]))) for each in (encoded, other)]
+    other = tuned.encode([Labelled("the quagga was dull", "bad")])
+    scores = [task.scores(tuned.model, task.batch(each, np.array([0]))) for each in (encoded, other)]
     assert not torch.allclose(*scores)
 
 

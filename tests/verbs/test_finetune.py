@@ -8,12 +8,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.families import FAMILIES, huggingface
 from trivium.tasks import SequenceClassification
-from trivium.text.examples import Labelled, Pair
+from trivium.text.examples import Labelled
 from trivium.tokenizers import train_bpe
 from trivium.transformer import Model, initialise
-from trivium.verbs.classifier import FineTuning, default_learning_rate, fit_classifier
-from trivium.verbs.finetune import finetune
-from trivium.verbs.predict import load_classifier, predict, read_stream
+from trivium.verbs.examples import stream_rows
+from trivium.verbs.finetune import finetune, task_options
+from trivium.verbs.predict import load_tuned, predict, predict_rows
+from trivium.verbs.tuning import FineTuning, default_learning_rate, fit
 
 GOOD = "wonderful great lovely superb charming brilliant".split()
 BAD = "awful dull boring terrible weak tedious".split()
@@ -54,13 +55,13 @@ def bases(tmp_path_factory, tokenizer):
 def test_toy_sentiment_above_90_percent(family, pooling, bases, tmp_path):
     settings = FineTuning(epochs=10, batch=24, learning_rate=3e-3, precision="float32")
     out = tmp_path / "out"
-    report = finetune("sequence", bases[family], TRAIN, DEV, out=out, pooling=pooling, settings=settings)
+    report = finetune("sequence", bases[family], TRAIN, DEV, out=out, options={"pooling": pooling}, settings=settings)
     assert report.scores["accuracy"] > 0.9
     assert report.labels == ("bad", "good") and report.steps == 100
-    predicted = list(predict(out, DEV))
+    predicted = [each.prediction for each in predict(out, [example.text for example in DEV])]
     right = sum(p.label == e.label for p, e in zip(predicted, DEV, strict=True))
     assert right / len(DEV) == pytest.approx(report.scores["accuracy"])  # what was saved is what was scored
-    assert report.scores["accuracy"] >= max(e.accuracy for e in report.evaluations) - 1e-9
+    assert report.scores["accuracy"] >= max(e.scores["accuracy"] for e in report.evaluations) - 1e-9
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["fingerprints"]["labels"] == ["bad", "good"]
     assert report.opens_in_transformers == (pooling == "family")
@@ -89,8 +90,8 @@ def test_frozen_parameters_are_bitwise_unchanged(family, method, trained, precis
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     task = SequenceClassification(("bad", "good"))
     settings = FineTuning(method, steps=3, learning_rate=1e-2, precision=precision)
-    fitted = fit_classifier(model, tokenizer, task, TRAIN, settings=settings)
-    after = fitted.classifier.model.state_dict()
+    fitted = fit(model, tokenizer, task, TRAIN, settings=settings)
+    after = fitted.tuned.model.state_dict()
     for name, tensor in model.state_dict().items():  # the pretrained model itself is never touched
         assert torch.equal(tensor, before[name])
     shared = [name for name in before if name in after]
@@ -107,7 +108,7 @@ def test_full_trains_everything_and_the_same_seed_gives_the_same_weights(bases, 
 
     def weights(seed):
         settings = FineTuning(steps=3, learning_rate=1e-2, precision="float32", seed=seed)
-        return fit_classifier(model, tokenizer, task, TRAIN, settings=settings).classifier.model.state_dict()
+        return fit(model, tokenizer, task, TRAIN, settings=settings).tuned.model.state_dict()
 
     first, second, other = weights(0), weights(0), weights(1)
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -122,8 +123,8 @@ def test_micro_batches_give_the_same_result(tokenizer, monkeypatch):
     settings = FineTuning(steps=3, learning_rate=1e-3, precision="float32", batch=32)
 
     def losses(tokens):
-        monkeypatch.setattr("trivium.verbs.classifier.MICRO_TOKENS", tokens)
-        return fit_classifier(model, tokenizer, task, TRAIN, settings=settings).losses
+        monkeypatch.setattr("trivium.verbs.tuning.MICRO_TOKENS", tokens)
+        return fit(model, tokenizer, task, TRAIN, settings=settings).losses
 
     assert losses(64) == pytest.approx(losses(100_000), rel=1e-4)
 
@@ -136,10 +137,11 @@ def test_pairs_from_files_and_best_on_dev(bases, tmp_path):
         "sequence", bases["bert"], tmp_path / "train.jsonl", tmp_path / "dev.csv", out=tmp_path / "o", settings=SHORT
     )
     assert report.labels == ("false", "true") and report.train_examples == 16
-    best = max(report.evaluations, key=lambda e: (e.accuracy, -e.loss))
+    best = max(report.evaluations, key=lambda e: (e.scores["accuracy"], -e.scores["loss"]))
     assert report.best_step == best.step
-    row = next(iter(predict(tmp_path / "o", [Pair("great", "great", "")]))).row()
-    assert row["text2"] == "great" and sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    row = next(iter(predict(tmp_path / "o", [{"id": 7, "text": "great", "text2": "great", "label": "x"}]))).row()
+    assert row["id"] == 7 and row["text2"] == "great" and row["gold"] == "x" and row["label"] in ("true", "false")
+    assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     lines = [json.loads(line) for line in (tmp_path / "o" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if line["kind"] == "train"] == [1, 2, 3, 4]
 
@@ -147,28 +149,38 @@ def test_pairs_from_files_and_best_on_dev(bases, tmp_path):
 def test_prediction_streams_and_does_not_depend_on_the_batch(bases, tmp_path):
     out = tmp_path / "o"
     finetune("sequence", bases["bert"], TRAIN, out=out, settings=SHORT)
-    classifier = load_classifier(out)
+    tuned = load_tuned(out)
     texts = [example.text for example in DEV]
-    together = list(predict(classifier, texts))
-    alone = [next(predict(classifier, [text])) for text in texts]
+    together = [each.prediction for each in predict(tuned, texts)]
+    alone = [next(predict(tuned, [text])).prediction for text in texts]
     assert [p.label for p in together] == [p.label for p in alone]
     assert [p.probabilities["good"] for p in together] == pytest.approx(
         [p.probabilities["good"] for p in alone], abs=1e-5
     )
     (tmp_path / "in.txt").write_text("\n".join(texts) + "\n")
-    assert [p.text for p in predict(out, tmp_path / "in.txt")] == texts
+    assert [p.row()["text"] for p in predict(out, tmp_path / "in.txt")] == texts
 
     def endless():
         while True:
             yield texts[0]
 
-    assert next(predict(classifier, endless())).label in ("bad", "good")  # answers before the end of its input
-    mixed = list(read_stream(['{"text": "great", "label": "good"}\n', "\n", "dull plot\n"]))
-    assert mixed == [Labelled("great", "good"), Labelled("dull plot", "")]
-    with pytest.raises(
-        DataError, match="line 2 of the input: no column|line 2 of the input: the text in 'text' is missing"
-    ):
-        list(read_stream(["fine\n", '{"txt": "a"}\n']))
+    assert next(predict(tuned, endless())).prediction.label in ("bad", "good")  # answers before its input ends
+    mixed = [row for _, row in stream_rows(['{"text": "great", "label": "good"}\n', "\n", "dull plot\n"])]
+    assert mixed == [{"text": "great", "label": "good"}, {"text": "dull plot"}]
+    with pytest.raises(DataError, match="line 2 of the input: no column 'text'"):
+        list(predict_rows(tuned, stream_rows(["fine\n", '{"txt": "a"}\n'])))
+    with pytest.raises(SettingsError, match="no column 'txt': did you mean 'text'"):
+        next(predict(tuned, ["a"], columns={"txt": "body"}))
+    named = [{"body": "a great film"}]
+    assert next(predict(tuned, named, columns={"text": "body"})).row()["body"] == "a great film"
+
+
+def test_a_folder_without_its_recipe_is_known_by_its_head(bases, tmp_path):
+    finetune("sequence", bases["bert"], TRAIN, out=tmp_path / "o", settings=SHORT)
+    told = load_tuned(tmp_path / "o").task
+    (tmp_path / "o" / "trivium.toml").unlink()
+    assert load_tuned(tmp_path / "o").task == SequenceClassification(("bad", "good"), "first")
+    assert told == SequenceClassification(("bad", "good"))
 
 
 def write(path, rows):
@@ -190,8 +202,13 @@ def test_data_that_cannot_be_used(train, dev, message, bases, tmp_path):
 
 
 def test_settings_that_cannot_be_used(bases, tmp_path):
-    with pytest.raises(SettingsError, match="task 'tagging'"):
-        finetune("tagging", bases["bert"], TRAIN, out=tmp_path / "o")
+    with pytest.raises(SettingsError, match="task 'sequences' is not known: did you mean sequence"):
+        finetune("sequences", bases["bert"], TRAIN, out=tmp_path / "o")
+    asked = task_options("sequence", ["pooling=max"])
+    with pytest.raises(SettingsError, match="pooling = 'max'"):
+        finetune("sequence", bases["bert"], TRAIN, out=tmp_path / "o", options=asked)
+    with pytest.raises(SettingsError, match="did you mean pooling"):
+        task_options("sequence", ["poling=mean"])
     for method in ("lst:2", "last:0", "last:x"):
         with pytest.raises(SettingsError, match="choose full, frozen or last:N"):
             FineTuning(method)
@@ -203,8 +220,8 @@ def test_settings_that_cannot_be_used(bases, tmp_path):
     (tmp_path / "used" / "thesis.txt").write_text("mine")
     with pytest.raises(SettingsError, match="not empty"):
         finetune("sequence", bases["bert"], TRAIN, out=tmp_path / "used")
-    with pytest.raises(SettingsError, match="no classifier on top"):
-        load_classifier(bases["bert"])
+    with pytest.raises(SettingsError, match="was not fine-tuned"):
+        load_tuned(bases["bert"])
 
 
 def test_divergence_is_one_sentence(bases, tmp_path):
@@ -218,7 +235,7 @@ def test_dev_is_looked_at_as_often_as_asked(bases, tokenizer):
     seen = {}
     for asked in (1, 3, 10):
         settings = FineTuning(steps=12, batch=120, learning_rate=1e-3, precision="float32", evaluations=asked)
-        fitted = fit_classifier(model, tokenizer, task, TRAIN, DEV, settings)
+        fitted = fit(model, tokenizer, task, TRAIN, DEV, settings)
         seen[asked] = [evaluation.step for evaluation in fitted.evaluations]
     assert seen == {1: [12], 3: [4, 8, 12], 10: [2, 4, 6, 8, 10, 12]}
 

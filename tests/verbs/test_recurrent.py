@@ -15,7 +15,6 @@ from trivium.generation.sampling import Sampling
 from trivium.settings import build
 from trivium.text.examples import Labelled
 from trivium.training.checkpoint import Checkpoints
-from trivium.verbs.classifier import FineTuning
 from trivium.verbs.finetune import finetune
 from trivium.verbs.inspect import inspect_model, inspect_text
 from trivium.verbs.load import load
@@ -23,6 +22,7 @@ from trivium.verbs.predict import predict
 from trivium.verbs.pretrain import pretrain
 from trivium.verbs.recipe import Recipe
 from trivium.verbs.runs import runs
+from trivium.verbs.tuning import FineTuning
 
 OBJECTIVES = {
     "rnn": {"kind": "causal", "carry_state": True},
@@ -200,11 +200,11 @@ TRAIN = [Labelled(f"{text} {last}", last) for text in BEGINNINGS for last in ("h
 ])  # fmt: skip
 def test_a_recurrent_body_is_fine_tuned(made, tmp_path, family, pooling, method):
     settings = FineTuning(steps=40, batch=16, learning_rate=0.02, method=method, precision="float32")
-    tuned = finetune("sequence", made[family].directory, TRAIN, TRAIN[:40], out=tmp_path / "tuned", pooling=pooling,
-                     settings=settings)  # fmt: skip
+    out, asked = tmp_path / "tuned", {"pooling": pooling}
+    tuned = finetune("sequence", made[family].directory, TRAIN, TRAIN[:40], out=out, options=asked, settings=settings)
     assert not tuned.opens_in_transformers and tuned.scores is not None
     assert tuned.scores["accuracy"] > (0.9 if family == "lstm" else 0.4)
-    predicted = list(predict(tmp_path / "tuned", [example.text for example in TRAIN[:40]]))
+    predicted = [each.prediction for each in predict(tmp_path / "tuned", [example.text for example in TRAIN[:40]])]
     right = sum(p.label == example.label for p, example in zip(predicted, TRAIN, strict=False)) / 40
     assert right == pytest.approx(tuned.scores["accuracy"])
     stack = "encoder" if family == "bilstm" else "decoder"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from trivium.cli.options import Data, Json, LabelColumn, ModelDirectory, SecondColumn, Sets, TextColumn
+from trivium.cli.options import ColumnNames, Data, Json, ModelDirectory, Sets, columns_of
 from trivium.cli.output import emit, note
 
 if TYPE_CHECKING:
@@ -89,29 +89,24 @@ def finetune(
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples; 3 by default.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Updates, instead of epochs.")] = None,
     batch: Annotated[int, typer.Option("--batch", help="Examples in an update.")] = 32,
-    pooling: Annotated[
-        Literal["family", "first", "last", "mean", "mix"], typer.Option("--pooling", help="What sums up a text.")
-    ] = "family",
-    mix_norm: Annotated[bool, typer.Option("--mix-norm", help="With mix: norm each layer first.")] = False,
-    mix_penalty: Annotated[
-        float, typer.Option("--mix-penalty", help="With mix: keeps the layers' shares alike; 0.001 or 1 in ELMo.")
-    ] = 0.0,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A=B", help="A setting of the task, such as pooling=mean. Repeatable."),
+    ] = None,
     length: Annotated[int | None, typer.Option("--length", help="Cut examples to so many tokens.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the head's first weights, the order and dropout.")] = 0,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option("--precision", help="auto: bfloat16 where it is faster.")
     ] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to train.")] = "auto",
-    text_column: TextColumn = "text",
-    second_column: SecondColumn = "text2",
-    label_column: LabelColumn = "label",
+    column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a pretrained model on labelled examples."""
-    from trivium.text.labelled import Columns
     from trivium.training.progress import TrainingProgress
-    from trivium.verbs.classifier import FineTuning
     from trivium.verbs.finetune import finetune as tune
+    from trivium.verbs.finetune import task_options
+    from trivium.verbs.tuning import FineTuning
 
     settings = FineTuning(
         method=method,
@@ -123,7 +118,7 @@ def finetune(
         precision=precision,
         device=device,
     )
-    columns = Columns(text_column, second_column, label_column)
+    options = task_options(task, [*(sets or []), *([f"length={length}"] if length is not None else [])])
     with ExitStack() as open_bars:
         bars: list[TrainingProgress] = []
 
@@ -141,11 +136,8 @@ def finetune(
             train,
             dev,
             out=out,
-            pooling=pooling,
-            length=length,
-            mix_norm=mix_norm,
-            mix_penalty=mix_penalty,
-            columns=columns,
+            options=options,
+            columns=columns_of(column),
             settings=settings,
             watch=watch,
         )

@@ -21,6 +21,22 @@ ModelDirectory = Annotated[
     Path, typer.Option("--model", metavar="M", help="The folder of a model: a run's, or a Hugging Face one.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-TextColumn = Annotated[str, typer.Option("--text-column", help="Column or key of the text.")]
-SecondColumn = Annotated[str, typer.Option("--second-column", help="Of the second text, where examples are pairs.")]
-LabelColumn = Annotated[str, typer.Option("--label-column", help="Of the label.")]
+ColumnNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="A=B", help="Your file calls column A (text, label ...) B, as in text=review. Repeatable."
+    ),
+]
+
+
+def columns_of(given: list[str] | None) -> dict[str, str]:
+    """The names in ``--column A=B``."""
+    from trivium.errors import SettingsError
+
+    names = {}
+    for each in given or []:
+        ours, equals, theirs = each.partition("=")
+        if not (ours and equals and theirs):
+            raise SettingsError(f"--column {each!r} must look like text=review: what the task reads, = your column")
+        names[ours] = theirs
+    return names

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from trivium.cli.options import Device, Json, LabelColumn, ModelDirectory, SecondColumn, TextColumn
+from trivium.cli.options import ColumnNames, Device, Json, ModelDirectory, columns_of
 from trivium.cli.output import emit, note
 
 Precision = Annotated[
@@ -81,19 +81,16 @@ def predict(
         Path | None,
         typer.Argument(metavar="[FILE]", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
     ] = None,
-    text_column: TextColumn = "text",
-    second_column: SecondColumn = "text2",
-    label_column: LabelColumn = "label",
+    column: ColumnNames = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Label texts, a JSON object a line."""
-    from trivium.text.labelled import Columns
-    from trivium.verbs.predict import predict as predicted
-    from trivium.verbs.predict import read_stream
+    """What a fine-tuned model says of each row, a JSON object a line."""
+    from trivium.verbs.examples import file_rows, stream_rows
+    from trivium.verbs.predict import load_tuned, predict_rows
 
-    columns = Columns(text_column, second_column, label_column)
-    rows = predicted(model, read_stream(sys.stdin, columns) if file is None else file, columns=columns, device=device)
+    given = stream_rows(sys.stdin) if file is None else file_rows(file)
+    rows = predict_rows(load_tuned(model, device), given, columns_of(column))
     if as_json:
         emit([each.row() for each in rows], True, "")
         return

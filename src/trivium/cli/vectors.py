@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from trivium.cli.options import Json, LabelColumn, SecondColumn, TextColumn
+from trivium.cli.options import ColumnNames, Json, columns_of
 from trivium.cli.output import emit, note, table
 
 File = Annotated[
@@ -187,18 +187,15 @@ def classify(
     train: Annotated[Path, typer.Option("--train", metavar="F", help="Examples: .jsonl, .csv or .tsv.")],
     dev: Annotated[Path, typer.Option("--dev", metavar="F", help="Examples to choose settings by.")],
     test: Annotated[Path | None, typer.Option("--test", metavar="F", help="Examples to score on; dev if none.")] = None,
-    text_column: TextColumn = "text",
-    second_column: SecondColumn = "text2",
-    label_column: LabelColumn = "label",
+    column: ColumnNames = None,
     limit: Limit = None,
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
     """What a text classifier gets from averaged word vectors, beside a bag of words and the majority class."""
-    from trivium.text.labelled import Columns
     from trivium.verbs.vector_classifier import classify_with_vectors
 
-    columns = Columns(text_column, second_column, label_column)
+    columns = columns_of(column)
     made = classify_with_vectors(file, train, dev, test, columns=columns, limit=limit, errors=errors)
     rows = [
         (

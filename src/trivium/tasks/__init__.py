@@ -1,9 +1,11 @@
 """Fine-tuning tasks, one file for each kind; ``TASKS`` is the table that the command line names them by."""
 
-from trivium.tasks.encoding import Encoded
-from trivium.tasks.sequences import SequenceClassification
-from trivium.tasks.task import Prediction, Task
+from typing import Any
 
-TASKS = {"sequence": SequenceClassification}
+from trivium.tasks.answering import predict_all
+from trivium.tasks.sequences import Classified, SequenceClassification
+from trivium.tasks.task import Items, Prediction, Task
 
-__all__ = ["TASKS", "Encoded", "Prediction", "SequenceClassification", "Task"]
+TASKS: dict[str, type[Task[Any, Any]]] = {"sequence": SequenceClassification}
+
+__all__ = ["TASKS", "Classified", "Items", "Prediction", "SequenceClassification", "Task", "predict_all"]

@@ -4,23 +4,22 @@ The summary is the family's: BERT's pooled first token, GPT-2's last token; or t
 that never trained a first-token summary learn fastest from.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from trivium.errors import SettingsError
+from trivium.errors import DataError, SettingsError
 from trivium.metrics import classification
 from trivium.objectives import Batch, Loss
 from trivium.recurrent.characters import place_spellings
-from trivium.tasks.batching import within_budget
 from trivium.tasks.encoding import Encoded, encode
-from trivium.tasks.task import Prediction
-from trivium.text.examples import Labelled, Pair
+from trivium.text.examples import Labelled, Located, Pair
+from trivium.text.fields import Columns, label_of, refuse_near_miss, text_of
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import SEQUENCE, Config, Inputs, SequenceHead, Tokens
 from trivium.transformer.network import changed
@@ -31,23 +30,76 @@ if TYPE_CHECKING:
 Summary = Literal["first", "last", "mean", "mix"]
 
 
+Example = Labelled | Pair
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The most probable label, and the probability of each."""
+
+    label: str
+    probabilities: dict[str, float]
+
+    def row(self) -> dict[str, object]:
+        """Probabilities to six digits, the most probable label first."""
+        ordered = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        return {"label": self.label, "probabilities": {label: round(p, 6) for label, p in ordered}}
+
+
 @dataclass(frozen=True)
 class SequenceClassification:
     """``labels`` in the order of the head's rows; ``length``: the longest input in tokens, None for the context."""
 
-    labels: tuple[str, ...]
+    columns: ClassVar[tuple[str, ...]] = ("text", "text2", "label")
+    main: ClassVar[str] = "accuracy"
+
+    labels: tuple[str, ...] = ()  # empty: those of the training examples
     pooling: Literal["family", "first", "last", "mean", "mix"] = "family"
     length: int | None = None
     mix_norm: bool = False  # each layer is normed before it is mixed
     mix_penalty: float = 0.0  # times the sum of squares of the mixture's scores; ELMo: 0.001, or 1 for even weights
 
     def __post_init__(self) -> None:
-        if len(self.labels) < 2:
+        if len(self.labels) == 1:
             raise SettingsError(f"there is only one class ({', '.join(self.labels)}): nothing can be learned")
         if self.mix_penalty < 0:
             raise SettingsError(f"mix_penalty = {self.mix_penalty}: it must not be negative")
         if (self.mix_norm or self.mix_penalty) and self.pooling not in ("mix", "family"):
             raise SettingsError(f"pooling {self.pooling!r} mixes no layers: leave out mix_norm and mix_penalty, or mix")
+
+    def example(self, place: str, row: Mapping[str, object], columns: Columns, gold: bool) -> Example:
+        """Fields ``text`` and ``label``, for pairs also ``text2``."""
+        first, second, label = (columns.get(name, name) for name in self.columns)
+        refuse_near_miss(place, row, second, frozenset((first, label)), "for text pairs")
+        text = text_of(place, row, first)
+        name = label_of(place, row, label) if gold or label in row else ""
+        return Pair(text, text_of(place, row, second), name) if second in row else Labelled(text, name)
+
+    def learn(self, train: Sequence[Located[Example]], dev: Sequence[Located[Example]]) -> Self:
+        """The labels of the training examples, sorted (numbers by value); every label of dev must be among them."""
+        labels = self.labels or tuple(sorted({located.example.label for located in train}, key=_by_value))
+        if len(labels) < 2:
+            raise DataError(
+                f"{train[0].place.rpartition(':')[0] or 'train'}: all {len(train)} examples have the label "
+                f"{labels[0]!r}: a classifier needs at least two classes in the label field"
+            )
+        pairs = isinstance(train[0].example, Pair)
+        for located in (*train, *dev):
+            if located.example.label not in labels:
+                raise DataError(
+                    f"{located.place}: {located.example.label!r} in the label field does not occur in the training "
+                    f"examples, whose labels are {', '.join(labels[:20])}: correct it, or add examples of it to train"
+                )
+            if isinstance(located.example, Pair) is not pairs:
+                raise DataError(f"{located.place}: train and dev must both have one text, or both two")
+            if not all(text.strip() for text in _texts(located.example)):
+                raise DataError(f"{located.place}: the text is empty: remove this example")
+        return replace(self, labels=labels)
+
+    @classmethod
+    def found(cls, model: "Network", labels: tuple[str, ...] | None) -> Self | None:
+        head = model.heads[SEQUENCE] if SEQUENCE in model.heads else None
+        return cls(labels, head.pooling) if labels and isinstance(head, SequenceHead) else None
 
     def summary(self, config: Config) -> Summary:
         """The pooling with "family" resolved; refuses encoder-decoders."""
@@ -73,7 +125,7 @@ class SequenceClassification:
             return tokenizer
         return tokenizer.with_layout("classify" if config.encoder_layers else "end")
 
-    def encode(self, examples: Sequence[Labelled | Pair], tokenizer: Tokenizer, config: Config) -> Encoded:
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, config: Config) -> Encoded:
         length = self.length or config.context
         if config.limit is not None:
             length = min(length, config.limit)
@@ -115,29 +167,29 @@ class SequenceClassification:
         scores: torch.Tensor = heads[SEQUENCE].float()
         return scores
 
-    @torch.no_grad()
-    def predict(self, model: "Network", batch: Batch) -> list[Prediction]:
-        return self._predictions(self.scores(model, batch).softmax(-1).cpu().numpy())
+    def answers(self, model: "Network", batch: Batch) -> list[np.ndarray]:
+        """(labels,) float32 probabilities each."""
+        return list(self.scores(model, batch).softmax(-1).detach().cpu().numpy())
 
-    def predict_all(self, model: "Network", encoded: Encoded, tokens: int = 8192) -> Iterator[Prediction]:
-        """Predictions in the order of the examples, computed in batches of similar length with at most ``tokens``."""
-        probabilities = np.zeros((len(encoded), len(self.labels)), np.float32)
-        device = next(model.parameters()).device
-        training = model.training
-        model.eval()
-        with torch.no_grad():
-            for numbers in within_budget(encoded.lengths, np.arange(len(encoded)), tokens):
-                batch = self.batch(encoded, numbers).to(device)
-                probabilities[numbers] = self.scores(model, batch).softmax(-1).cpu().numpy()
-        model.train(training)
-        yield from self._predictions(probabilities)
-
-    def score(self, predicted: Sequence[Prediction], gold: Sequence[str]) -> dict[str, float]:
-        """Accuracy, F1 and Matthews correlation against the true labels."""
-        return classification(gold, [prediction.label for prediction in predicted])
-
-    def _predictions(self, probabilities: np.ndarray) -> list[Prediction]:
+    def predictions(
+        self, examples: Sequence[Example], items: Encoded, answers: Sequence[np.ndarray]
+    ) -> list[Classified]:
         return [
-            Prediction(self.labels[row.argmax()], dict(zip(self.labels, row.tolist(), strict=True)))
-            for row in probabilities
+            Classified(self.labels[row.argmax()], dict(zip(self.labels, row.tolist(), strict=True))) for row in answers
         ]
+
+    def score(self, predicted: Sequence[Classified], examples: Sequence[Example]) -> dict[str, float]:
+        """Accuracy, F1 and Matthews correlation against the true labels, and the mean cross-entropy in nats."""
+        gold = [example.label for example in examples]
+        chances = [each.probabilities.get(label, 0.0) for each, label in zip(predicted, gold, strict=True)]
+        loss = float(-np.log(np.maximum(chances, 1e-30)).mean())
+        return {**classification(gold, [each.label for each in predicted]), "loss": loss}
+
+
+def _texts(example: Example) -> tuple[str, ...]:
+    return (example.first, example.second) if isinstance(example, Pair) else (example.text,)
+
+
+def _by_value(label: str) -> tuple[bool, int, str]:
+    number = label.lstrip("-").isdecimal()
+    return (not number, int(label) if number else 0, label)

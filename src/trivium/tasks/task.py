@@ -1,46 +1,96 @@
-"""What every task is: an objective for its own examples that also predicts, in the user's units, and scores itself."""
+"""What every task is: an objective for its own examples that also predicts, in the user's units, and scores itself.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+A row of a file becomes an example, an example one or several items (windows of a long text, say), items share a batch,
+the model answers each item, and answers become predictions, one for each example.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from torch import nn
 
 from trivium.objectives import Batch, Loss
-from trivium.text.examples import Labelled, Pair
+from trivium.text.examples import Located
+from trivium.text.fields import Columns
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Config
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
 
-Encoded = TypeVar("Encoded")
+
+class Prediction(Protocol):
+    """What a task says of one example."""
+
+    def row(self) -> dict[str, object]:
+        """As fields of a line of JSON."""
+        ...
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The most probable label, and the probability of each."""
+class Items(Protocol):
+    """Examples as ids, ready to be batched."""
 
-    label: str
-    probabilities: dict[str, float]
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) int64: tokens of each item."""
+        ...
+
+    @property
+    def truncated(self) -> int:
+        """How many examples were cut, so that something of them is never seen."""
+        ...
+
+    def __len__(self) -> int: ...
 
 
-class Task(Protocol[Encoded]):
-    """Frozen dataclasses, as objectives are; examples are encoded once and batched by their numbers."""
+Example = TypeVar("Example")
+AnyItems = TypeVar("AnyItems", bound=Items)
+
+
+class Task(Protocol[Example, AnyItems]):
+    """Frozen dataclasses, as objectives are: the fields are the settings and, once ``learn`` was called, what the
+    training examples say about the task, such as its labels."""
+
+    columns: ClassVar[tuple[str, ...]]  # the fields of a row that it reads, by their usual names
+    main: ClassVar[str]  # the score by which weights are chosen; higher is better
+
+    def example(self, place: str, row: Mapping[str, object], columns: Columns, gold: bool) -> Example:
+        """A row of a file; ``gold``: what is to be predicted must be in it, else it is taken where it is. A plain line
+        of text comes as the field ``text``."""
+        ...
+
+    def learn(self, train: Sequence[Located[Example]], dev: Sequence[Located[Example]]) -> Self:
+        """The task with what the examples say about it; raises ``DataError`` where they do not fit."""
+        ...
+
+    @classmethod
+    def found(cls, model: "Network", labels: tuple[str, ...] | None) -> "Self | None":
+        """The task of a model that was fine-tuned elsewhere, seen from its heads; None where it is another's."""
+        ...
 
     def configure(self, config: Config) -> Config: ...
 
     def heads(self, config: Config) -> dict[str, nn.Module]: ...
 
-    def encode(
-        self, examples: Sequence[Labelled | Pair], tokenizer: Tokenizer, config: Config
-    ) -> Encoded: ...
+    def layout(self, tokenizer: Tokenizer, config: Config) -> Tokenizer:
+        """The tokenizer with the control tokens that belong around a text; they are saved with the model."""
+        ...
 
-    def batch(self, encoded: Encoded, numbers: np.ndarray) -> Batch: ...
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, config: Config) -> AnyItems: ...
+
+    def batch(self, items: AnyItems, numbers: np.ndarray) -> Batch: ...
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]: ...
 
-    def predict(self, model: "Network", batch: Batch) -> list[Prediction]: ...
+    def answers(self, model: "Network", batch: Batch) -> list[Any]:
+        """What the model says of each item of the batch; nothing that lives on a device."""
+        ...
 
-    def score(self, predicted: Sequence[Prediction], gold: Sequence[str]) -> dict[str, float]: ...
+    def predictions(self, examples: Sequence[Example], items: AnyItems, answers: Sequence[Any]) -> list[Any]:
+        """A ``Prediction`` for each example, from the answers to all items in their order."""
+        ...
+
+    def score(self, predicted: Sequence[Any], examples: Sequence[Example]) -> dict[str, float]:
+        """Against the gold of the examples; "loss", where it is among the scores, decides between equal ones."""
+        ...

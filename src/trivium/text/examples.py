@@ -2,11 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from trivium.errors import DataError
 from trivium.randomness import Draws
+
+Example = TypeVar("Example")
+
+
+@dataclass(frozen=True)
+class Located(Generic[Example]):
+    """An example and where it stands: ``reviews.csv:17``."""
+
+    example: Example
+    place: str
 
 
 @dataclass(frozen=True)

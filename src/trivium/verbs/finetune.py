@@ -1,34 +1,34 @@
-"""``trivium finetune``: a pretrained model and labelled examples to a folder with a classifier.
+"""``trivium finetune``: a pretrained model, a task and its examples to a folder with a model that does the task.
 
-The folder is a Hugging Face model directory with the head (``AutoModelForSequenceClassification`` opens it where a
-class of ``transformers`` expresses the pooling), the settings in ``trivium.toml``, a line a step in ``metrics.jsonl``,
-and a manifest.
+The folder is a Hugging Face model directory with the head (``AutoModelFor...`` opens it where a class of
+``transformers`` expresses the head), the settings in ``trivium.toml``, a line a step in ``metrics.jsonl``, and a
+manifest.
 """
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import Family, huggingface
-from trivium.settings import to_toml
-from trivium.tasks import TASKS, SequenceClassification
-from trivium.text.examples import Labelled, Pair
-from trivium.text.labelled import Columns, Located, read_labelled
+from trivium.settings import build, dump, override, to_toml
+from trivium.tasks import TASKS, Task
+from trivium.text.examples import Located
+from trivium.text.fields import Columns
 from trivium.training.allocator import keep_freed_memory
 from trivium.training.run_directory import RECIPE, RunDirectory, open_run
 from trivium.training.trainer import Step
-from trivium.transformer import SEQUENCE, SequenceHead
-from trivium.verbs.classifier import Evaluation, FineTuning, Fitted, fit_classifier
+from trivium.transformer.layer_mix import LayerMix
+from trivium.verbs.examples import Given, read_examples
 from trivium.verbs.load import LanguageModel, load
+from trivium.verbs.tuning import Evaluation, FineTuning, Fitted, fit
 
 if TYPE_CHECKING:
-    import os
-
-    from torch import nn
+    from trivium.transformer import Network
 
 
 @dataclass(frozen=True)
@@ -58,38 +58,33 @@ class FineTuned:
 
 
 def finetune(
-    task: str,
+    task: str | Task[Any, Any],
     model: "str | Path | LanguageModel",
-    train: "str | os.PathLike[str] | Sequence[Labelled | Pair]",
-    dev: "str | os.PathLike[str] | Sequence[Labelled | Pair] | None" = None,
+    train: Given,
+    dev: Given | None = None,
     *,
     out: str | Path,
-    pooling: Literal["family", "first", "last", "mean", "mix"] = "family",
-    length: int | None = None,
-    mix_norm: bool = False,
-    mix_penalty: float = 0.0,
+    options: Mapping[str, object] | None = None,
     columns: Columns | None = None,
     settings: FineTuning | None = None,
     watch: Callable[[Step, int], None] | None = None,
 ) -> FineTuned:
     """Fine-tunes ``model`` on ``train``; with ``dev``, keeps the weights that were best there.
 
-    ``train`` and ``dev``: .jsonl, .csv or .tsv files with columns text, label and for pairs text2, or lists of
-    examples. ``pooling`` "mix": the classifier reads a mixture of all layers that it learns; ``mix_norm`` norms each
-    layer first, ``mix_penalty`` keeps their shares alike. ``watch`` is told each step and how many there will be.
+    ``task``: a name of ``TASKS``, whose settings are ``options``, or a task itself. ``train`` and ``dev``: files of a
+    kind that the task reads, or lists of its examples; ``columns``: what the files call the fields that the task reads.
+    ``watch`` is told each step and how many there will be.
     """
-    if task not in TASKS:
-        raise SettingsError(f"task {task!r} is not known: choose one of {', '.join(TASKS)}")
-    settings = settings or FineTuning()
-    examples = _examples(train, columns, "train")
-    held_out = _examples(dev, columns, "dev") if dev is not None else []
-    definition = TASKS[task](_labels(examples, held_out), pooling, length, mix_norm, mix_penalty)
+    settings, asked = settings or FineTuning(), _task(task, options)
+    examples = read_examples(asked, train, columns, "train")
+    held_out = read_examples(asked, dev, columns, "dev") if dev is not None else []
+    definition = asked.learn(examples, held_out)
     with open_run(Path(out), resume=False, keep=1) as run:
         base = load(model, device="cpu")
         if base.tokenizer is None:
             raise DataError(f"{base.directory} has no tokenizer.json: copy the model's tokenizer into it")
         keep_freed_memory()
-        fitted = fit_classifier(
+        fitted = fit(
             base.model,
             base.tokenizer,
             definition,
@@ -101,7 +96,7 @@ def finetune(
         family = _save(run, base, fitted, settings, _data_hash(examples))
     return FineTuned(
         directory=Path(out),
-        labels=definition.labels,
+        labels=_labels(fitted.tuned.task),
         train_examples=len(examples),
         truncated=fitted.truncated,
         scores=fitted.scores,
@@ -111,93 +106,71 @@ def finetune(
         learning_rate=fitted.learning_rate,
         seconds=fitted.seconds,
         opens_in_transformers=family.name != "trivium",
-        mix=_shares(fitted.classifier.model.heads[SEQUENCE]),
+        mix=_shares(fitted.tuned.model),
     )
 
 
-def _shares(head: "nn.Module") -> LayerShares | None:
-    if not isinstance(head, SequenceHead) or head.mix is None:
+def task_options(task: str, assignments: Sequence[str]) -> dict[str, object]:
+    """Settings of a task as they are spelt on a command line, ``pooling=mean``, read by the types of its fields."""
+    options: dict[str, object] = {}
+    for assignment in assignments:
+        options |= override(_kind(task), assignment)
+    return options
+
+
+def _task(task: str | Task[Any, Any], options: Mapping[str, object] | None) -> Task[Any, Any]:
+    if isinstance(task, str):
+        return build(_kind(task), options or {})
+    if options:
+        raise SettingsError("options are for a task that is given by its name: set them in the task itself")
+    return task
+
+
+def _kind(task: str) -> type[Task[Any, Any]]:
+    if task not in TASKS:
+        near = get_close_matches(task, TASKS, 1)
+        advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(TASKS)}"
+        raise SettingsError(f"task {task!r} is not known: {advice}")
+    return TASKS[task]
+
+
+def _labels(task: Task[Any, Any]) -> tuple[str, ...]:
+    return getattr(task, "labels", ())
+
+
+def _shares(model: "Network") -> LayerShares | None:
+    mix = next((part for part in model.heads.modules() if isinstance(part, LayerMix)), None)
+    if mix is None:
         return None
-    return LayerShares(tuple(round(share, 6) for share in head.mix.weights.tolist()), round(head.mix.scale.item(), 6))
+    return LayerShares(tuple(round(share, 6) for share in mix.weights.tolist()), round(mix.scale.item(), 6))
 
 
-def _examples(
-    given: "str | os.PathLike[str] | Sequence[Labelled | Pair]", columns: Columns | None, name: str
-) -> list[Located]:
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        found = [Located(example, f"{name}[{number}]") for number, example in enumerate(given)]
-        for located in found:
-            texts = _texts(located.example)
-            if not all(text.strip() for text in texts):
-                raise DataError(f"{located.place}: the text is empty: remove this example")
-    else:
-        found = list(read_labelled(Path(given), columns))
-    if not found:
-        raise DataError(f"{name} has no examples: give some")
-    return found
-
-
-def _texts(example: Labelled | Pair) -> tuple[str, ...]:
-    return (example.first, example.second) if isinstance(example, Pair) else (example.text,)
-
-
-def _labels(train: Sequence[Located], dev: Sequence[Located]) -> tuple[str, ...]:
-    """The labels of the training examples, sorted (numbers by value); every label of dev must be among them."""
-    labels = sorted({located.example.label for located in train}, key=_by_value)
-    if len(labels) < 2:
-        raise DataError(
-            f"{train[0].place.rpartition(':')[0] or 'train'}: all {len(train)} examples have the label {labels[0]!r}: "
-            "a classifier needs at least two classes in the label field"
-        )
-    pairs = isinstance(train[0].example, Pair)
-    for located in (*train, *dev):
-        if located.example.label not in labels:
-            raise DataError(
-                f"{located.place}: {located.example.label!r} in the label field does not occur in the training "
-                f"examples, whose labels are {', '.join(labels[:20])}: correct it, or add examples of it to train"
-            )
-        if isinstance(located.example, Pair) is not pairs:
-            raise DataError(f"{located.place}: train and dev must both have one text, or both two")
-    return tuple(labels)
-
-
-def _by_value(label: str) -> tuple[bool, int, str]:
-    number = label.lstrip("-").isdecimal()
-    return (not number, int(label) if number else 0, label)
-
-
-def _data_hash(examples: Sequence[Located]) -> str:
+def _data_hash(examples: Sequence[Located[Any]]) -> str:
     digest = hashlib.sha256()
     for located in examples:
-        digest.update(repr((*_texts(located.example), located.example.label)).encode())
+        digest.update(repr(located.example).encode())
     return digest.hexdigest()
 
 
 def _save(run: RunDirectory, base: LanguageModel, fitted: Fitted, settings: FineTuning, data: str) -> Family:
-    classifier = fitted.classifier
-    task: SequenceClassification = classifier.task
+    tuned = fitted.tuned
+    kind = next(name for name, task in TASKS.items() if type(tuned.task) is task)
     resolved = replace(settings, steps=fitted.steps, epochs=None, learning_rate=fitted.learning_rate)
     training = {name: value for name, value in asdict(resolved).items() if value is not None}
-    table = {
-        "model": str(base.directory),
-        "task": {"kind": "sequence", "labels": list(task.labels), "pooling": task.summary(classifier.model.config)}
-        | ({"length": task.length} if task.length else {})
-        | ({"mix_norm": task.mix_norm, "mix_penalty": task.mix_penalty} if task.mix_norm or task.mix_penalty else {}),
-        "training": training,
-    }
+    table = {"model": str(base.directory), "task": {"kind": kind, **dump(tuned.task)}, "training": training}
     run.write(RECIPE, to_toml(table))
     by_step = {evaluation.step: evaluation for evaluation in fitted.evaluations}
     for number, loss in enumerate(fitted.losses, 1):
         run.metrics.append({"kind": "train", "step": number, "loss": loss})
         if number in by_step:
-            run.metrics.append({"kind": "evaluation", **asdict(by_step[number])})
+            run.metrics.append({"kind": "evaluation", "step": number, **by_step[number].scores})
     run.metrics.append({"kind": "result", "step": fitted.best_step, "dev": fitted.scores, "tokens": fitted.tokens})
     run.metrics.sync()
-    family = huggingface.save(classifier.model.cpu(), base.family, classifier.tokenizer, run.path, labels=task.labels)
+    labels = _labels(tuned.task)
+    family = huggingface.save(tuned.model.cpu(), base.family, tuned.tokenizer, run.path, labels=labels or None)
     with contextlib.suppress(OSError):
         (run.path / "checkpoints").rmdir()  # a fine-tuning is short and has none
     run.write_manifest(
-        fitted.best_step,
-        {"tokenizer": classifier.tokenizer.fingerprint, "data": data, "labels": list(task.labels)},
+        fitted.best_step, {"tokenizer": tuned.tokenizer.fingerprint, "data": data, "labels": list(labels)}
     )
     return family

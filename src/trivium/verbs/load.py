@@ -20,9 +20,10 @@ from trivium.generation.score import Score, Surprise, answers, joined, surprise
 from trivium.generation.spans import fill_spans
 from trivium.tokenizers import Tokenizer
 from trivium.training.precision import choose_device
-from trivium.transformer import SEQUENCE, Config, Network, SequenceHead
+from trivium.transformer import Config, Network
 
 if TYPE_CHECKING:
+    from trivium.text.readers import Row
     from trivium.verbs.predict import Predicted
 
 Precision = Literal["float32", "bfloat16"]
@@ -103,17 +104,15 @@ class LanguageModel:
             raise SettingsError("the text is too short for a token of it to be predicted: give more text")
         return surprise(joined(answers(self.model, questions)), text)
 
-    def predict(self, texts: Iterable[str]) -> "list[Predicted]":
-        """A label for each text, with the probability of every label, by a fine-tuned model."""
-        from trivium.tasks import SequenceClassification
-        from trivium.verbs.classifier import Classifier
-        from trivium.verbs.predict import predict
+    def predict(self, rows: "Iterable[str | Row]") -> "list[Predicted]":
+        """What a fine-tuned model says of texts, or of rows with the fields that its task reads."""
+        from trivium.verbs.predict import predict, task_of
+        from trivium.verbs.tuning import Tuned
 
-        head = self.model.heads[SEQUENCE] if SEQUENCE in self.model.heads else None
-        if self.labels is None or not isinstance(head, SequenceHead):
+        task = task_of(self.model, self.labels, self.directory)
+        if task is None:
             raise SettingsError(f"{self.directory} predicts no labels: fine-tune it first, with trivium finetune")
-        task = SequenceClassification(self.labels, head.pooling)
-        return list(predict(Classifier(self.model, self.tokenizer, task), texts))
+        return list(predict(Tuned(self.model, self.tokenizer, task), rows))
 
     def _check_vocabulary(self) -> None:
         if self.model.vocabulary is None:

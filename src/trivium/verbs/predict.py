@@ -1,4 +1,4 @@
-"""``trivium predict``: a fine-tuned model over texts, streamed, with the probability of each label.
+"""``trivium predict``: a fine-tuned model over rows, streamed: each row as it came, with what the model says of it.
 
 Every row is computed in float32 with padding masked, so a row's answer does not depend on its neighbours (beyond the
 last bits of a matrix product, which the printed six digits leave out).
@@ -8,119 +8,95 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import huggingface
-from trivium.tasks import Prediction, SequenceClassification
-from trivium.text.decoding import lines
-from trivium.text.examples import Labelled, Pair
-from trivium.text.labelled import Columns, example_of, json_object, kind, read_labelled
+from trivium.settings import build, read_toml
+from trivium.tasks import TASKS, Prediction, Task
+from trivium.text.fields import Columns
+from trivium.text.readers import Row
 from trivium.training.precision import choose_device
-from trivium.transformer import SEQUENCE, SequenceHead
-from trivium.verbs.classifier import Classifier
+from trivium.training.run_directory import RECIPE
+from trivium.verbs.examples import checked_columns, file_rows
+from trivium.verbs.tuning import Tuned
+
+if TYPE_CHECKING:
+    from trivium.transformer import Network
 
 CHUNK = 256  # rows read before the first is answered
 
-Text = str | Labelled | Pair
+Source = str | Path | Iterable[str | Row]
 
 
 @dataclass(frozen=True)
-class Predicted(Prediction):
-    """A prediction with the text, or pair, that it is for; ``gold`` where the row had a label."""
+class Predicted:
+    """What a model says of one row of the user's."""
 
-    text: str
-    second: str | None = None
-    gold: str | None = None
+    given: Row
+    prediction: Prediction
 
     def row(self) -> dict[str, object]:
-        """As a line of JSON has it; probabilities to six digits, the most probable label first."""
-        ordered = sorted(self.probabilities.items(), key=lambda item: -item[1])
-        row: dict[str, object] = {"text": self.text}
-        if self.second is not None:
-            row["text2"] = self.second
-        row |= {"label": self.label, "probabilities": {label: round(p, 6) for label, p in ordered}}
-        return row if self.gold is None else {**row, "gold": self.gold}
+        """As a line of JSON: the row's own fields, then the prediction's. A field that both have is the prediction's;
+        the row's is then called ``gold``, or is in a table of that name where there are several."""
+        said = self.prediction.row()
+        both = {name: value for name, value in self.given.items() if name in said}
+        own = {name: value for name, value in self.given.items() if name not in said}
+        gold = next(iter(both.values())) if len(both) == 1 else both
+        return {**own, **said, **({"gold": gold} if both else {})}
 
 
 def predict(
-    model: str | Path | Classifier,
-    data: str | Path | Iterable[Text],
-    *,
-    columns: Columns | None = None,
-    device: str = "auto",
+    model: str | Path | Tuned, data: Source, *, columns: Columns | None = None, device: str = "auto"
 ) -> Iterator[Predicted]:
-    """Predictions in the order of ``data``: a path to .jsonl, .csv or .tsv (columns text, text2) or to a text with one
-    example a line; or texts and examples themselves, such as the lines of a stream."""
-    classifier = model if isinstance(model, Classifier) else load_classifier(model, device)
-    rows = read_texts(Path(data), columns) if isinstance(data, str | Path) else _checked(data)
-    return _predicted(classifier, rows)
+    """Predictions in the order of ``data``: a path to a table (.jsonl, .csv, .tsv) or to a text with one example a
+    line; or rows themselves, and texts, such as the lines of a stream."""
+    tuned = model if isinstance(model, Tuned) else load_tuned(model, device)
+    return predict_rows(tuned, file_rows(Path(data)) if isinstance(data, str | Path) else _placed(data), columns)
 
 
-def load_classifier(directory: str | Path, device: str = "auto") -> Classifier:
-    """A folder that ``finetune`` wrote, or a Hugging Face sequence classifier's."""
+def predict_rows(
+    tuned: Tuned, rows: Iterable[tuple[str, Row]], columns: Columns | None = None
+) -> Iterator[Predicted]:
+    """The same for rows with the places that errors name."""
+    known, rows = checked_columns(tuned.task, columns), iter(rows)
+    while chunk := list(islice(rows, CHUNK)):
+        examples = [tuned.task.example(place, row, known, False) for place, row in chunk]
+        for (_, row), prediction in zip(chunk, tuned.predict(examples), strict=True):
+            yield Predicted(row, prediction)
+
+
+def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
+    """A folder that ``finetune`` wrote, or a Hugging Face model with a head of a kind that a task has."""
     where = choose_device(device)
     if not Path(directory).is_dir():
         raise DataError(f"there is no model folder {directory}: give the folder that `trivium finetune` wrote (--out)")
     loaded = huggingface.load(directory)
-    head = loaded.model.heads[SEQUENCE] if SEQUENCE in loaded.model.heads else None
-    if loaded.labels is None or not isinstance(head, SequenceHead):
+    task = task_of(loaded.model, loaded.labels, Path(directory))
+    if task is None:
         raise SettingsError(
-            f"{directory} has no classifier on top: make one with `trivium finetune --model {directory}`"
+            f"{directory} was not fine-tuned for a task: make a model that was with `trivium finetune --model "
+            f"{directory}`"
         )
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: copy the model's tokenizer into it")
-    task = SequenceClassification(loaded.labels, head.pooling)
-    body = loaded.model.to(where).eval().requires_grad_(False)
-    return Classifier(body, loaded.tokenizer, task)
+    return Tuned(loaded.model.to(where).eval().requires_grad_(False), loaded.tokenizer, task)
 
 
-def read_texts(path: Path, columns: Columns | None = None) -> Iterator[Labelled | Pair]:
-    """The examples of a file, streamed: a table by its name's end, else one text a line."""
-    if not path.is_file():
-        raise DataError(f"{path} is not a file: check the name")
-    if kind(path):
-        for located in read_labelled(path, columns, labels=False):
-            yield located.example
-        return
-    empty = True
-    for _, line in lines(path, "strict"):
-        if line.strip():
-            empty = False
-            yield Labelled(line, "")
-    if empty:
-        raise DataError(f"{path} is empty: give it one text a line")
+def task_of(model: "Network", labels: tuple[str, ...] | None, directory: Path) -> Task[Any, Any] | None:
+    """What a folder's model predicts: by the table ``[task]`` of its recipe, else by its heads."""
+    recipe = directory / RECIPE
+    written = read_toml(recipe).get("task") if recipe.is_file() else None
+    if isinstance(written, dict):
+        settings = dict(written)
+        kind = settings.pop("kind", None)
+        if kind not in TASKS:
+            raise DataError(f"{recipe} has task.kind = {kind!r}: it must be one of {', '.join(TASKS)}")
+        return build(TASKS[kind], settings)
+    found = (task.found(model, labels) for task in TASKS.values())
+    return next((task for task in found if task is not None), None)
 
 
-def read_stream(stream: Iterable[str], columns: Columns | None = None) -> Iterator[Labelled | Pair]:
-    """The examples of an open stream, such as standard input: JSON objects or plain texts, one a line."""
-    columns = columns or Columns()
-    for number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        if not line.lstrip().startswith("{"):
-            yield Labelled(line.rstrip("\r\n"), "")
-            continue
-        place = f"line {number} of the input"
-        row = json_object(place, line)
-        yield example_of(place, row, columns, columns.second in row, columns.label in row)
-
-
-def _checked(texts: Iterable[Text]) -> Iterator[Labelled | Pair]:
-    for number, text in enumerate(texts):
-        example = Labelled(text, "") if isinstance(text, str) else text
-        parts = (example.first, example.second) if isinstance(example, Pair) else (example.text,)
-        if not all(part.strip() for part in parts):
-            raise DataError(f"text {number} is empty: leave it out")
-        yield example
-
-
-def _predicted(classifier: Classifier, rows: Iterator[Labelled | Pair]) -> Iterator[Predicted]:
-    while chunk := list(islice(rows, CHUNK)):
-        for example, prediction in zip(chunk, classifier.predict(chunk), strict=True):
-            yield Predicted(
-                label=prediction.label,
-                probabilities=prediction.probabilities,
-                text=example.first if isinstance(example, Pair) else example.text,
-                second=example.second if isinstance(example, Pair) else None,
-                gold=example.label or None,
-            )
+def _placed(data: Iterable[str | Row]) -> Iterator[tuple[str, Row]]:
+    for number, row in enumerate(data):
+        yield f"row {number}", {"text": row} if isinstance(row, str) else row

@@ -19,9 +19,11 @@ from trivium.lab.baselines import (
     split_words,
 )
 from trivium.metrics import Interval, classification, wilson
+from trivium.tasks import SequenceClassification
 from trivium.text.decoding import Errors
 from trivium.text.examples import Labelled
-from trivium.text.labelled import Columns, read_labelled
+from trivium.text.fields import Columns
+from trivium.verbs.examples import read_examples
 from trivium.verbs.vectors import Given, open_vectors
 
 Examples = str | Path | Sequence[Labelled]
@@ -93,14 +95,8 @@ def _rival(result: BaselineResult, examples: Sequence[Labelled]) -> Rival:
 
 
 def _examples(given: Examples, name: str, columns: Columns | None) -> list[Labelled]:
-    if not isinstance(given, str | Path):
-        examples = list(given)
-    else:
-        found = [located.example for located in read_labelled(Path(given), columns)]
-        examples = [
-            each if isinstance(each, Labelled) else Labelled(f"{each.first} {each.second}", each.label)
-            for each in found
-        ]
-    if not examples:
-        raise DataError(f"{name} has no examples: give some")
-    return examples
+    """Pairs become one text."""
+    found = [located.example for located in read_examples(SequenceClassification(), given, columns, name)]
+    return [
+        each if isinstance(each, Labelled) else Labelled(f"{each.first} {each.second}", each.label) for each in found
+    ]

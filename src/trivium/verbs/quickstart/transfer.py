@@ -20,7 +20,7 @@ from trivium.tasks import SequenceClassification
 from trivium.text.examples import Labelled, few
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
-from trivium.verbs.classifier import FineTuning, fit_classifier
+from trivium.verbs.tuning import FineTuning, fit
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -197,8 +197,8 @@ def _predict(
     """Labels that a classifier fine-tuned on ``train`` gives to ``examples``; ``fresh``: from new weights."""
     body = initialise(network(model.config), 1000 + settings.seed) if fresh else model
     kind = SequenceClassification(task.labels, pooling="mean")
-    fitted = fit_classifier(body, tokenizer, kind, train, None, settings)
-    return np.array([prediction.label for prediction in fitted.classifier.predict(examples)])
+    fitted = fit(body, tokenizer, kind, train, None, settings)
+    return np.array([prediction.label for prediction in fitted.tuned.predict(examples)])
 
 
 def _rivals(

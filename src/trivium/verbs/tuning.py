@@ -1,4 +1,4 @@
-"""Fine-tuning in memory: a pretrained model and labelled examples in, a classifier out. No files.
+"""Fine-tuning in memory: a pretrained model, a task and its examples in, a tuned model out. No files.
 
 The pretrained model is copied, never changed, so that one can be fine-tuned many times (seeds, learning rates).
 """
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,9 +17,9 @@ from trivium.errors import DataError, SettingsError, StoppedError, TriviumError
 from trivium.families.bodies import initialise, network
 from trivium.objectives import Batch
 from trivium.randomness import key
-from trivium.tasks import Encoded, Prediction, SequenceClassification
+from trivium.tasks import Task, predict_all
 from trivium.tasks.batching import training_batches, within_budget
-from trivium.text.examples import Labelled, Pair
+from trivium.text.examples import Located
 from trivium.tokenizers import Tokenizer
 from trivium.training.settings import AdamW, Linear, TrainingSettings
 from trivium.training.trainer import Step, Trainer
@@ -62,38 +62,38 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The dev examples after so many steps."""
+    """The scores on dev after so many steps."""
 
     step: int
-    accuracy: float
-    loss: float
+    scores: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
-    """A model with its tokenizer and the task that reads its scores."""
+class Tuned:
+    """A model with its tokenizer and the task that reads what its heads say."""
 
     model: Network
     tokenizer: Tokenizer
-    task: SequenceClassification
+    task: Task[Any, Any]
 
-    def encode(self, examples: Sequence[Labelled | Pair]) -> Encoded:
+    def encode(self, examples: Sequence[Any]) -> Any:
+        """The task's items."""
         return self.task.encode(examples, self.tokenizer, self.model.config)
 
-    def predict(self, examples: Sequence[Labelled | Pair]) -> list[Prediction]:
+    def predict(self, examples: Sequence[Any]) -> list[Any]:
         """In the order of the examples."""
-        return list(self.task.predict_all(self.model, self.encode(examples)))
+        return predict_all(self.task, self.model, examples, self.encode(examples))
 
-    def score(self, examples: Sequence[Labelled | Pair]) -> dict[str, float]:
-        """Accuracy, macro and micro F1, Matthews correlation."""
-        return self.task.score(self.predict(examples), [example.label for example in examples])
+    def score(self, examples: Sequence[Any]) -> dict[str, float]:
+        """The task's scores against the gold of the examples."""
+        return self.task.score(self.predict(examples), examples)
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """What a fine-tuning gave: the weights of the best evaluation on dev, or the last ones without dev."""
 
-    classifier: Classifier
+    tuned: Tuned
     scores: dict[str, float] | None  # on dev, of these very weights in float32
     evaluations: tuple[Evaluation, ...]
     losses: tuple[float, ...]  # of each step
@@ -105,22 +105,25 @@ class Fitted:
     truncated: int  # training examples that were cut to the model's length
 
 
-def fit_classifier(
+def fit(
     model: Network,
     tokenizer: Tokenizer,
-    task: SequenceClassification,
-    train: Sequence[Labelled | Pair],
-    dev: Sequence[Labelled | Pair] | None = None,
+    task: Task[Any, Any],
+    train: Sequence[Any],
+    dev: Sequence[Any] | None = None,
     settings: FineTuning | None = None,
     watch: Callable[[Step, int], None] | None = None,
 ) -> Fitted:
     """Fine-tunes a copy of ``model``. ``watch`` is told each step and the number of steps there will be."""
     settings, started = settings or FineTuning(), time.perf_counter()
-    classifier = classifier_of(model, tokenizer, task, settings.seed)
-    freeze(classifier.model, settings.method)
-    encoded = _encoded(classifier, train, "train")
-    dev_encoded = _encoded(classifier, dev, "dev") if dev else None
-    per_epoch = -(-len(train) // settings.batch)
+    if not train:
+        raise DataError("train has no examples")
+    task = task.learn(placed(train, "train"), placed(dev or (), "dev"))
+    tuned = tuned_of(model, tokenizer, task, settings.seed)
+    freeze(tuned.model, settings.method)
+    items = tuned.encode(train)
+    dev_items = tuned.encode(dev) if dev else None
+    per_epoch = -(-len(items) // settings.batch)
     steps = settings.steps or (settings.epochs or 3) * per_epoch
     rate = settings.learning_rate or default_learning_rate(model.config, settings.method)
     training = TrainingSettings(
@@ -131,8 +134,7 @@ def fit_classifier(
         device=settings.device,
         seed=settings.seed,
     )
-    feed = _feed(task, encoded, settings)
-    trainer = Trainer(classifier.model, task.loss, feed, training, steps=steps)
+    trainer = Trainer(tuned.model, task.loss, _feed(task, items, settings), training, steps=steps)
     every = max(per_epoch, -(-steps // settings.evaluations))
     evaluations: list[Evaluation] = []
     losses: list[float] = []
@@ -142,22 +144,19 @@ def fit_classifier(
         for step in trainer:
             losses.append(step.loss)
             tokens += step.tokens
-            if dev_encoded is not None and (trainer.number % every == 0 or trainer.number == steps):
-                evaluations.append(_evaluate(classifier, dev_encoded, trainer.number))
-                if evaluations[-1] is max(evaluations, key=lambda e: (e.accuracy, -e.loss)):
+            if dev and (trainer.number % every == 0 or trainer.number == steps):
+                scores = task.score(predict_all(task, tuned.model, dev, dev_items), dev)
+                evaluations.append(Evaluation(trainer.number, scores))
+                if evaluations[-1] is max(evaluations, key=lambda each: merit(task, each.scores)):
                     best_step, best = trainer.number, _copied(trainer)
             if watch is not None:
                 watch(step, steps)
     except StoppedError as error:
         raise TriviumError(f"fine-tuning diverged at a learning rate of {rate:g}: lower it ({error})") from error
-    _restore(classifier.model, best or _copied(trainer))
-    scores = None
-    if dev and dev_encoded is not None:
-        predicted = list(task.predict_all(classifier.model, dev_encoded))
-        scores = task.score(predicted, [example.label for example in dev])
+    _restore(tuned.model, best or _copied(trainer))
     return Fitted(
-        classifier=classifier,
-        scores=scores,
+        tuned=tuned,
+        scores=task.score(predict_all(task, tuned.model, dev, dev_items), dev) if dev else None,
         evaluations=tuple(evaluations),
         losses=tuple(losses),
         best_step=best_step,
@@ -165,19 +164,29 @@ def fit_classifier(
         learning_rate=rate,
         tokens=tokens,
         seconds=time.perf_counter() - started,
-        truncated=encoded.truncated,
+        truncated=items.truncated,
     )
 
 
-def classifier_of(model: Network, tokenizer: Tokenizer, task: SequenceClassification, seed: int) -> Classifier:
-    """A copy of the pretrained body, in float32, under a head with new weights."""
+def merit(task: Task[Any, Any], scores: Mapping[str, float]) -> tuple[float, float]:
+    """What is compared to choose among weights: the task's main score, and among equal ones the loss."""
+    return scores[task.main], -scores.get("loss", 0.0)
+
+
+def placed(examples: Sequence[Any], name: str) -> list[Located[Any]]:
+    """Examples of a list with what errors call them: ``train[3]``."""
+    return [Located(example, f"{name}[{number}]") for number, example in enumerate(examples)]
+
+
+def tuned_of(model: Network, tokenizer: Tokenizer, task: Task[Any, Any], seed: int) -> Tuned:
+    """A copy of the pretrained body, in float32, under heads with new weights."""
     config = task.configure(model.config)
     made = initialise(network(config, task.heads(config)), seed)
     made.read_vocabulary(tokenizer)
     fresh = made.state_dict()
     known = {name: t for name, t in model.state_dict().items() if name in fresh and not name.startswith("heads.")}
     made.load_state_dict({**fresh, **known})
-    return Classifier(made.eval(), task.layout(tokenizer, config), task)
+    return Tuned(made.eval(), task.layout(tokenizer, config), task)
 
 
 def layers_of(method: str) -> int | None:
@@ -214,39 +223,21 @@ def default_learning_rate(config: Config, method: str) -> float:
     return 1e-2 if method == "frozen" else min(1e-3, 1e-3 * (256 / config.width) ** 3)
 
 
-def _encoded(classifier: Classifier, examples: Sequence[Labelled | Pair], name: str) -> Encoded:
-    if not examples:
-        raise DataError(f"{name} has no examples")
-    encoded = classifier.encode(examples)
-    if (unknown := np.flatnonzero(encoded.labels < 0)).size:
-        label = examples[int(unknown[0])].label
-        raise DataError(f"{name}[{unknown[0]}]: label {label!r} is not one of {', '.join(classifier.task.labels)}")
-    return encoded
-
-
-def _feed(task: SequenceClassification, encoded: Encoded, settings: FineTuning) -> Callable[[int], list[Batch]]:
+def _feed(task: Task[Any, Any], items: Any, settings: FineTuning) -> Callable[[int], list[Batch]]:
     """The micro-batches of a step: a pure function of its number."""
-    lengths = encoded.lengths
+    lengths = items.lengths
 
     @lru_cache(maxsize=2)
     def epoch(number: int) -> list[np.ndarray]:
         return training_batches(lengths, settings.batch, key(settings.seed, "fine-tuning"), number)
 
-    per_epoch = -(-len(encoded) // settings.batch)
+    per_epoch = -(-len(items) // settings.batch)
 
     def feed(number: int) -> list[Batch]:
         numbers = epoch(number // per_epoch)[number % per_epoch]
-        return [task.batch(encoded, part) for part in within_budget(lengths, numbers, MICRO_TOKENS)]
+        return [task.batch(items, part) for part in within_budget(lengths, numbers, MICRO_TOKENS)]
 
     return feed
-
-
-def _evaluate(classifier: Classifier, encoded: Encoded, step: int) -> Evaluation:
-    labels = classifier.task.labels
-    predicted = list(classifier.task.predict_all(classifier.model, encoded))
-    right = [p.label == labels[n] for p, n in zip(predicted, encoded.labels, strict=True)]
-    chances = [p.probabilities[labels[n]] for p, n in zip(predicted, encoded.labels, strict=True)]
-    return Evaluation(step, float(np.mean(right)), float(-np.log(np.maximum(chances, 1e-30)).mean()))
 
 
 def _copied(trainer: Trainer[Network, Batch]) -> dict[str, Tensor]:

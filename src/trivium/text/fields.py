@@ -1,0 +1,78 @@
+"""One field of a row, checked: a text, a label, a number, a list of texts. Errors name the place and the field."""
+
+from collections.abc import Mapping
+from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
+
+from trivium.errors import DataError
+
+Columns = Mapping[str, str]
+"""What a task calls a field to what the user's file calls it, where that differs."""
+
+
+def text_of(place: str, row: Mapping[str, object], field: str) -> str:
+    """A text that is not empty."""
+    value = _value(place, row, field)
+    if not isinstance(value, str):
+        raise DataError(f"{place}: the text in {field!r} is {_kind(value)}, not a string")
+    if not value.strip():
+        raise DataError(f"{place}: the text in {field!r} is empty: remove this row")
+    return _encodable(place, value, field)
+
+
+def label_of(place: str, row: Mapping[str, object], field: str) -> str:
+    """A label; integers and truth values of JSON become strings."""
+    value = _value(place, row, field)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        raise DataError(f"{place}: the label in {field!r} is {_kind(value)}, not a string or an integer")
+    if not value.strip():
+        raise DataError(f"{place}: the label in {field!r} is empty")
+    return value.strip()
+
+
+def texts_of(place: str, row: Mapping[str, object], field: str) -> tuple[str, ...]:
+    """A list of texts, none of them empty."""
+    value = _value(place, row, field)
+    if not isinstance(value, list):
+        raise DataError(f"{place}: {field!r} is {_kind(value)}, not a list of strings")
+    for each in value:
+        if not isinstance(each, str) or not each.strip():
+            raise DataError(f"{place}: {field!r} holds {each!r}, which is not a string with text in it")
+    return tuple(_encodable(place, each, field) for each in value)
+
+
+def refuse_near_miss(place: str, row: Mapping[str, object], wanted: str, known: frozenset[str], why: str) -> None:
+    """A field that may be left out, but stands there nearly spelt, would be ignored without a word."""
+    if wanted not in row and (near := _near_miss(tuple(row), wanted, known)):
+        raise DataError(f"{place}: column {near!r} would be ignored: call it {wanted!r} {why}")
+
+
+@lru_cache(maxsize=64)
+def _near_miss(names: tuple[str, ...], wanted: str, known: frozenset[str]) -> str | None:
+    close = (n for n in names if n not in known and SequenceMatcher(None, n.lower(), wanted).ratio() > 0.8)
+    return next(close, None)
+
+
+def _value(place: str, row: Mapping[str, object], field: str) -> object:
+    if field not in row:
+        names = list(row)
+        near = get_close_matches(field, names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"{place}: no column {field!r} among {', '.join(map(repr, names[:12]))}{hint}")
+    return row[field]
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+def _encodable(place: str, value: str, field: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{place}: half a surrogate pair in {field!r} at character {error.start}") from error
+    return value

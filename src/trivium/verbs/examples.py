@@ -1,0 +1,64 @@
+"""The examples of a task, from a file or as a list, each with its place for errors to name."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from trivium.errors import DataError, SettingsError
+from trivium.tasks import Task
+from trivium.text.decoding import lines
+from trivium.text.examples import Located
+from trivium.text.fields import Columns
+from trivium.text.readers import Row, json_object, kind, read_rows
+from trivium.verbs.tuning import placed
+
+Given = str | os.PathLike[str] | Sequence[Any]
+"""A file's path, or the examples themselves."""
+
+
+def read_examples(task: Task[Any, Any], given: Given, columns: Columns | None, name: str) -> list[Located[Any]]:
+    """All of them, with their gold; ``name``: what a list is called in errors (``train[3]``)."""
+    if isinstance(given, str | os.PathLike):
+        known = checked_columns(task, columns)
+        path = Path(given)
+        return [Located(task.example(place, row, known, True), place) for place, row in read_rows(path)]
+    if not given:
+        raise DataError(f"{name} has no examples: give some")
+    return placed(given, name)
+
+
+def file_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """The rows of a file to predict for: a table by its name's end, else one text a line as the field ``text``."""
+    if not path.is_file():
+        raise DataError(f"{path} is not a file: check the name")
+    if kind(path):
+        yield from read_rows(path)
+        return
+    empty = True
+    for number, line in lines(path, "strict"):
+        if line.strip():
+            empty = False
+            yield f"{path}:{number}", {"text": line}
+    if empty:
+        raise DataError(f"{path} is empty: give it one text a line")
+
+
+def stream_rows(stream: Iterable[str]) -> Iterator[tuple[str, Row]]:
+    """The rows of an open stream, such as standard input: JSON objects or plain texts, one a line."""
+    for number, line in enumerate(stream, 1):
+        if not line.strip():
+            continue
+        place = f"line {number} of the input"
+        yield place, json_object(place, line) if line.lstrip().startswith("{") else {"text": line.rstrip("\r\n")}
+
+
+def checked_columns(task: Task[Any, Any], columns: Columns | None) -> Columns:
+    """Names of the user's own for columns that the task reads."""
+    for name in columns or {}:
+        if name not in task.columns:
+            near = get_close_matches(name, task.columns, 1)
+            advice = f"did you mean {near[0]!r}?" if near else f"it reads {', '.join(task.columns)}"
+            raise SettingsError(f"this task reads no column {name!r}: {advice}")
+    return columns or {}
