@@ -186,6 +186,7 @@ def commands() -> list[str]:
 def entries() -> list[str]:
     """Every name that a recipe or a flag may spell, from the tables."""
     from trivium.families import FAMILIES
+    from trivium.metrics import METRICS
     from trivium.objectives import OBJECTIVES
     from trivium.tasks import TASKS
     from trivium.tokenizers import ALGORITHMS
@@ -193,7 +194,7 @@ def entries() -> list[str]:
     from trivium.verbs.experiment import experiment_names
     from trivium.verbs.recipe import recipe_names
 
-    return [*OBJECTIVES, *TASKS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
+    return [*OBJECTIVES, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
 
 
 def documentation() -> str:

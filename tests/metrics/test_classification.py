@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from trivium.metrics import binary_f1, classification, confusion
+from trivium.metrics import binary_f1, classification, confusion, multi_label
 
 
 def test_the_worked_example_of_glue():
@@ -42,3 +43,17 @@ def test_agrees_with_scikit_learn(pairs):
 def test_lists_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="2 gold labels but 1"):
         classification(["a", "b"], ["a"])
+
+
+def test_sets_of_labels_as_scikit_learn():
+    draw = np.random.default_rng(0)
+    gold, predicted = draw.integers(0, 2, (1000, 5)), draw.integers(0, 2, (1000, 5))
+    sets = [[{label for label in range(5) if row[label]} for row in rows] for rows in (gold, predicted)]
+    scores = multi_label(*sets)
+    assert scores["accuracy"] == pytest.approx(sk.accuracy_score(gold, predicted))
+    assert scores["micro_f1"] == pytest.approx(sk.f1_score(gold, predicted, average="micro"))
+    assert scores["macro_f1"] == pytest.approx(sk.f1_score(gold, predicted, average="macro"))
+    assert multi_label([set()], [set()]) == {"accuracy": 1.0, "micro_f1": 0.0, "macro_f1": 0.0}
+    for call in (lambda: multi_label([], []), lambda: multi_label([{1}], [])):
+        with pytest.raises(ValueError):
+            call()

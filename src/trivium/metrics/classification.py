@@ -1,6 +1,6 @@
 """Accuracy, F1 and Matthews correlation: two lists of labels in, numbers out. Undefined quotients (0 / 0) are 0."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 
@@ -37,6 +37,27 @@ def binary_f1(gold: Sequence[Hashable], predicted: Sequence[Hashable], positive:
         "precision": right / guessed if guessed else 0.0,
         "recall": right / wanted if wanted else 0.0,
         "f1": 2 * right / (wanted + guessed) if wanted + guessed else 0.0,
+    }
+
+
+def multi_label(gold: Sequence[Collection[Hashable]], predicted: Sequence[Collection[Hashable]]) -> dict[str, float]:
+    """Of sets of labels: ``accuracy`` counts sets that are right as a whole; F1 over all decisions, and the unweighted
+    mean over the labels that occur."""
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold sets but {len(predicted)} predictions")
+    if not gold:
+        raise ValueError("no examples to score")
+    pairs = [(set(g), set(p)) for g, p in zip(gold, predicted, strict=True)]
+    labels = set().union(*(g | p for g, p in pairs))
+    f1 = []
+    for label in labels:
+        right = sum(label in g and label in p for g, p in pairs)
+        f1.append(2 * right / sum((label in g) + (label in p) for g, p in pairs))
+    hits, total = sum(len(g & p) for g, p in pairs), sum(len(g) + len(p) for g, p in pairs)
+    return {
+        "accuracy": sum(g == p for g, p in pairs) / len(pairs),
+        "micro_f1": 2 * hits / total if total else 0.0,
+        "macro_f1": float(np.mean(f1)) if f1 else 0.0,
     }
 
 

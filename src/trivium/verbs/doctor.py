@@ -18,7 +18,7 @@ from trivium.training.precision import choose_device, choose_precision, fast_bfl
 _PACKAGES = ("numpy", "safetensors", "tokenizers", "pyarrow", "pydantic", "typer", "rich", "jinja2")
 EXTRAS = {
     "vectors": ("numba",),
-    "eval": ("sacrebleu", "scikit-learn", "scipy"),
+    "eval": ("sacrebleu", "scikit-learn", "scipy", "nltk"),
     "plots": ("matplotlib",),
     "serve": ("fastapi", "uvicorn", "llguidance"),
     "export": ("gguf", "onnxscript", "onnxruntime"),
