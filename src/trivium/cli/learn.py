@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from trivium.cli.options import ColumnNames, Data, Json, ModelDirectory, Sets, columns_of
+from trivium.cli.options import ColumnNames, Data, Format, Json, ModelDirectory, Sets, columns_of
 from trivium.cli.output import emit, note
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def finetune(
     ] = "auto",
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to train.")] = "auto",
     column: ColumnNames = None,
+    format: Format = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a pretrained model on labelled examples."""
@@ -138,6 +139,7 @@ def finetune(
             out=out,
             options=options,
             columns=columns_of(column),
+            format=format,
             settings=settings,
             watch=watch,
         )

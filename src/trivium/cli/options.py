@@ -27,6 +27,9 @@ ColumnNames = Annotated[
         "--column", metavar="A=B", help="Your file calls column A (text, label ...) B, as in text=review. Repeatable."
     ),
 ]
+Format = Annotated[
+    str | None, typer.Option("--format", help="Of the examples, where a file's name does not tell: jsonl, conll ...")
+]
 
 
 def columns_of(given: list[str] | None) -> dict[str, str]:

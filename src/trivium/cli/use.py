@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from trivium.cli.options import ColumnNames, Device, Json, ModelDirectory, columns_of
+from trivium.cli.options import ColumnNames, Device, Format, Json, ModelDirectory, columns_of
 from trivium.cli.output import emit, note
 
 Precision = Annotated[
@@ -82,6 +82,7 @@ def predict(
         typer.Argument(metavar="[FILE]", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
     ] = None,
     column: ColumnNames = None,
+    format: Format = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -89,7 +90,7 @@ def predict(
     from trivium.verbs.examples import file_rows, stream_rows
     from trivium.verbs.predict import load_tuned, predict_rows
 
-    given = stream_rows(sys.stdin) if file is None else file_rows(file)
+    given = stream_rows(sys.stdin) if file is None else file_rows(file, format)
     rows = predict_rows(load_tuned(model, device), given, columns_of(column))
     if as_json:
         emit([each.row() for each in rows], True, "")

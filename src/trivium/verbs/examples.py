@@ -18,23 +18,25 @@ Given = str | os.PathLike[str] | Sequence[Any]
 """A file's path, or the examples themselves."""
 
 
-def read_examples(task: Task[Any, Any], given: Given, columns: Columns | None, name: str) -> list[Located[Any]]:
+def read_examples(
+    task: Task[Any, Any], given: Given, columns: Columns | None, name: str, format: str | None = None
+) -> list[Located[Any]]:
     """All of them, with their gold; ``name``: what a list is called in errors (``train[3]``)."""
     if isinstance(given, str | os.PathLike):
         known = checked_columns(task, columns)
         path = Path(given)
-        return [Located(task.example(place, row, known, True), place) for place, row in read_rows(path)]
+        return [Located(task.example(place, row, known, True), place) for place, row in read_rows(path, format)]
     if not given:
         raise DataError(f"{name} has no examples: give some")
     return placed(given, name)
 
 
-def file_rows(path: Path) -> Iterator[tuple[str, Row]]:
+def file_rows(path: Path, format: str | None = None) -> Iterator[tuple[str, Row]]:
     """The rows of a file to predict for: a table by its name's end, else one text a line as the field ``text``."""
     if not path.is_file():
         raise DataError(f"{path} is not a file: check the name")
-    if kind(path):
-        yield from read_rows(path)
+    if format or kind(path):
+        yield from read_rows(path, format)
         return
     empty = True
     for number, line in lines(path, "strict"):

@@ -66,18 +66,20 @@ def finetune(
     out: str | Path,
     options: Mapping[str, object] | None = None,
     columns: Columns | None = None,
+    format: str | None = None,
     settings: FineTuning | None = None,
     watch: Callable[[Step, int], None] | None = None,
 ) -> FineTuned:
     """Fine-tunes ``model`` on ``train``; with ``dev``, keeps the weights that were best there.
 
     ``task``: a name of ``TASKS``, whose settings are ``options``, or a task itself. ``train`` and ``dev``: files of a
-    kind that the task reads, or lists of its examples; ``columns``: what the files call the fields that the task reads.
+    kind that ``text/readers.py`` reads (``format``: where their names do not tell which), or lists of examples;
+    ``columns``: what the files call the fields that the task reads.
     ``watch`` is told each step and how many there will be.
     """
     settings, asked = settings or FineTuning(), _task(task, options)
-    examples = read_examples(asked, train, columns, "train")
-    held_out = read_examples(asked, dev, columns, "dev") if dev is not None else []
+    examples = read_examples(asked, train, columns, "train", format)
+    held_out = read_examples(asked, dev, columns, "dev", format) if dev is not None else []
     definition = asked.learn(examples, held_out)
     with open_run(Path(out), resume=False, keep=1) as run:
         base = load(model, device="cpu")
