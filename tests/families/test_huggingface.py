@@ -179,28 +179,48 @@ FULL_SIZE = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_at_full_size(name, tmp_path, batch_for, stacks_of, close):
-    """The published base size with random weights, on 300 tokens."""
+    """The published base size with random weights: hidden states, attention, logits, loss and gradients."""
     family = FAMILIES[name]
     model = initialise(Model(family.size(FULL_SIZE[name])), 0).eval()
     assert save(model, family, None, tmp_path) is family
     auto = getattr(transformers, f"AutoModelFor{stacks_of(name)}")
     theirs = auto.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float32).eval()
-    ids = torch.randint(5, 30000, (2, 300), generator=torch.Generator().manual_seed(5))
+    ids = torch.randint(5, 30000, (2, 100), generator=torch.Generator().manual_seed(5))
     both, decoder = stacks_of(name) == "Seq2SeqLM", stacks_of(name) != "MaskedLM"
-    inputs = Inputs(
-        Tokens(ids) if not decoder or both else None, Tokens(ids[:, :50] if both else ids) if decoder else None
-    )
-    given = {"input_ids": ids, **({"decoder_input_ids": ids[:, :50]} if both else {})}
-    record = Record.empty()
-    with torch.no_grad():
-        ours, expected = model(inputs, at="all", record=record), theirs(**given, output_hidden_states=True)
-    close(ours.logits, expected.logits, "logits", tolerance=5e-5)
+    targets = ids[:, :30] if both else ids
+    inputs = Inputs(Tokens(ids) if not decoder or both else None, Tokens(targets) if decoder else None)
+    given = {"input_ids": ids, **({"decoder_input_ids": targets} if both else {})}
+    record, largest = Record.empty(), 0.0
+
+    def check(a, b, what):
+        nonlocal largest
+        largest = max(largest, ((a - b).abs().max() / b.abs().max()).item())
+        close(a, b, what, tolerance=5e-5)
+
+    ours = model(inputs, at="all", record=record)
+    expected = theirs(**given, output_hidden_states=True, output_attentions=True, use_cache=False)
+    check(ours.logits, expected.logits, "logits")
     states = expected.decoder_hidden_states if both else expected.hidden_states
-    close(ours.hidden, states[-1], "final hidden states", tolerance=5e-5)
-    for number, (a, b) in enumerate(
-        zip((record.decoder_hidden or record.encoder_hidden)[:-1], states[:-1], strict=True)
-    ):
-        close(a, b, f"hidden states {number}", tolerance=5e-5)
+    check(ours.hidden, states[-1], "final hidden states")
+    mine = record.decoder_hidden if decoder else record.encoder_hidden
+    for number, (a, b) in enumerate(zip(mine[:-1], states[:-1], strict=True)):
+        check(a, b, f"hidden states {number}")
+    weights = record.decoder_attention if decoder else record.encoder_attention
+    for a, b in zip(weights, expected.decoder_attentions if both else expected.attentions, strict=True):
+        check(a, b, "attention weights")
+    for a, b in zip(record.cross_attention, expected.cross_attentions if both else (), strict=True):
+        check(a, b, "cross-attention weights")
+    labels = targets.flip(1).reshape(-1)
+    losses = [F.cross_entropy(out.logits.flatten(0, 1), labels) for out in (ours, expected)]
+    check(losses[0][None], losses[1][None], "loss")
+    for loss in losses:
+        loss.backward()
+    gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in model.named_parameters()}
+    gradients = weights_out(gradients, family, model.config)
+    for parameter, other in theirs.named_parameters():
+        if gradient_tolerance(parameter) < 1:
+            check(gradients[parameter], other.grad, f"gradient of {parameter}")
+    print(f"{name}: largest difference {largest:.2e} of a tensor's largest value")
 
 
 def test_a_cache_gives_what_the_reference_computes_at_once(case, reference_folder, close):

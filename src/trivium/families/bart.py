@@ -6,11 +6,15 @@ per token, which is 0 in the published files and never trained.
 
 from collections.abc import Collection, Mapping
 
-from trivium.families.family import Family, Fields, Key, Value, Weight
+from trivium.families.family import Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
+from trivium.transformer.head_config import EachToken, Pooled
 
 PUBLISHED = {"vocab_size": 50265, "context": 1024, "dropout": 0.1}
+# Read from a decoder that is given the text moved right by one (``moved_right``): its state at the last token, </s>.
+LAST_STATE = Pooled(0, "last", dense="tanh", dense_dropout=True, dropout=0.0)
+CLASSIFICATION_HEAD = {"dense.*": "classification_head.dense.*", "classifier.*": "classification_head.out_proj.*"}
 
 
 def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
@@ -100,6 +104,12 @@ BART = Family(
         Weight("vocabulary.offset", "final_logits_bias"),
     ),
     architectures={"vocabulary": "BartForConditionalGeneration", "body": "BartModel"},
+    heads={
+        "sequence": Head(
+            LAST_STATE, CLASSIFICATION_HEAD, "BartForSequenceClassification", dropout="classifier_dropout"
+        ),
+        "span": Head(EachToken(2, dropout=0.0), {"classifier.*": "qa_outputs.*"}, "BartForQuestionAnswering"),
+    },
     prefix="model.",
     aliases={
         "model.encoder.embed_tokens.weight": "model.shared.weight",

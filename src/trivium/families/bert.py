@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Mapping
 
-from trivium.families.family import Family, Fields, Key, Value, Weight
+from trivium.families.family import Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
+from trivium.transformer.head_config import EachToken, Pooled
 
 ACTIVATIONS: Mapping[Value, Value] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "silu": "silu"}
 PUBLISHED = {"vocab_size": 30522, "dropout": 0.1, "attention_dropout": 0.1}
 CASED = {**PUBLISHED, "vocab_size": 28996}
+CLASSIFIER = {"classifier.*": "classifier.*"}
 
 
 def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
@@ -74,14 +76,20 @@ BERT = Family(
         Weight("vocabulary.dense.*", "cls.predictions.transform.dense.*"),
         Weight("vocabulary.norm.*", "cls.predictions.transform.LayerNorm.*"),
         Weight("vocabulary.bias", "cls.predictions.bias"),
-        Weight("heads.sequence.classifier.*", "classifier.*"),
     ),
-    architectures={
-        "vocabulary": "BertForMaskedLM",
-        "body": "BertModel",
-        "sequence": "BertForSequenceClassification",
+    architectures={"vocabulary": "BertForMaskedLM", "body": "BertModel"},
+    heads={
+        "sequence": Head(Pooled(0, "first"), CLASSIFIER, "BertForSequenceClassification", dropout="classifier_dropout"),
+        "token": Head(EachToken(0), CLASSIFIER, "BertForTokenClassification", dropout="classifier_dropout"),
+        "span": Head(EachToken(2, dropout=0.0), {"classifier.*": "qa_outputs.*"}, "BertForQuestionAnswering"),
+        "choice": Head(Pooled(1, "first"), CLASSIFIER, "BertForMultipleChoice", dropout="classifier_dropout"),
+        "next_sentence": Head(
+            Pooled(2, "first", dropout=0.0),
+            {"classifier.*": "cls.seq_relationship.*"},
+            "BertForNextSentencePrediction",
+            with_vocabulary="BertForPreTraining",
+        ),
     },
-    pooling="first",
     prefix="bert.",
     aliases={
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",

@@ -1,16 +1,25 @@
 """The model card that goes with saved weights when the caller has no better one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trivium.families.family import Family
-from trivium.transformer import SEQUENCE, Network, SequenceHead
+from trivium.transformer import CHOICE, SEQUENCE, SPAN, TOKEN, Network, SequenceHead
+
+TASKS = {
+    SEQUENCE: "text-classification",
+    TOKEN: "token-classification",
+    SPAN: "question-answering",
+    CHOICE: "multiple-choice",
+}
+"""The names of model hubs for what a head does."""
 
 
-def model_card(model: Network, family: Family, labels: Sequence[str] | None = None) -> str:
+def model_card(model: Network, family: Family, labels: Mapping[str, Sequence[str]] | None = None) -> str:
     """``README.md``: front matter that model hubs read, then what the model is, with its numbers."""
     config = model.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    task = "text-classification" if labels else _task(config.encoder_layers, config.decoder_layers)
+    by_head = [task for head, task in TASKS.items() if head in model.heads]
+    task = by_head[0] if by_head else _task(config.encoder_layers, config.decoder_layers)
     lines = [
         "---",
         "library_name: transformers" if family.architectures else "library_name: trivium",
@@ -24,8 +33,8 @@ def model_card(model: Network, family: Family, labels: Sequence[str] | None = No
     ]
     if family.paper:
         lines += ["", f"Architecture: {family.paper}."]
-    if labels:
-        lines += ["", "Labels: " + ", ".join(labels) + "."]
+    for names in (labels or {}).values():
+        lines += ["", "Labels: " + ", ".join(names) + "."]
     head = model.heads[SEQUENCE] if SEQUENCE in model.heads else None
     if isinstance(head, SequenceHead) and head.mix is not None:
         shares = ", ".join(f"{share:.3f}" for share in head.mix.weights.tolist())

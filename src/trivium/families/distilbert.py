@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 
-from trivium.families.bert import ACTIVATIONS
-from trivium.families.family import Family, Fields, Key, Value, Weight
+from trivium.families.bert import ACTIVATIONS, CLASSIFIER
+from trivium.families.family import Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
+from trivium.transformer.head_config import EachToken, Pooled
 
 
 def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
@@ -14,6 +15,7 @@ def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
 
 
 LAYER = "distilbert.transformer.layer.{n}."
+DENSE = {"dense.*": "pre_classifier.*", **CLASSIFIER}
 
 DISTILBERT = Family(
     name="distilbert",
@@ -72,6 +74,27 @@ DISTILBERT = Family(
         Weight("vocabulary.bias", "vocab_projector.bias"),
     ),
     architectures={"vocabulary": "DistilBertForMaskedLM", "body": "DistilBertModel"},
+    heads={
+        "sequence": Head(
+            Pooled(0, "first", dense="relu", dropout=0.2),
+            DENSE,
+            "DistilBertForSequenceClassification",
+            dropout="seq_classif_dropout",
+        ),
+        "token": Head(EachToken(0), CLASSIFIER, "DistilBertForTokenClassification"),
+        "span": Head(
+            EachToken(2, dropout=0.1),
+            {"classifier.*": "qa_outputs.*"},
+            "DistilBertForQuestionAnswering",
+            dropout="qa_dropout",
+        ),
+        "choice": Head(
+            Pooled(1, "first", dense="relu", dropout=0.2),
+            DENSE,
+            "DistilBertForMultipleChoice",
+            dropout="seq_classif_dropout",
+        ),
+    },
     prefix="distilbert.",
     aliases={"vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight"},
     left_out=(r".*\.position_ids",),

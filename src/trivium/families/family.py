@@ -13,6 +13,7 @@ from trivium.errors import DataError, SettingsError
 from trivium.settings import build, dump
 from trivium.tokenizers.specials import SpecialTokens
 from trivium.transformer.config import TransformerConfig
+from trivium.transformer.head_config import HeadConfig
 
 if TYPE_CHECKING:
     from trivium.transformer import Config
@@ -62,6 +63,28 @@ class Weight:
         return (self.ours,) if isinstance(self.ours, str) else self.ours
 
 
+@dataclass(frozen=True)
+class Head:
+    """A head that classes of theirs have. ``made``: what it is made of; 0 labels: as many as the file names.
+
+    ``alone``: their class of a body with this head; ``with_vocabulary``: of one with the vocabulary's head beside it.
+    A class that has this head alone opens a model with both, and leaves the vocabulary's weights.
+    """
+
+    made: HeadConfig
+    weights: Mapping[str, str]  # the names of its tensors, ours and theirs; ``*`` as in ``Weight``
+    alone: str | None = None
+    with_vocabulary: str | None = None
+    prefix: str | None = None  # before the names of the body in files of these classes, where it is not the family's
+    encoder_alone: bool = False  # its classes have no decoder, though others of the family do
+    dropout: str | None = None  # their key for its dropout
+    fixed: Mapping[str, Value] = field(default_factory=dict)  # keys that these classes have with these values
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.alone, self.with_vocabulary) if name is not None)
+
+
 def _no_features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
     return {}
 
@@ -82,8 +105,8 @@ class Family:
     config: type["Config"] = TransformerConfig
     keys: tuple[Key, ...] = ()
     weights: tuple[Weight, ...] = ()
-    architectures: Mapping[str, str] = field(default_factory=dict)  # by what is on top: vocabulary, body, sequence
-    pooling: str | None = None  # the pooling that its sequence classifier has
+    architectures: Mapping[str, str] = field(default_factory=dict)  # by what is on top: vocabulary, body, or encoder
+    heads: Mapping[str, Head] = field(default_factory=dict)
     prefix: str = ""  # before the names of the body, in files of models with a head
     aliases: Mapping[str, str] = field(default_factory=dict)  # second names of tied tensors, and whose they are
     left_out: tuple[str, ...] = ()  # patterns of tensors that need not be read
@@ -112,6 +135,15 @@ class Family:
         if "vocab_size" not in settings:
             raise SettingsError(f"size {name!r} of family {self.name} has no vocabulary of its own: give vocab_size")
         return self.config(**{**self.derived(settings), **settings})
+
+    def rows(self, heads: Collection[str]) -> tuple[Weight, ...]:
+        """The rename table of a model with these heads, as far as the family has them."""
+        return self.weights + tuple(
+            Weight(f"heads.{name}.{ours}", theirs)
+            for name in heads
+            if name in self.heads
+            for ours, theirs in self.heads[name].weights.items()
+        )
 
     def config_out(self, config: TransformerConfig) -> dict[str, Value]:
         """The keys of ``config.json`` that describe the body."""
@@ -185,10 +217,13 @@ class Family:
 
     def marks(self, config: TransformerConfig) -> Collection[str]:
         """Names of tensors that a file of this configuration would have, as far as ``features`` asks for them."""
-        return [row.theirs for row in self.weights if "vocabulary" in row.parts[0] and not _is_absent(row, config)]
+        return [row.theirs for row in self.weights if not _is_absent(row, config)]
 
 
 def _is_absent(row: Weight, config: TransformerConfig) -> bool:
+    part = row.parts[0].partition(".")[0]
+    if part != "vocabulary":
+        return part == "decoder" and config.decoder_layers == 0
     if row.parts[0] == "vocabulary.offset" and config.vocabulary_head != "offset":
         return True
     return config.vocabulary_head == "none" or (config.tied and "projection" in row.parts[0])

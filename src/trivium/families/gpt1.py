@@ -3,10 +3,11 @@
 The paper's 117 million parameters are 116,534,784. Hugging Face's name of the tanh formula of GELU is "gelu" here.
 """
 
-from trivium.families.family import Family, Key, Weight
-from trivium.families.gpt2 import features
+from trivium.families.family import Family, Head, Key, Weight
+from trivium.families.gpt2 import LAST_TOKEN, SUMMARY, features
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
+from trivium.transformer.head_config import Pooled
 
 GPT1 = Family(
     name="gpt1",
@@ -61,14 +62,18 @@ GPT1 = Family(
         Weight("decoder.layers.{n}.feed_forward.down.*", "transformer.h.{n}.mlp.c_proj.*", transposed=True),
         Weight("decoder.layers.{n}.feed_forward_norm.*", "transformer.h.{n}.ln_2.*"),
         Weight("vocabulary.projection.weight", "lm_head.weight"),
-        Weight("heads.sequence.classifier.weight", "score.weight"),
     ),
-    architectures={
-        "vocabulary": "OpenAIGPTLMHeadModel",
-        "body": "OpenAIGPTModel",
-        "sequence": "OpenAIGPTForSequenceClassification",
+    architectures={"vocabulary": "OpenAIGPTLMHeadModel", "body": "OpenAIGPTModel"},
+    heads={
+        "sequence": Head(LAST_TOKEN, {"classifier.weight": "score.weight"}, "OpenAIGPTForSequenceClassification"),
+        "choice": Head(
+            Pooled(1, "last", dropout=0.1),
+            {"classifier.*": "multiple_choice_head.summary.*"},
+            with_vocabulary="OpenAIGPTDoubleHeadsModel",
+            dropout="summary_first_dropout",
+            fixed=SUMMARY,
+        ),
     },
-    pooling="last",
     prefix="transformer.",
     aliases={"lm_head.weight": "transformer.tokens_embed.weight"},
     left_out=(r".*\.attn\.bias", r".*position_ids"),

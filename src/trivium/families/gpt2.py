@@ -6,11 +6,20 @@ fact 124, 355, 774 and 1,558 million parameters; both names are known.
 
 from collections.abc import Collection, Mapping
 
-from trivium.families.family import Family, Fields, Key, Value, Weight
+from trivium.families.family import Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
+from trivium.transformer.head_config import EachToken, Pooled
 
 PUBLISHED = {"vocab_size": 50257, "context": 1024, "dropout": 0.1, "attention_dropout": 0.1}
+LAST_TOKEN = Pooled(0, "last", bias=False, dropout=0.0)
+SUMMARY = {
+    "summary_type": "cls_index",
+    "summary_use_proj": True,
+    "summary_activation": None,
+    "summary_proj_to_labels": True,
+}
+"""The head of their classes with two heads, as published."""
 
 
 def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
@@ -81,14 +90,25 @@ GPT2 = Family(
         Weight("decoder.layers.{n}.feed_forward.down.*", "transformer.h.{n}.mlp.c_proj.*", transposed=True),
         Weight("decoder.norm.*", "transformer.ln_f.*"),
         Weight("vocabulary.projection.weight", "lm_head.weight"),
-        Weight("heads.sequence.classifier.weight", "score.weight"),
     ),
-    architectures={
-        "vocabulary": "GPT2LMHeadModel",
-        "body": "GPT2Model",
-        "sequence": "GPT2ForSequenceClassification",
+    architectures={"vocabulary": "GPT2LMHeadModel", "body": "GPT2Model"},
+    heads={
+        "sequence": Head(LAST_TOKEN, {"classifier.weight": "score.weight"}, "GPT2ForSequenceClassification"),
+        "token": Head(
+            EachToken(0, dropout=0.1),
+            {"classifier.*": "classifier.*"},
+            "GPT2ForTokenClassification",
+            dropout="classifier_dropout",
+        ),
+        "span": Head(EachToken(2, dropout=0.0), {"classifier.*": "qa_outputs.*"}, "GPT2ForQuestionAnswering"),
+        "choice": Head(
+            Pooled(1, "last", dropout=0.1),
+            {"classifier.*": "multiple_choice_head.summary.*"},
+            with_vocabulary="GPT2DoubleHeadsModel",
+            dropout="summary_first_dropout",
+            fixed=SUMMARY,
+        ),
     },
-    pooling="last",
     prefix="transformer.",
     aliases={"lm_head.weight": "transformer.wte.weight"},
     left_out=(r".*\.attn\.bias", r".*\.attn\.masked_bias"),

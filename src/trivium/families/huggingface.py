@@ -1,15 +1,16 @@
 """A model's folder as Hugging Face lays it out, written and read: ``transformers`` opens ours and we open theirs.
 
 ``config.json``, ``model.safetensors``, ``generation_config.json``, the tokenizer's files and ``README.md`` as the model
-card. What no class of ``transformers`` expresses is saved in the same layout with ``model_type`` "trivium".
+card. What no class of ``transformers`` expresses is saved in the same layout with ``model_type`` "trivium"; which heads
+there are and how they are found again is told in ``heads.py``.
 """
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,99 +21,112 @@ from trivium.families.bodies import network
 from trivium.families.card import model_card
 from trivium.families.family import Family
 from trivium.families.files import WEIGHTS, TensorFiles, read_json, write_json, write_tensors, write_text
+from trivium.families.heads import Labels, class_of, expresses_heads, heads_in, heads_out, labels_of, made_heads
 from trivium.families.trivium import TRIVIUM, settings_in, settings_out
-from trivium.families.weights import full_name, skipped, untrained, weights_in, weights_out
+from trivium.families.weights import body_prefix, full_name, plain_name, skipped, untrained, weights_in, weights_out
 from trivium.tokenizers import Tokenizer, formats
-from trivium.transformer import SEQUENCE, Config, Network, SequenceHead, TransformerConfig
-from trivium.transformer.heads import Pooling
+from trivium.transformer import SEQUENCE, Config, Network, TransformerConfig
 
+GENERATION = (
+    "bos_token_id",
+    "eos_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)  # as files that hold no generation_config.json name them
 LISTED = 5  # tensors named in an error before "and N more"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A folder's content. ``family`` is the one under whose names it is saved again; ``labels`` of a classifier."""
+    """A folder's content. ``family`` is the one under whose names it is saved again."""
 
     model: Network
     family: Family
     tokenizer: Tokenizer | None
     config: Config
-    labels: tuple[str, ...] | None = None
+    head_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by head: the names of its labels
+    problem: str | None = None  # what a head's labels are: "regression", "multi_label_classification" ...
     left_out: tuple[str, ...] = ()  # tensors of the file that this model has no place for and does not need
+    generation: Mapping[str, object] = field(default_factory=dict)  # settings of generation that came with it
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Of a classifier of texts."""
+        return self.head_labels.get(SEQUENCE)
 
 
 def expressed_by(family: Family, model: Network) -> Family:
     """The family itself, or ``TRIVIUM`` where no class of ``transformers`` computes what this model computes."""
-    heads = dict(model.heads.items())
-    sequence = heads.pop(SEQUENCE, None)
-    if heads or not family.expresses(model.config):
-        return TRIVIUM
-    if sequence is not None and not (isinstance(sequence, SequenceHead) and sequence.pooling == family.pooling):
-        return TRIVIUM
-    return family
+    return family if family.expresses(model.config) and expresses_heads(family, model) else TRIVIUM
 
 
 def save(
     model: Network, family: Family, tokenizer: Tokenizer | None, directory: str | PathLike[str], *,
-    state: Mapping[str, Tensor] | None = None, labels: Sequence[str] | None = None, card: str | None = None,
+    state: Mapping[str, Tensor] | None = None, labels: Labels = None, problem: str | None = None,
+    generation: Mapping[str, object] | None = None, card: str | None = None,
 ) -> Family:  # fmt: skip
     """Write the folder; each file appears whole or not at all, the weights last. Returns the family it was saved as.
 
     ``state``: tensors under our names to save instead of the model's own, such as float32 masters. ``labels``: names
-    of a sequence head's classes. ``card``: the text of ``README.md``.
+    of a head's labels, or of several heads' by head. ``problem`` and ``generation``: as ``Loaded`` has them, kept.
+    ``card``: the text of ``README.md``.
     """
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     family = expressed_by(family, model)
     tensors = weights_out({**untrained(model), **state} if state else model.state_dict(), family, model.config)
-    write_json(folder / "config.json", config_out(model, family, tokenizer, labels, tensors.values()))
-    write_json(folder / "generation_config.json", generation_out(model.config, tokenizer))
+    settings = config_out(model, family, tokenizer, labels, tensors.values(), problem, generation)
+    write_json(folder / "config.json", settings)
+    write_json(folder / "generation_config.json", generation_out(model.config, tokenizer, generation))
     if tokenizer is not None:
         tokenizer.save(folder)
-    write_text(folder / "README.md", card or model_card(model, family, labels))
+    write_text(folder / "README.md", card or model_card(model, family, labels_of(model, labels)))
     write_tensors(folder / WEIGHTS, tensors)
     return family
 
 
 def config_out(
-    model: Network, family: Family, tokenizer: Tokenizer | None = None, labels: Sequence[str] | None = None,
-    tensors: Collection[Tensor] = (),
+    model: Network, family: Family, tokenizer: Tokenizer | None = None, labels: Labels = None,
+    tensors: Collection[Tensor] = (), problem: str | None = None, generation: Mapping[str, object] | None = None,
 ) -> dict[str, object]:  # fmt: skip
-    """``config.json``: the body's keys, the class that opens it, the labels, the control tokens."""
-    head = model.heads[SEQUENCE] if SEQUENCE in model.heads else None
-    on_top = "sequence" if head is not None else "vocabulary" if model.vocabulary is not None else "body"
+    """``config.json``: the body's keys, the class that opens it, the heads and their labels, the control tokens."""
     if family is TRIVIUM:
         out: dict[str, object] = {"model_type": TRIVIUM.hf_type, "trivium": settings_out(model.config)}
-        if isinstance(head, SequenceHead):
-            out["heads"] = {SEQUENCE: {"labels": head.labels, "pooling": head.pooling}}
-            if head.mix is not None:
-                out["heads"][SEQUENCE]["mix_norm"] = head.mix.norm  # type: ignore[index]
     else:
         assert isinstance(model.config, TransformerConfig)  # the family would not express another
-        out = {"architectures": [family.architectures[on_top]], **family.config_out(model.config)}
-    out |= _control_tokens(model.config, tokenizer)
-    if isinstance(head, SequenceHead):
-        names = list(labels) if labels is not None else [f"LABEL_{i}" for i in range(head.labels)]
-        if len(names) != head.labels:
-            raise DataError(f"{len(names)} labels were given for a head of {head.labels}: give one name for each")
-        out["id2label"] = {str(i): name for i, name in enumerate(names)}
-        out["label2id"] = {name: i for i, name in enumerate(names)}
+        out = {"architectures": [class_of(family, model)], **family.config_out(model.config)}
+    out |= heads_out(model, family, labels, problem)
+    out |= _control_tokens(model.config, tokenizer, generation)
     kind = next((tensor.dtype for tensor in tensors), next(model.parameters()).dtype)
     return {**out, "dtype": str(kind).removeprefix("torch."), "use_cache": True}
 
 
-def generation_out(config: Config, tokenizer: Tokenizer | None) -> dict[str, object]:
-    """``generation_config.json``."""
-    return {key: value for key, value in _control_tokens(config, tokenizer).items() if value is not None}
+def generation_out(
+    config: Config, tokenizer: Tokenizer | None, generation: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """``generation_config.json``: what came with the model is kept."""
+    out = _control_tokens(config, tokenizer, generation)
+    return {key: value for key, value in {**out, **(generation or {})}.items() if value is not None}
 
 
-def _control_tokens(config: Config, tokenizer: Tokenizer | None) -> dict[str, object]:
+def _control_tokens(
+    config: Config, tokenizer: Tokenizer | None, generation: Mapping[str, object] | None
+) -> dict[str, object]:
+    """Without a tokenizer those that came with the model; a token that nobody knows is left to their class."""
     out: dict[str, object] = {"pad_token_id": config.pad_token}
-    out["bos_token_id"] = tokenizer.begin if tokenizer is not None else None
-    out["eos_token_id"] = tokenizer.end if tokenizer is not None else None
+    if tokenizer is not None:
+        out |= {"bos_token_id": tokenizer.begin, "eos_token_id": tokenizer.end}
+    out |= {key: generation[key] for key in ("bos_token_id", "eos_token_id") if generation and key in generation}
     if config.start_token is not None:
         out["decoder_start_token_id"] = config.start_token
     return out
+
+
+def generation_in(folder: Path, written: Mapping[str, object]) -> dict[str, object]:
+    """The settings of generation in a folder: ``generation_config.json``, and the tokens that ``config.json`` names."""
+    named = {key: written[key] for key in GENERATION if written.get(key) is not None}
+    path = folder / "generation_config.json"
+    return named | (read_json(path) if path.exists() else {})
 
 
 def load(
@@ -128,6 +142,7 @@ def load(
     written = read_json(folder / "config.json")
     with TensorFiles(folder) as files:
         loaded = filled(files, written, folder, heads=heads, device=device, dtype=dtype)
+    loaded = replace(loaded, generation=generation_in(folder, written))
     return with_tokenizer(loaded, Tokenizer.load(folder) if formats.has_tokenizer(folder) else None)
 
 
@@ -149,17 +164,23 @@ def filled(
     """The model that ``written``, the content of a ``config.json``, describes, with weights under Hugging Face's names.
     ``source`` is what errors name."""
     family = family_of(written, source)
-    renamed = {full_name(name, dict.fromkeys(files.names), family): name for name in files.names}
-    config = config_in(written, family, renamed)
-    labels = _labels(written, family)
-    made = {**_heads(written, family, config, labels), **(heads or {})}
+    described = heads_in(written, family)
+    prefix = body_prefix(family, described)
+    renamed = {full_name(name, dict.fromkeys(files.names), family, prefix): name for name in files.names}
+    config = config_in(written, family, {plain_name(name, family, prefix) for name in renamed})
+    if config.tied:  # a file may hold a shared tensor under its second name alone
+        for second, first in family.aliases.items():
+            if first not in renamed and second in renamed:
+                renamed[first] = renamed.pop(second)
+    shapes = {name: files.shape(own) for name, own in renamed.items()}
+    made, labels, problem = made_heads(written, family, config, described, shapes)
     with torch.device("meta"):
-        model = network(config, made)
+        model = network(config, {**made, **(heads or {})})
     expected = {k: tuple(t.shape) for k, t in weights_out(model.state_dict(), family, config).items()}
-    left_out = _check(expected, {name: files.shape(own) for name, own in renamed.items()}, family, config, source)
+    left_out = _check(expected, shapes, family, config, source, prefix)
     tensors = {name: files.read(renamed[name], device, dtype) for name in expected}
-    model.load_state_dict(weights_in(tensors, family, config), assign=True)
-    return Loaded(model, family, None, config, labels, left_out)
+    model.load_state_dict(weights_in(tensors, family, config, tuple(model.heads)), assign=True)
+    return Loaded(model, family, None, config, labels, problem, left_out)
 
 
 def with_tokenizer(loaded: Loaded, tokenizer: Tokenizer | None) -> Loaded:
@@ -194,48 +215,13 @@ def config_in(written: Mapping[str, object], family: Family, names: Collection[s
     return settings_in(settings)
 
 
-def _labels(written: Mapping[str, object], family: Family) -> tuple[str, ...] | None:
-    classes = written.get("architectures") or [None]
-    is_classifier = classes[0] == family.architectures.get("sequence", "")  # type: ignore[index]
-    if not is_classifier and not (family is TRIVIUM and "heads" in written):
-        return None
-    names = written.get("id2label")
-    if not isinstance(names, dict):
-        return tuple(f"LABEL_{i}" for i in range(int(str(written.get("num_labels", 2)))))
-    if sorted(names, key=_number) != [str(i) for i in range(len(names))]:
-        raise DataError("config.json's id2label does not number its labels from 0")
-    return tuple(str(names[str(i)]) for i in range(len(names)))
-
-
-def _number(text: str) -> tuple[int, str]:
-    return (int(text), "") if text.isdigit() else (-1, text)
-
-
-def _heads(
-    written: Mapping[str, object], family: Family, config: Config, labels: tuple[str, ...] | None
-) -> dict[str, nn.Module]:
-    if labels is None:
-        return {}
-    pooling, mix_norm = family.pooling, False
-    if family is TRIVIUM:
-        described = written["heads"]
-        head = described.get(SEQUENCE) if isinstance(described, dict) else None
-        pooling = head.get("pooling") if isinstance(head, dict) else None
-        mix_norm = bool(head.get("mix_norm")) if isinstance(head, dict) else False
-    if pooling not in get_args(Pooling):
-        known = ", ".join(get_args(Pooling))
-        raise DataError(f"config.json describes a head with pooling {pooling!r}: it must be one of {known}")
-    with torch.device("meta"):
-        return {SEQUENCE: SequenceHead(config, len(labels), pooling, mix_norm=mix_norm)}  # type: ignore[arg-type]
-
-
 def _check(
     expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], family: Family,
-    config: Config, folder: Path,
+    config: Config, folder: Path, prefix: str | None,
 ) -> tuple[str, ...]:  # fmt: skip
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
-    left_out = [name for name in unexpected if skipped(name, family, config)]
+    left_out = [name for name in unexpected if skipped(plain_name(name, family, prefix), family, config)]
     problems = [
         _listing("missing", missing),
         _listing("unexpected", [name for name in unexpected if name not in left_out]),

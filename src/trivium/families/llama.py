@@ -7,9 +7,11 @@ keys and values. Llama 2's 34B was not published; Code Llama has its shape. Smol
 from collections.abc import Collection, Mapping
 
 from trivium.errors import DataError
-from trivium.families.family import MISSING, Family, Fields, Key, Value, Weight
+from trivium.families.family import MISSING, Family, Fields, Head, Key, Value, Weight
+from trivium.families.gpt2 import LAST_TOKEN
 from trivium.tokenizers import specials
 from trivium.transformer.config import LinearScaling, Llama3Scaling, Rotary, Scaling, TransformerConfig
+from trivium.transformer.head_config import EachToken
 
 V1 = {"vocab_size": 32000, "context": 2048, "norm_eps": 1e-6}
 V2 = {"vocab_size": 32000, "context": 4096}
@@ -172,14 +174,23 @@ LLAMA = Family(
         Weight("decoder.layers.{n}.feed_forward.down.*", "model.layers.{n}.mlp.down_proj.*"),
         Weight("decoder.norm.weight", "model.norm.weight"),
         Weight("vocabulary.projection.weight", "lm_head.weight"),
-        Weight("heads.sequence.classifier.weight", "score.weight"),
     ),
-    architectures={
-        "vocabulary": "LlamaForCausalLM",
-        "body": "LlamaModel",
-        "sequence": "LlamaForSequenceClassification",
+    architectures={"vocabulary": "LlamaForCausalLM", "body": "LlamaModel"},
+    heads={
+        "sequence": Head(LAST_TOKEN, {"classifier.weight": "score.weight"}, "LlamaForSequenceClassification"),
+        "token": Head(
+            EachToken(0, dropout=0.1),
+            {"classifier.*": "score.*"},
+            "LlamaForTokenClassification",
+            dropout="classifier_dropout",
+        ),
+        "span": Head(
+            EachToken(2, dropout=0.0),
+            {"classifier.*": "qa_outputs.*"},
+            "LlamaForQuestionAnswering",
+            prefix="transformer.",
+        ),
     },
-    pooling="last",
     prefix="model.",
     aliases={"lm_head.weight": "model.embed_tokens.weight"},
     left_out=(r".*\.rotary_emb\.inv_freq",),

@@ -7,10 +7,11 @@ Row 0 of the table of positions is never used and row ``pad_token`` belongs to p
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from trivium.families.bert import BERT
-from trivium.families.family import Family, Fields, Key, Value, Weight
+from trivium.families.bert import BERT, CLASSIFIER
+from trivium.families.family import Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
+from trivium.transformer.head_config import EachToken, Pooled
 
 PUBLISHED = {"vocab_size": 50265, "dropout": 0.1, "attention_dropout": 0.1}
 
@@ -86,6 +87,17 @@ ROBERTA = Family(
         Weight("vocabulary.bias", "lm_head.bias"),
     ),
     architectures={"vocabulary": "RobertaForMaskedLM", "body": "RobertaModel"},
+    heads={
+        "sequence": Head(
+            Pooled(0, "first", dense="tanh", dense_dropout=True),
+            {"dense.*": "classifier.dense.*", "classifier.*": "classifier.out_proj.*"},
+            "RobertaForSequenceClassification",
+            dropout="classifier_dropout",
+        ),
+        "token": Head(EachToken(0), CLASSIFIER, "RobertaForTokenClassification", dropout="classifier_dropout"),
+        "span": Head(EachToken(2, dropout=0.0), {"classifier.*": "qa_outputs.*"}, "RobertaForQuestionAnswering"),
+        "choice": Head(Pooled(1, "first"), CLASSIFIER, "RobertaForMultipleChoice"),
+    },
     prefix="roberta.",
     aliases={
         "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",

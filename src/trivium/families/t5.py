@@ -7,9 +7,11 @@ of the logits into ``tie_word_embeddings``.
 from collections.abc import Collection, Mapping
 
 from trivium.errors import DataError
-from trivium.families.family import Family, Fields, Key, Value, Weight
+from trivium.families.bart import CLASSIFICATION_HEAD, LAST_STATE
+from trivium.families.family import Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import RelativeBias, TransformerConfig
+from trivium.transformer.head_config import EachToken
 
 FEED_FORWARD: Mapping[str, tuple[str, bool]] = {
     "relu": ("relu", False),
@@ -54,7 +56,17 @@ def features(names: Collection[str], written: Mapping[str, Value]) -> Fields:
     """A projection of its own exists only where the file says so and holds it."""
     gated = str(written.get("feed_forward_proj", "relu")).startswith("gated-")
     untied = written.get("tie_word_embeddings") is False and "lm_head.weight" in names
-    return {"gated": gated, "tied": not untied}
+    found: Fields = {"gated": gated, "tied": not untied}
+    if names and not any(name.startswith("decoder.") for name in names):
+        found |= {"decoder_layers": 0, "vocabulary_head": "none"}
+    return found
+
+
+def decoder_layers(_: Value, written: Mapping[str, Value]) -> Value:
+    """As many as the encoder has where no number is given."""
+    if not written.get("is_encoder_decoder", True):
+        return 0
+    return written.get("num_decoder_layers") or written["num_layers"]
 
 
 def derived(settings: Mapping[str, Value]) -> Fields:
@@ -123,7 +135,10 @@ T5 = Family(
         Key("vocab_size", "vocab_size"),
         Key("width", "d_model"),
         Key("encoder_layers", "num_layers", least=1),
-        Key("decoder_layers", "num_decoder_layers", default=0, least=1, read=lambda n, other: n or other["num_layers"]),
+        Key("decoder_layers", "is_encoder_decoder", default=True, write=lambda c: c.decoder_layers > 0,
+            read=decoder_layers),
+        Key("decoder_layers", "num_decoder_layers", default=0, write=lambda c: c.decoder_layers or c.encoder_layers,
+            read=decoder_layers),
         Key("heads", "num_heads"),
         Key("head_width", "d_kv", default=64, write=lambda config: config.per_head),
         Key("ffn_width", "d_ff"),
@@ -183,14 +198,31 @@ T5 = Family(
         Weight("decoder.norm.weight", "decoder.final_layer_norm.weight"),
         Weight("vocabulary.projection.weight", "lm_head.weight"),
     ),  # fmt: skip
-    architectures={"vocabulary": "T5ForConditionalGeneration", "body": "T5Model"},
+    architectures={"vocabulary": "T5ForConditionalGeneration", "body": "T5Model", "encoder": "T5EncoderModel"},
+    heads={
+        "sequence": Head(
+            LAST_STATE,
+            CLASSIFICATION_HEAD,
+            "T5ForSequenceClassification",
+            prefix="transformer.",
+            dropout="classifier_dropout",
+        ),
+        "token": Head(
+            EachToken(0, dropout=0.0),
+            {"classifier.*": "classifier.*"},
+            "T5ForTokenClassification",
+            prefix="transformer.",
+            encoder_alone=True,
+            dropout="classifier_dropout",
+        ),
+        "span": Head(EachToken(2, dropout=0.0), {"classifier.*": "qa_outputs.*"}, "T5ForQuestionAnswering"),
+    },
     aliases={
         "encoder.embed_tokens.weight": "shared.weight",
         "decoder.embed_tokens.weight": "shared.weight",
         "lm_head.weight": "shared.weight",
     },
     left_out=(r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",),
-    fixed={"is_encoder_decoder": True},
     specials=specials.T5,
     features=features,
 )

@@ -1,7 +1,7 @@
 """Tensors under Hugging Face's names and under ours: a family's rename table, read in both directions."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 
 import torch
@@ -18,27 +18,37 @@ def weights_out(state: Mapping[str, Tensor], family: Family, config: Config) -> 
         return dict(state)
     result: dict[str, Tensor] = {}
     used: set[str] = set()
-    for row, blank in _matches(family, config, state, ours=True):
+    heads = sorted({name.split(".")[1] for name in state if name.startswith("heads.")})
+    prefix = body_prefix(family, heads)
+    for row, blank in _matches(family, config, state, heads, ours=True):
         names = [_fill(part, *blank) for part in row.parts]
         missing = [name for name in names if name not in state]
         if missing:
             raise DataError(f"the model has {names[0]} but no {missing[0]}")
         used.update(names)
         tensor = torch.cat([state[name] for name in names]) if len(names) > 1 else state[names[0]]
-        result[_fill(row.theirs, *blank)] = tensor.t().contiguous() if row.transposed and tensor.ndim == 2 else tensor
+        theirs = _fill(row.theirs, *blank)
+        if prefix is not None and not row.parts[0].startswith(("vocabulary.", "heads.")):
+            theirs = prefix + theirs.removeprefix(family.prefix)
+        result[theirs] = tensor.t().contiguous() if row.transposed and tensor.ndim == 2 else tensor
     left = sorted(set(state) - used)
     if left:
         raise DataError(f"family {family.name} has no name for {', '.join(left)}: save as model_type 'trivium'")
     return result
 
 
-def weights_in(tensors: Mapping[str, Tensor], family: Family, config: Config) -> dict[str, Tensor]:
-    """The family's tensors under our names, and in our shapes; what ``left_out`` and ``aliases`` name is skipped."""
+def weights_in(
+    tensors: Mapping[str, Tensor], family: Family, config: Config, heads: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """The family's tensors under our names, and in our shapes; what ``left_out`` and ``aliases`` name is skipped.
+    ``heads``: the names of the heads that are among them."""
     if not family.weights:
         return dict(tensors)
-    tensors = {full_name(name, tensors, family): tensor for name, tensor in tensors.items()}
+    prefix = body_prefix(family, heads)
+    full = {full_name(name, tensors, family, prefix): tensor for name, tensor in tensors.items()}
+    tensors = {plain_name(name, family, prefix): tensor for name, tensor in full.items()}
     result: dict[str, Tensor] = {}
-    for row, blank in _matches(family, config, tensors, ours=False):
+    for row, blank in _matches(family, config, tensors, heads, ours=False):
         tensor = tensors[_fill(row.theirs, *blank)]
         if row.transposed and tensor.ndim == 2:
             tensor = tensor.t()
@@ -54,13 +64,25 @@ def untrained(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in model.state_dict().items() if name not in trained}
 
 
-def full_name(name: str, names: Mapping[str, object], family: Family) -> str:
-    """A tensor's name as in the table: current endings, and the prefix that files of a body alone leave out."""
+def body_prefix(family: Family, heads: Collection[str]) -> str | None:
+    """What stands before the body's names in files of the class that has this head, if that is not the family's."""
+    return next((family.heads[name].prefix for name in heads if name in family.heads), None)
+
+
+def plain_name(name: str, family: Family, prefix: str | None) -> str:
+    """A tensor's name as in the table, in place of one with such a ``prefix``."""
+    if prefix is None or not name.startswith(prefix):
+        return name
+    return family.prefix + name.removeprefix(prefix)
+
+
+def full_name(name: str, names: Mapping[str, object], family: Family, prefix: str | None = None) -> str:
+    """A tensor's name with current endings, and with the prefix that files of a body alone leave out."""
     for old, new in family.old_names.items():
         if name.endswith(old):
             name = name.removesuffix(old) + new
-    bare = family.prefix and not any(other.startswith(family.prefix) for other in names)
-    heads = [w.theirs for w in family.weights if not w.theirs.startswith(family.prefix)]
+    bare = family.prefix and prefix is None and not any(other.startswith(family.prefix) for other in names)
+    heads = [w.theirs for w in family.rows(family.heads) if not w.theirs.startswith(family.prefix)]
     return family.prefix + name if bare and not any(_pattern(head).fullmatch(name) for head in heads) else name
 
 
@@ -75,9 +97,9 @@ def skipped(name: str, family: Family, config: Config) -> bool:
 
 
 def _matches(
-    family: Family, config: Config, names: Mapping[str, object], ours: bool
+    family: Family, config: Config, names: Mapping[str, object], heads: Collection[str], ours: bool
 ) -> Iterator[tuple[Weight, tuple[str, str]]]:
-    for row in family.weights:
+    for row in family.rows(heads):
         if row.gated is not None and isinstance(config, TransformerConfig) and row.gated != config.gated:
             continue
         if config.tied and row.parts[0] == "vocabulary.projection.weight":

@@ -15,34 +15,52 @@ from trivium.transformer.config import (
     Sinusoidal,
     TransformerConfig,
 )
+from trivium.transformer.head_config import (
+    CHOICE,
+    NEXT_SENTENCE,
+    SEQUENCE,
+    SPAN,
+    TOKEN,
+    EachToken,
+    HeadConfig,
+    Pooled,
+)
 
 if TYPE_CHECKING:
     from trivium.transformer.cache import Cache
-    from trivium.transformer.heads import SEQUENCE, SequenceHead
+    from trivium.transformer.heads import SequenceHead, TokenHead, make_head
     from trivium.transformer.initialisation import initialise
-    from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
+    from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens, moved_right
     from trivium.transformer.model import Model
     from trivium.transformer.network import Config, Network
 
 _LAZY = {
     "Cache": "cache",
-    "SEQUENCE": "heads",
     "SequenceHead": "heads",
+    "TokenHead": "heads",
+    "make_head": "heads",
     "initialise": "initialisation",
     "Inputs": "inputs",
     "Outputs": "inputs",
     "Record": "inputs",
     "Tokens": "inputs",
+    "moved_right": "inputs",
     "Model": "model",
     "Config": "network",
     "Network": "network",
 }
 
 __all__ = [
+    "CHOICE",
+    "NEXT_SENTENCE",
     "SEQUENCE",
+    "SPAN",
+    "TOKEN",
     "Band",
     "Cache",
     "Config",
+    "EachToken",
+    "HeadConfig",
     "Inputs",
     "Learned",
     "LinearScaling",
@@ -51,15 +69,19 @@ __all__ = [
     "Network",
     "NoPosition",
     "Outputs",
+    "Pooled",
     "Position",
     "Record",
     "RelativeBias",
     "Rotary",
     "SequenceHead",
     "Sinusoidal",
+    "TokenHead",
     "Tokens",
     "TransformerConfig",
     "initialise",
+    "make_head",
+    "moved_right",
 ]
 
 

@@ -1,20 +1,50 @@
-"""Small modules on top of the hidden states, each with a name in the model."""
+"""Small modules on top of the hidden states, each with a name in the model.
+
+``head_config.py`` says which there are. What a published class has on top of each family stands in the family's file;
+objectives and tasks choose by name. A head is called with the last stack's states (an encoder-decoder's are the
+decoder's), that side's ``Tokens`` and the pooler's output.
+"""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from trivium.transformer.head_config import (
+    CHOICE,
+    LABELLED,
+    NEXT_SENTENCE,
+    SEQUENCE,
+    SPAN,
+    TOKEN,
+    EachToken,
+    HeadConfig,
+    Pooled,
+    Pooling,
+)
 from trivium.transformer.inputs import Tokens
 from trivium.transformer.layer_mix import LayerMix
 from trivium.transformer.layers import drop
 from trivium.transformer.network import Config
 
-Pooling = Literal["first", "last", "mean", "mix"]
+__all__ = [
+    "CHOICE",
+    "LABELLED",
+    "NEXT_SENTENCE",
+    "SEQUENCE",
+    "SPAN",
+    "TOKEN",
+    "EachToken",
+    "HeadConfig",
+    "Pooled",
+    "Pooler",
+    "Pooling",
+    "SequenceHead",
+    "TokenHead",
+    "make_head",
+]
 
-SEQUENCE = "sequence"
-"""The name under which a saved model's sequence head is found: ``model(inputs, heads=[SEQUENCE])``."""
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class Pooler(nn.Module):
@@ -32,36 +62,62 @@ class Pooler(nn.Module):
 class SequenceHead(nn.Module):
     """One vector for each row, then a score for each label.
 
-    ``first``: BERT's (the pooler, dropout, linear). ``last``: GPT-2's (the last real token, linear without bias).
-    ``mean``: the mean over the real tokens, dropout, linear. ``mix``: the same of ELMo's mixture of all layers; such a
-    head is called with the list of them, and ``mix_norm`` norms each. The pooler belongs to the model, which makes one
-    where the configuration or a head asks for it.
+    ``first``: BERT's (the pooler, dropout, linear); with a ``dense`` layer RoBERTa's and DistilBERT's, which need no
+    pooler. ``last``: GPT-2's (the last real token, linear without bias); with a ``dense`` layer BART's. ``mean``: the
+    mean over the real tokens, dropout, linear. ``mix``: the same of ELMo's mixture of all layers; such a head is called
+    with the list of them, and ``mix_norm`` norms each. The pooler belongs to the model, which makes one where the
+    configuration or a head asks for it. One label makes a score for each row, as choices need: rows of one question
+    are compared by the caller.
     """
 
     def __init__(
-        self, config: Config, labels: int, pooling: Pooling = "mean", dropout: float | None = None,
-        mix_norm: bool = False,
+        self, config: Config, labels: int, pooling: Pooling = "mean", *, dense: str | None = None,
+        dense_dropout: bool = False, bias: bool | None = None, dropout: float | None = None, mix_norm: bool = False,
     ):  # fmt: skip
         super().__init__()
-        self.labels, self.pooling = labels, pooling
-        self.dropout = config.dropout if dropout is None else dropout
-        self.classifier = nn.Linear(config.width, labels, bias=pooling != "last")
+        plain_last = pooling == "last" and dense is None  # GPT-2's: neither bias nor dropout unless asked for
+        default = 0.0 if plain_last else config.dropout
+        self.labels, self.pooling, self.dense_dropout = labels, pooling, dense_dropout
+        self.dropout = default if dropout is None else dropout
+        self.activation = dense
+        self.dense = nn.Linear(config.width, config.width) if dense else None
+        self.classifier = nn.Linear(config.width, labels, bias=not plain_last if bias is None else bias)
         self.mix = LayerMix(config.mixed_layers, mix_norm) if pooling == "mix" else None
+
+    @property
+    def config(self) -> Pooled:
+        """What it was made of."""
+        return Pooled(
+            self.labels, self.pooling, self.activation, self.dense_dropout, self.classifier.bias is not None,  # type: ignore[arg-type]
+            self.dropout, self.mix is not None and self.mix.norm,
+        )  # fmt: skip
+
+    @property
+    def reads_pooler(self) -> bool:
+        """Whether the model has to have a pooler."""
+        return self.pooling == "first" and self.dense is None
 
     def forward(self, hidden: Tensor | Sequence[Tensor], tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
         """(B, T, W), for a mixture a list of them, -> (B, labels). ``pooled``: (B, W), what the model's pooler gave."""
         if self.mix is not None:
             assert not isinstance(hidden, Tensor)
-            return self.classifier(self.pool(drop(self.mix(hidden), self.dropout, self.training), tokens))
-        assert isinstance(hidden, Tensor)
-        vector = self.pool(hidden, tokens, pooled)
-        if self.pooling != "last":
+            vector = self.pool(drop(self.mix(hidden), self.dropout, self.training), tokens)
+        else:
+            assert isinstance(hidden, Tensor)
+            vector = self.pool(hidden, tokens, pooled)
+        if self.dense is not None and self.activation is not None:
+            if self.dense_dropout:
+                vector = drop(vector, self.dropout, self.training)
+            vector = ACTIVATIONS[self.activation](self.dense(vector))
+        if self.mix is None or self.dense is not None:
             vector = drop(vector, self.dropout, self.training)
         return self.classifier(vector)
 
     def pool(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
         """(B, T, W) -> (B, W)."""
         if self.pooling == "first":
+            if self.dense is not None:
+                return hidden[:, 0]
             assert pooled is not None
             return pooled
         if tokens.documents is None:
@@ -72,3 +128,32 @@ class SequenceHead(nn.Module):
             return hidden[torch.arange(len(last), device=real.device), last]
         weights = real.to(hidden.dtype) / real.sum(1, keepdim=True).clamp(min=1).to(hidden.dtype)
         return torch.bmm(weights[:, None], hidden)[:, 0]
+
+
+class TokenHead(nn.Module):
+    """Scores for each token: labels of tokens; or for answers two, whether one begins there and whether one ends."""
+
+    def __init__(self, config: Config, labels: int, *, bias: bool = True, dropout: float | None = None):
+        super().__init__()
+        self.labels = labels
+        self.dropout = config.dropout if dropout is None else dropout
+        self.classifier = nn.Linear(config.width, labels, bias=bias)
+
+    @property
+    def config(self) -> EachToken:
+        """What it was made of."""
+        return EachToken(self.labels, self.classifier.bias is not None, self.dropout)
+
+    def forward(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
+        """(B, T, W) -> (B, T, labels)."""
+        return self.classifier(drop(hidden, self.dropout, self.training))
+
+
+def make_head(config: Config, head: HeadConfig) -> SequenceHead | TokenHead:
+    """The module that a head's configuration describes, for a body of ``config``."""
+    if isinstance(head, EachToken):
+        return TokenHead(config, head.labels, bias=head.bias, dropout=head.dropout)
+    return SequenceHead(
+        config, head.labels, head.pooling, dense=head.dense, dense_dropout=head.dense_dropout, bias=head.bias,
+        dropout=head.dropout, mix_norm=head.mix_norm,
+    )  # fmt: skip

@@ -44,6 +44,15 @@ class Tokens:
         )
 
 
+def moved_right(side: Tokens, start: int) -> Tokens:
+    """The same row for a decoder that reads it: ``start`` first, and every token one place later; the last falls out.
+
+    Its state at the row's last real place has seen all but that place's token: what BART and T5 sum up a text by.
+    """
+    ids = torch.cat((torch.full_like(side.ids[:, :1], start), side.ids[:, :-1]), 1)
+    return Tokens(ids, side.documents)
+
+
 @dataclass(frozen=True)
 class Inputs:
     """``source`` feeds the encoder, ``target`` the decoder; an encoder or decoder alone has one of them."""

@@ -150,4 +150,4 @@ def mixes_layers(head: nn.Module) -> bool:
 
 def needs_pooler(config: Config, heads: Mapping[str, nn.Module]) -> bool:
     """Where the configuration or a head asks for the first token's summary."""
-    return config.pooler or any(getattr(head, "pooling", None) == "first" for head in heads.values())
+    return config.pooler or any(getattr(head, "reads_pooler", False) for head in heads.values())

@@ -231,7 +231,7 @@ def _assemble(
 
 def _adopt(model: Network, family: Family, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The masters of a checkpoint; what is stored beside them goes into the model."""
-    masters = weights_in(tensors, family, model.config)
+    masters = weights_in(tensors, family, model.config, tuple(model.heads))
     for name, tensor in untrained(model).items():
         tensor.copy_(masters.pop(name))
     return masters

@@ -1,0 +1,66 @@
+"""What a head is, as data: which states it reads and what stands between them and its scores. No torch.
+
+Two kinds are enough for every head of the published models. ``Pooled``: one vector for each row, for labels of texts,
+for choices (one score a row) and for the next sentence (two). ``EachToken``: a score for each token, for labels of
+tokens and for answers in a text (one score to begin there, one to end).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trivium.errors import SettingsError
+
+Pooling = Literal["first", "last", "mean", "mix"]
+
+SEQUENCE = "sequence"
+TOKEN = "token"
+SPAN = "span"
+CHOICE = "choice"
+NEXT_SENTENCE = "next_sentence"
+"""The names under which a saved model's heads are found: ``model(inputs, heads=[SEQUENCE])``."""
+
+LABELLED = (SEQUENCE, TOKEN)
+"""The heads whose scores belong to labels with names."""
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """``pooling``: which states sum up a row: the first token's, the last one's, the mean of all, or that of a mixture
+    of all layers. ``dense``: a layer of the head's own with this activation comes first; without one, ``first`` reads
+    what the model's pooler makes of the first token. ``dropout`` None: the body's."""
+
+    labels: int
+    pooling: Pooling = "mean"
+    dense: Literal["tanh", "relu"] | None = None
+    dense_dropout: bool = False  # dropout before the dense layer, too
+    bias: bool = True
+    dropout: float | None = None
+    mix_norm: bool = False  # each layer is normed before it is mixed
+
+    def __post_init__(self) -> None:
+        _check(self.labels, self.dropout)
+
+
+@dataclass(frozen=True)
+class EachToken:
+    """Dropout and a linear layer on every state of the last stack."""
+
+    labels: int
+    bias: bool = True
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.labels, self.dropout)
+
+
+HeadConfig = Pooled | EachToken
+
+KINDS: dict[str, type[Pooled] | type[EachToken]] = {"pooled": Pooled, "token": EachToken}
+"""By the name that a saved folder has for the kind."""
+
+
+def _check(labels: int, dropout: float | None) -> None:
+    if labels < 0:
+        raise SettingsError(f"a head has {labels} labels: it needs at least one")
+    if dropout is not None and not 0 <= dropout < 1:
+        raise SettingsError(f"a head's dropout is {dropout}: it must be at least 0 and below 1")
