@@ -21,6 +21,7 @@ from trivium.tokenizers.alignment import tokens_of_words, word_spans, words_of_t
         ("👩\u200d👩\u200d👧 👍🏽🇩🇪", ["👩\u200d👩\u200d👧", "👍🏽", "🇩🇪"]),
         ("한국어 단어", ["한국어", "단어"]),
         ("مرحبا بالعالم", ["مرحبا", "بالعالم"]),
+        ("a\ue000 \ue001", ["a", "\ue000", "\ue001"]),
         (" \n\t\u3000", []),
         ("", []),
     ],

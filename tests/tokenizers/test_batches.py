@@ -1,7 +1,7 @@
 """Looked-up chunks give the ids of the whole text, for every normaliser and pre-tokeniser that allows chunks."""
 
 import pytest
-from algorithms import TEXTS
+from algorithms import TEXTS, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,3 +105,20 @@ def test_a_long_line_is_cut_where_no_token_crosses() -> None:
     text = "the text reads, e\u0301 好 " * 30_000
     assert len(list(made.pieces(text))) > 2
     assert made.encode([text]) == [made.plain.encode(text, add_special_tokens=False).ids]
+
+
+def test_a_full_memory_is_not_walked_for_one_line() -> None:
+    """Line by line every call would take as long as the memory is large."""
+
+    class Table(dict):
+        def __iter__(self):
+            raise AssertionError("all of the memory was walked")
+
+        keys = values = items = __iter__
+
+    tokenizer = trained("bpe")
+    encoder = BatchEncoder(tokenizer.plain)
+    encoder.inside, encoder.verbatim = Table(), Table()
+    for text in ("the text", "the text reads", "the text reads  it"):
+        assert encoder.encode([text]) == [tokenizer.encode(text).ids]
+    assert len(encoder.inside) == 2

@@ -174,6 +174,11 @@ def test_time_grows_linearly(name: str) -> None:
         check_linear(trained(name).encode_batch, unit, (10_000, 100_000))
 
 
+@pytest.mark.parametrize("run", ["emoji", "cjk", "words"])
+def test_time_of_the_words_grows_linearly(run: str) -> None:
+    check_linear(lambda texts: trained("bpe").encode(texts[0]).word_of_token, RUNS[run], (10_000, 100_000))
+
+
 @pytest.mark.slow
 @every
 @pytest.mark.parametrize("run", RUNS)

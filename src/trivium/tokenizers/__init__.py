@@ -6,7 +6,8 @@ from trivium.tokenizers.specials import STYLES, SpecialTokens
 
 if TYPE_CHECKING:
     from trivium.tokenizers.bpe import train_bpe
-    from trivium.tokenizers.tokenizer import Encoding, Tokenizer
+    from trivium.tokenizers.encoding import Encoding
+    from trivium.tokenizers.tokenizer import Tokenizer
 
 # Algorithm -> the function that learns a vocabulary: (documents, vocab_size, specials=..., layout=...) -> Tokenizer.
 ALGORITHMS = {
@@ -20,7 +21,7 @@ ALGORITHMS = {
     "sentencepiece-bpe": "trivium.tokenizers.sentencepiece_bpe:train_sentencepiece_bpe",
 }
 
-_HOMES = {"Tokenizer": "tokenizer", "Encoding": "tokenizer", "train_bpe": "bpe"}
+_HOMES = {"Tokenizer": "tokenizer", "Encoding": "encoding", "train_bpe": "bpe"}
 
 __all__ = ["ALGORITHMS", "STYLES", "Encoding", "SpecialTokens", "Tokenizer", "train_bpe"]
 

@@ -167,7 +167,7 @@ class BatchEncoder:
 
     def _learn(self, table: _Chunks, chunks: list[list[str]], before: str) -> _Chunks:
         """Adds the ids of ``before`` and each new chunk to ``table``; those of long ones are returned instead."""
-        new = list(set().union(*chunks) - table.keys())
+        new = [chunk for chunk in set().union(*chunks) if chunk not in table]  # a difference would walk the whole table
         long = {}
         for chunk, ids in zip(new, self._library(self.words, [before + chunk for chunk in new]), strict=True):
             if len(chunk) <= LONGEST_CACHED:

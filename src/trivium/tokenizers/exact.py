@@ -78,18 +78,16 @@ class ExactCharsmap:
         mapped, normalizer = self.charsmap.apply(text), self.rest.normalizer
         return mapped if normalizer is None else normalizer.normalize_str(mapped)
 
-    def aligned(self, text: str) -> tuple[str, list[Span]]:
-        """The text mapped here, and of each of its characters the span of ``text`` that it comes from."""
-        parts: list[str] = []
+    def origins(self, text: str) -> list[Span]:
+        """Of each character of the mapped text the span of ``text`` that it comes from."""
         spans: list[Span] = []
         done = 0
         for start, end, value in self.charsmap.matches(text):
-            parts += [text[done:start], value]
             spans.extend((at, at + 1) for at in range(done, start))
             spans.extend([(start, end)] * len(value))
             done = end
         spans.extend((at, at + 1) for at in range(done, len(text)))
-        return "".join([*parts, text[done:]]), spans
+        return spans
 
 
 def exact_charsmap(plain: tokenizers.Tokenizer) -> ExactCharsmap | None:

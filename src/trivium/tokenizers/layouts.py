@@ -1,5 +1,6 @@
 """Control tokens around a text, saved in ``tokenizer.json`` as its post-processor: other programs add them too."""
 
+import json
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
@@ -41,3 +42,13 @@ def template_processing(
     controls = {part for part, _ in pair if part is not None} - {"A", "B"}
     tokens = {part: {"id": part, "ids": [number(part)], "tokens": [part]} for part in sorted(controls)}
     return {"type": "TemplateProcessing", "single": template(single), "pair": template(pair), "special_tokens": tokens}
+
+
+def keeps_single_texts(post_processor: Any) -> bool:
+    """Whether a library's post-processor, where it may add no control tokens, leaves one text alone. A template does,
+    if its text is of segment 0; GPT-2's and RoBERTa's move offsets from spaces."""
+    if post_processor is None:
+        return True
+    told = json.loads(post_processor.__getstate__())
+    texts = [part["Sequence"] for part in told.get("single", []) if "Sequence" in part]
+    return told["type"] == "TemplateProcessing" and texts == [{"id": "A", "type_id": 0}]

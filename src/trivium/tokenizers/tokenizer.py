@@ -9,36 +9,22 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import astuple, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import tokenizers
 from trivium.durable import replace_file
 from trivium.errors import DataError
-from trivium.tokenizers.alignment import word_spans, words_of_tokens
 from trivium.tokenizers.batches import BatchEncoder
-from trivium.tokenizers.exact import ExactCharsmap, exact_charsmap, original_offset
-from trivium.tokenizers.layouts import LayoutName, post_processor
+from trivium.tokenizers.encoding import Encoding, Source
+from trivium.tokenizers.exact import ExactCharsmap, exact_charsmap
+from trivium.tokenizers.layouts import LayoutName, keeps_single_texts, post_processor
 from trivium.tokenizers.specials import HF_ROLES, SpecialTokens
 from trivium.tokenizers.validation import guarded, model_type
 
-
-@dataclass(frozen=True)
-class Encoding:
-    """One text or pair as ids; all lists have one entry a token. Control tokens have offsets (0, 0), word and text -1.
-
-    ``segments``: 0 for the first text, 1 for the second where the layout tells them apart. ``offsets``: characters of
-    the text. ``word_of_token``: number of the word in its text (``alignment.word_spans``), -1 for spaces alone.
-    ``text_of_token``: 0 or 1.
-    """
-
-    ids: list[int]
-    segments: list[int]
-    offsets: list[tuple[int, int]]
-    word_of_token: list[int]
-    text_of_token: list[int]
+LONG_CHARACTERS = 10_000  # of a text whose spans are looked for only when they are asked for
 
 
 @dataclass(frozen=True)
@@ -113,6 +99,25 @@ class Tokenizer:
             found.append(Affixes(tuple(sample.ids[:first]), between, tuple(sample.ids[last + 1 :])))
         return found[0], found[1]
 
+    @cached_property
+    def _in_order(self) -> bool:
+        """Whether the layout puts its control ids around the texts and does no more, as all known ones do."""
+        with guarded("the tokenizer's post-processor cannot be used"):
+            one = self.plain.encode("a", add_special_tokens=False)
+            for pair in (False, True):
+                found = self.whole.post_process(one, one if pair else None, True).sequence_ids
+                before, between, after = (len(part) for part in astuple(self.layout(pair)))
+                second = [*[None] * between, *[1] * len(one)] if pair else []
+                if found != [*[None] * before, *[0] * len(one), *second, *[None] * after]:
+                    return False
+                if before + between + after != self.whole.num_special_tokens_to_add(pair):
+                    return False  # a text given twice belongs to no text the first time
+        return len(one) > 0
+
+    @cached_property
+    def _keeps_single_texts(self) -> bool:
+        return keeps_single_texts(self.whole.post_processor)
+
     def with_layout(self, name: LayoutName) -> Self:
         """The same tokens with another layout: "plain" (nothing), "classify" (BERT's), "end" (T5's)."""
         document = json.loads(self.whole.to_str())
@@ -123,29 +128,41 @@ class Tokenizer:
         """Ids of a text or pair; ``specials`` puts the layout's control ids around them. Special strings in the texts
         are text."""
         with guarded("this text cannot be encoded"):
-            first, spans = self._encoded(text)
-            second, others = (None, None) if pair is None else self._encoded(pair)
-            joined = self.whole.post_process(first, second, specials)
-            texts = [-1 if number is None else number for number in joined.sequence_ids]
-            offsets, words = joined.offsets, [-1] * len(texts)
-            for number, each in enumerate((text, pair)):
-                places = [place for place, of in enumerate(texts) if of == number]
-                origin = others if number else spans
-                if origin is not None:
-                    for place in places:
-                        offsets[place] = original_offset(offsets[place], origin)
-                if each is not None and places:
-                    found = words_of_tokens([offsets[place] for place in places], word_spans(each))
-                    for place, word in zip(places, found, strict=True):
-                        words[place] = word
-            return Encoding(joined.ids, joined.type_ids, offsets, words, texts)
+            first = self._source(text)
+            if pair is not None:
+                second = self._source(pair)
+                return self._around((first, second), specials)
+            if specials or not self._keeps_single_texts:
+                return self._around((first,), specials)
+            return Encoding(first.ids, (first,), first.find)
 
-    def _encoded(self, text: str) -> tuple[Any, list[tuple[int, int]] | None]:
-        """The library's encoding of a text, and, where the text was mapped before, where its characters come from."""
-        if self._exact is None or not self._exact.wanted(text):
-            return self.plain.encode(text, add_special_tokens=False), None
-        mapped, spans = self._exact.aligned(text)
-        return self._exact.rest.encode(mapped, add_special_tokens=False), spans
+    def _around(self, sources: tuple[Source, ...], specials: bool) -> Encoding:
+        """Texts and what the layout puts around them. The ids are put together here: the library would copy all that
+        it knows of every token."""
+
+        def join() -> Any:
+            with guarded("this text cannot be encoded"):
+                first, second = sources[0].find(), sources[1].find() if len(sources) > 1 else None
+                return self.whole.post_process(first, second, specials)
+
+        if not self._in_order:
+            return Encoding(join().ids, sources, join)
+        around = self.layout(pair=len(sources) > 1) if specials else Affixes((), (), ())
+        second = (*around.between, *sources[1].ids) if len(sources) > 1 else ()
+        return Encoding([*around.before, *sources[0].ids, *second, *around.after], sources, join)
+
+    def _source(self, text: str) -> Source:
+        """A long text's ids come without its spans, a short one's with them."""
+        exact = self._exact
+        if exact is not None and exact.wanted(text):
+            library, mapped, origin = exact.rest, exact.charsmap.apply(text), partial(exact.origins, text)
+        else:
+            library, mapped, origin = self.plain, text, None
+        if len(text) > LONG_CHARACTERS:
+            find = partial(library.encode, mapped, add_special_tokens=False)
+            return Source(text, self._batches.encode([text])[0], find, origin)
+        found = library.encode(mapped, add_special_tokens=False)
+        return Source(text, found.ids, lambda: found, origin)
 
     @cached_property
     def _exact(self) -> ExactCharsmap | None:

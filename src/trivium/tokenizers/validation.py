@@ -6,8 +6,8 @@ import base64
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import tokenizers
@@ -25,17 +25,22 @@ LARGEST_GROWTH = 100  # times a text's own length, by normalising
 MODELS = ("BPE", "WordPiece", "Unigram", "WordLevel")
 
 
-@contextmanager
-def guarded(what: str) -> Iterator[None]:
+class guarded:  # noqa: N801  # a generator's context takes longer than tokenising a word does
     """Turns the Rust library's errors, panics included, into a DataError that begins with ``what``."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit, TriviumError):
-        raise
-    except BaseException as error:
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit, TriviumError)):
+            return
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise DataError(f"{what}: {_first_line(error)}") from error
-        raise
+            raise DataError(f"{self._what}: {_first_line(error)}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
