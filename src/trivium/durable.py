@@ -68,6 +68,13 @@ def check_writable(path: Path) -> None:
         raise SettingsError(f"{path} cannot be written: nothing may be written in {above}; choose another place")
 
 
+def check_file(path: Path) -> None:
+    """Refuses a file ``path`` that could not be made in a folder that exists: before the work, not after it."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise SettingsError(f"{path} is a folder or in none: give the name of a file in a folder that exists")
+    check_writable(path)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes names created, renamed or removed in ``folder`` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

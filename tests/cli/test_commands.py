@@ -107,6 +107,9 @@ def test_inspect_text(trivium_command, tiny_models: dict[str, Path], tmp_path: P
     outcome = trivium_command("inspect", "text", "A list", "--model", tiny_models["gpt2"], "--html", page)
     assert outcome.code == 0 and "entropy" in outcome.out and "wrote" in outcome.err
     assert "<svg" in page.read_text(encoding="utf-8")
+    nowhere = tmp_path / "missing" / "page.html"  # told before the model is looked for
+    refused = trivium_command("inspect", "text", "A list", "--model", tmp_path / "no-model", "--html", nowhere)
+    assert refused.code == 2 and "a file in a folder that exists" in refused.err
     for name in ("bert", "t5"):
         view = json.loads(trivium_command("inspect", "text", "A list", "--model", tiny_models[name], "--json").out)
         assert len(view["attention"]["weights"][0][0]) == len(view["tokens"])

@@ -97,6 +97,12 @@ def test_show_marks_boundaries_words_and_control_tokens(trivium_command, hugs: P
     assert all(piece["text"] == hostile[piece["start"] : piece["end"]] for piece in view["pieces"])
     refused = trivium_command("tokenizer", "show", tmp_path / "t", "--html", page)
     assert refused.code == 2 and "give one with --text" in refused.err
+    nowhere = tmp_path / "missing" / "page.html"
+    for refused in (
+        trivium_command("tokenizer", "show", tmp_path / "t", "--text", hostile, "--html", nowhere),
+        trivium_command("tokenizer", "compare", tmp_path / "no-text.txt", "--out", nowhere),
+    ):
+        assert refused.code == 2 and "a file in a folder that exists" in refused.err
 
 
 def test_compare(trivium_command, text_file: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Neighbours and analogies: the worked example of the definitions, brute force in float64, and gensim."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +133,30 @@ def test_a_number_that_is_not_finite_is_found_where_it_is_used(either_way: None)
     matrix[4, 1] = np.nan
     with pytest.raises(DataError, match=r"'apple' \(row 5\) holds a number that is not finite"):
         neighbours(Vectors(ROYAL.words, matrix), ["king"])
+
+
+def test_rows_that_are_read_from_a_mapped_file_are_looked_at(tmp_path: Path) -> None:
+    """Opening a file of our own reads no rows: they are checked by whatever reads them."""
+    from trivium.vectors.blocks import Block
+    from trivium.vectors.evaluation import Pair, Questions, evaluate_analogies, evaluate_similarity
+    from trivium.vectors.files import load_vectors
+    from trivium.vectors.mapped_file import write_mapped
+    from trivium.vectors.saving import convert_vectors
+
+    matrix = ROYAL.matrix.copy()
+    matrix[4, 1] = np.inf
+    path = tmp_path / "spoilt.safetensors"
+    write_mapped(path, [Block(list(ROYAL.words), matrix.astype(np.float32), None)], {})
+    vectors = load_vectors(path)
+    assert np.isfinite(vectors["king"]).all()
+    sentence = r"'apple' \(row 5\) holds a number that is not finite"
+    for call in (
+        lambda: vectors["apple"],
+        lambda: evaluate_similarity(vectors, [Pair("king", "queen", 1.0), Pair("king", "apple", 2.0)], "pairs"),
+        lambda: evaluate_analogies(vectors, [Questions("words", [tuple(ROYAL.words[:4])])]),
+        lambda: convert_vectors(path, tmp_path / "copy.safetensors"),
+        lambda: convert_vectors(path, tmp_path / "copy.txt"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            call()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["spoilt.safetensors"]

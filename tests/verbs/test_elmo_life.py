@@ -202,6 +202,19 @@ def test_examples_keep_how_unknown_words_are_spelt(run: Path) -> None:
 # ---- refusals and the recipe ----
 
 
+def test_a_tokenizer_that_cuts_words_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for algorithm, size in (("words", 60), ("bpe", 330)):
+        tables = build(Recipe, {
+            "data": {"corpus": "python-docs"}, "tokenizer": {"algorithm": algorithm, "vocab_size": size},
+            "model": {"family": "elmo", "size": "tiny", "context": 16, "filters": [[1, 4], [2, 8]]},
+            "objective": {"kind": "bidirectional"},
+            "training": {"steps": 1, "batch_tokens": 64, "device": "cpu", "precision": "float32"},
+        })  # fmt: skip
+        pretrain(tables, tmp_path / algorithm, documents=texts())
+        told = capsys.readouterr().err
+        assert ('set tokenizer.algorithm = "words"' in told) == (algorithm == "bpe"), told
+
+
 def test_the_recipe_is_whole() -> None:
     found = load_recipe("elmo-mini").recipe
     assert found.model.family == "elmo" and found.objective.kind == "bidirectional"

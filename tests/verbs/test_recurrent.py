@@ -218,7 +218,7 @@ def test_a_recurrent_body_is_fine_tuned(made, tmp_path, family, pooling, method)
     ("family", "objective", "said"),
     [
         ("gpt2", {"kind": "causal", "carry_state": True}, "this model has no state to carry"),
-        ("lstm", {"kind": "masked"}, "trains an encoder alone"),
+        ("lstm", {"kind": "masked"}, 'reads forwards only: set model.family = "bilstm"'),
         (
             "lstm",
             {"kind": "causal", "carry_state": True, "isolate_documents": True},

@@ -59,8 +59,11 @@ def text(
     as_json: Json = False,
 ) -> None:
     """How a text is cut and what each attention head does with it; or one word in all its contexts."""
+    from trivium.durable import check_file
     from trivium.errors import SettingsError
 
+    if html is not None:
+        check_file(html)
     if word is not None:
         from trivium.verbs.occurrences import inspect_word
 

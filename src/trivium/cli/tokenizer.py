@@ -71,12 +71,15 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Look inside a tokenizer, and see how it cuts a text."""
+    from trivium.durable import check_file
     from trivium.errors import SettingsError
     from trivium.verbs.tokenizer import show_tokenizer
     from trivium.views.tokenisation import visible
 
     if html is not None and text is None:
         raise SettingsError("--html draws the tokens of a text: give one with --text")
+    if html is not None:
+        check_file(html)
     view = show_tokenizer(path, text)
     if html is not None:
         from trivium.verbs.tokenizer_pages import tokenisation_page
@@ -118,13 +121,13 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Train tokenizers on the same text and compare what they do to a part kept from all of them."""
-    from trivium.durable import check_writable
+    from trivium.durable import check_file
     from trivium.settings.sizes import parse_bytes
     from trivium.verbs.tokenizer_comparison import compare_tokenizers
     from trivium.views.tokenisation import visible
 
     if out is not None:
-        check_writable(out)
+        check_file(out)
     made = compare_tokenizers(
         files, _names(algorithms), _numbers(sizes), tokenizers or (), field, errors,
         memory=parse_bytes(memory, "--memory"),

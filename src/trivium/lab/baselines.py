@@ -97,6 +97,7 @@ def mean_vectors(vectors: Vectors, texts: Sequence[str], unit: bool = False) -> 
         rows = known_rows(vectors, text)
         if len(rows):
             values = np.asarray(vectors.matrix[rows], np.float64)
+            vectors.check_finite(values, rows.tolist())
             means[number] = (normalised(values) if unit else values).mean(axis=0)
     return means
 

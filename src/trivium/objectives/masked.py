@@ -64,6 +64,11 @@ class Masked:
                 "the masked objective asks what stands at a place, and this model's states predict the words beside "
                 'theirs: set objective.kind = "bidirectional", or another model.family'
             )
+        if config.carries_state:
+            raise SettingsError(
+                "the masked objective needs a model that reads both ways, and this recurrent one reads forwards only: "
+                'set model.family = "bilstm"'
+            )
         if config.encoder_layers == 0 or config.decoder_layers:
             raise SettingsError(
                 f"the masked objective trains an encoder alone, but the model has {config.encoder_layers} encoder and "

@@ -96,6 +96,8 @@ def prove_equal(tokenizer: Tokenizer, again: Tokenizer, path: Path) -> None:
 
 def _in_folder(folder: Path) -> Tokenizer:
     found = _candidate(folder)
+    if found is None and (folder / "vocab.json").exists():
+        raise DataError(f"{folder} has a vocab.json and no merges.txt beside it: fetch both files, or a tokenizer.json")
     return _read_json(folder / "tokenizer.json") if found is None else format_of(found).read(found)
 
 

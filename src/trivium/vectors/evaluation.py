@@ -115,6 +115,7 @@ def evaluate_analogies(
     fold = _fold(case)
     count = min(restrict, len(vectors))
     unit = normalised(np.asarray(vectors.matrix[:count]))
+    vectors.check_finite(unit.sum(1), range(count))
     first: dict[str, int] = {}  # folded word -> its most frequent row
     form = np.array([first.setdefault(fold(word), row) for row, word in enumerate(vectors.words[:count])])
     spellings: dict[int, list[int]] = {}
@@ -223,6 +224,8 @@ def evaluate_similarity(
     known = [pair for pair in pairs if fold(pair.first) in first and fold(pair.second) in first]
     rows = np.array([(first[fold(pair.first)], first[fold(pair.second)]) for pair in known], np.int64).reshape(-1, 2)
     left, right = (np.asarray(vectors.matrix[rows[:, side]], np.float64) for side in (0, 1))
+    for side, of_side in enumerate((left, right)):
+        vectors.check_finite(of_side, rows[:, side].tolist())
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     cosines = (left * right).sum(1) / np.where(lengths > 0, lengths, 1)
     value = spearman(cosines, [pair.score for pair in known]) if len(known) > 2 else None

@@ -16,7 +16,7 @@ import numpy as np
 from trivium.durable import sync_folder
 from trivium.errors import DataError
 from trivium.text.decoding import Errors
-from trivium.vectors.blocks import Block, decoded
+from trivium.vectors.blocks import Block, check_finite, decoded
 
 _HEADER = 4096  # bytes kept free for the header, which is known last; safetensors allows spaces at its end
 _LONGEST_HEADER = 1 << 20
@@ -89,7 +89,9 @@ class MappedFile:
         step = max(1, (1 << 23) // (4 * self.dimensions))
         for start in range(0, len(words), step):
             end = min(start + step, len(words))
-            yield Block(words[start:end], np.asarray(matrix[start:end], np.float32), _cut(counts, start, end))
+            block = Block(words[start:end], np.asarray(matrix[start:end], np.float32), _cut(counts, start, end))
+            check_finite(self.path, start + 1, block)
+            yield block
 
     def _mapped(self, name: str, dtype: str) -> np.ndarray:
         _, shape, start, end = self._parts[name]

@@ -10,7 +10,7 @@ from typing import get_args
 
 import numpy as np
 
-from trivium.durable import check_writable, sync_folder, write_file
+from trivium.durable import check_file, sync_folder, write_file
 from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.text.decoding import Errors
 from trivium.vectors.binary_file import binary_pieces
@@ -103,9 +103,7 @@ def check_target(path: Path, format: Format | None = None, decimals: int | None 
         raise SettingsError(f"{path}: files are written uncompressed: leave out the .gz, and gzip it afterwards")
     if decimals is not None and (format not in ("text", "glove") or not 1 <= decimals <= 20):
         raise SettingsError(f"decimals = {decimals}: between 1 and 20, and only for the formats text and glove")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise SettingsError(f"{path} is a folder or in none: give the name of a new file in a folder that exists")
-    check_writable(path)
+    check_file(path)
     return format
 
 

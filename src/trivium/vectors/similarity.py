@@ -120,7 +120,7 @@ def directions(vectors: Vectors, words: Sequence[str]) -> np.ndarray:
     """(n, D) float64: the rows of words at length 1."""
     rows = np.array([vectors[word] for word in words], np.float64).reshape(len(words), vectors.dimensions)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    _check(vectors, lengths, [vectors.row(word) for word in words])
+    vectors.check_finite(lengths, [vectors.row(word) for word in words])
     return rows / np.where(lengths > 0, lengths, 1)
 
 
@@ -136,7 +136,7 @@ def _unit_rows(vectors: Vectors, limit: int | None = None) -> Iterator[tuple[int
     for start in range(0, count, _ROWS):
         rows = slice(start, min(start + _ROWS, count))
         unit = vectors.unit[rows] if kept else normalised(vectors.matrix[rows])
-        _check(vectors, unit.sum(1), range(start, count))
+        vectors.check_finite(unit.sum(1), range(start, count))
         yield start, unit
 
 
@@ -144,13 +144,3 @@ def normalised(rows: np.ndarray) -> np.ndarray:
     """The rows at length 1, in float32; rows of zeros stay so."""
     lengths = np.sqrt(np.einsum("vd,vd->v", rows, rows, dtype=np.float64))
     return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
-
-
-def _check(vectors: Vectors, values: np.ndarray, rows: Sequence[int]) -> None:
-    """Files that are mapped were not looked through when they were opened."""
-    if not np.isfinite(values).all():
-        row = rows[int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])]
-        raise DataError(
-            f"the vector of {vectors.words[row]!r} (row {row + 1:,}) holds a number that is not finite: the file is "
-            "damaged; fetch or make it again"
-        )

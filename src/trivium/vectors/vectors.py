@@ -63,8 +63,20 @@ class Vectors:
 
     def __getitem__(self, word: str) -> np.ndarray:
         """(D,)."""
-        vector: np.ndarray = self.matrix[self.row(word)]
+        row = self.row(word)
+        vector: np.ndarray = self.matrix[row]
+        self.check_finite(vector[None], [row])
         return vector
+
+    def check_finite(self, values: np.ndarray, rows: Sequence[int]) -> None:
+        """Refuses ``rows`` of which ``values`` (one each, or one row each) are not finite. Files that are mapped were
+        not looked through when they were opened: whoever reads rows asks here."""
+        if not np.isfinite(values).all():
+            row = rows[int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])]
+            raise DataError(
+                f"the vector of {self.words[row]!r} (row {row + 1:,}) holds a number that is not finite: the file is "
+                "damaged; fetch or make it again"
+            )
 
     def row(self, word: str) -> int:
         """The row of a word; for an unknown one a DataError that names the nearest spellings."""

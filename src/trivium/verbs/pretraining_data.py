@@ -78,8 +78,18 @@ def get_tokenizer(
     """The run's own where it already has one, else a saved one, else a new one learnt from the sources."""
     if (directory / "tokenizer.json").exists():
         return Tokenizer.load(directory)
-    if settings.path is not None:
-        return Tokenizer.load(settings.path)
+    found = Tokenizer.load(settings.path) if settings.path is not None else _learnt(settings, sources, config, tell)
+    if config.characters and found.algorithm != "WordLevel":
+        tell(
+            f"tokenizer: this model reads words by their characters, and {found.algorithm} cuts words into pieces, "
+            'which it will take for words: set tokenizer.algorithm = "words"'
+        )
+    return found
+
+
+def _learnt(
+    settings: TokenizerSettings, sources: Sequence[Text], config: Config, tell: Callable[[str], None]
+) -> Tokenizer:
     assert settings.vocab_size is not None
     documents = chain.from_iterable(source.documents() for source in sources)
     layout = layout_for(config)

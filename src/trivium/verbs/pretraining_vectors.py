@@ -81,4 +81,5 @@ def _keep(path: Path, expected: str | None, tokenizer: Tokenizer, kept: Path) ->
         )
     kept.parent.mkdir(exist_ok=True)
     matrix = np.asarray(vectors.matrix[list(found.values())], np.float32)
+    vectors.check_finite(matrix, list(found.values()))
     save_vectors(Vectors([str(number) for number in found], matrix), kept, about={"sha256": digest})

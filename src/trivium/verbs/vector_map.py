@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trivium.durable import check_writable, replace_file
-from trivium.errors import SettingsError
+from trivium.durable import check_file, replace_file
 from trivium.text.decoding import Errors
 from trivium.vectors.projection import project
 from trivium.vectors.similarity import cosine_table
@@ -41,10 +40,8 @@ def map_words(
     from trivium.lab import Section, page, table
     from trivium.views.vector_map import vector_map
 
-    if out is not None and (Path(out).is_dir() or not Path(out).absolute().parent.is_dir()):
-        raise SettingsError(f"{out} is a folder or in none: give the name of a file in a folder that exists")
     if out is not None:
-        check_writable(Path(out))
+        check_file(Path(out))
     opened = open_vectors(vectors, limit, errors)
     named = [word for group in groups for word in group] + [word for pair in pairs for word in pair]
     drawn = project(opened, named or None, count)
