@@ -70,8 +70,8 @@ def check_writable(path: Path) -> None:
 
 def check_file(path: Path) -> None:
     """Refuses a file ``path`` that could not be made in a folder that exists: before the work, not after it."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise SettingsError(f"{path} is a folder or in none: give the name of a file in a folder that exists")
+    if not path.absolute().parent.exists():
+        raise SettingsError(f"the folder of {path} does not exist: make it, or name a file in a folder that exists")
     check_writable(path)
 
 

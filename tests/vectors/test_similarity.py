@@ -157,6 +157,6 @@ def test_rows_that_are_read_from_a_mapped_file_are_looked_at(tmp_path: Path) -> 
         lambda: convert_vectors(path, tmp_path / "copy.safetensors"),
         lambda: convert_vectors(path, tmp_path / "copy.txt"),
     ):
-        with pytest.raises(DataError, match=sentence):
+        with pytest.raises(DataError, match=sentence), np.errstate(all="raise"):
             call()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["spoilt.safetensors"]

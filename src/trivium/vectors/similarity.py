@@ -143,4 +143,5 @@ def _unit_rows(vectors: Vectors, limit: int | None = None) -> Iterator[tuple[int
 def normalised(rows: np.ndarray) -> np.ndarray:
     """The rows at length 1, in float32; rows of zeros stay so."""
     lengths = np.sqrt(np.einsum("vd,vd->v", rows, rows, dtype=np.float64))
-    return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # of infinity: the caller checks
+        return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype(np.float32)

@@ -54,7 +54,8 @@ class Vectors:
         for start in range(0, len(self), 65536):  # in blocks: a matrix that is mapped from a file is larger than memory
             rows = np.asarray(self.matrix[start : start + 65536], np.float32)
             lengths = np.sqrt(np.einsum("vd,vd->v", rows, rows, dtype=np.float64))
-            unit[start : start + 65536] = rows / np.where(lengths > 0, lengths, 1)[:, None]
+            with np.errstate(invalid="ignore"):  # of infinity: the caller checks
+                unit[start : start + 65536] = rows / np.where(lengths > 0, lengths, 1)[:, None]
         unit.flags.writeable = False
         return unit
 
