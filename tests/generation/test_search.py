@@ -28,7 +28,8 @@ Tiny = Callable[..., Model]
 
 def reference(kind: str, seed: int) -> torch.nn.Module:
     """A model of theirs with random weights, large enough to end texts and to prefer some."""
-    shared = {"vocab_size": V, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": END, "attn_implementation": "eager"}
+    shared: dict[str, object] = {"vocab_size": V, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": END}
+    shared["attn_implementation"] = "eager"
     gpt = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
     llama = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
              "intermediate_size": 48, "max_position_embeddings": 64}  # fmt: skip
@@ -67,7 +68,8 @@ def theirs(model: torch.nn.Module, rows: Sequence[Sequence[int]], ends: Sequence
     widest, left, pad = max(map(len, rows)), not model.config.is_encoder_decoder, END
     fill = [[pad] * (widest - len(row)) for row in rows]
     ids = [[*f, *row] if left else [*row, *f] for f, row in zip(fill, rows, strict=True)]
-    seen = [[0] * len(f) + [1] * len(row) if left else [1] * len(row) + [0] * len(f) for f, row in zip(fill, rows)]
+    marks = [([0] * len(f), [1] * len(row)) for f, row in zip(fill, rows, strict=True)]
+    seen = [[*f, *row] if left else [*row, *f] for f, row in marks]
     with torch.no_grad():
         return model.generate(
             torch.tensor(ids), attention_mask=torch.tensor(seen), do_sample=False, eos_token_id=list(ends),
@@ -147,7 +149,8 @@ def test_greedy_follows_the_same_rules_as_the_reference(kind: str, tmp_path: Pat
     for seed in range(8):
         model = reference(kind, seed)
         ours, rows = opened(model, tmp_path / str(seed)), rows_of(seed)
-        settings = Search(1, 12, min_tokens=seed % 4, no_repeat_ngram=seed % 2 * 2, repetition_penalty=1 + 0.2 * (seed % 2))
+        settings = Search(1, 12, min_tokens=seed % 4, no_repeat_ngram=seed % 2 * 2)
+        settings = replace(settings, repetition_penalty=1 + 0.2 * (seed % 2))
         sequences = theirs(model, rows, (END,), **forced, **words(settings)).sequences
         found = run(
             ours, prompts_for(ours, rows), settings.greedy, frozenset({END}), V, Forced(4, END) if both else Forced()
