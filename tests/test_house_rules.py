@@ -27,6 +27,7 @@ PUBLIC = [
     "Recipe",
     "RefusedError",
     "Sampling",
+    "Search",
     "SettingsError",
     "StoppedError",
     "Tokenizer",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trivium.errors import DataError, RefusedError, SettingsError, StoppedError, TriviumError
     from trivium.generation.sampling import Sampling
+    from trivium.generation.search import Search
     from trivium.tokenizers.tokenizer import Tokenizer
     from trivium.vectors.files import load_vectors, save_vectors
     from trivium.vectors.glove import GloveSettings
@@ -48,6 +49,7 @@ _HOMES = {
     "Recipe": "verbs.recipe",
     "RefusedError": "errors",
     "Sampling": "generation.sampling",
+    "Search": "generation.search",
     "SettingsError": "errors",
     "StoppedError": "errors",
     "Tokenizer": "tokenizers.tokenizer",
@@ -96,6 +98,7 @@ __all__ = [
     "Recipe",
     "RefusedError",
     "Sampling",
+    "Search",
     "SettingsError",
     "StoppedError",
     "Tokenizer",

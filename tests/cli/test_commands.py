@@ -77,6 +77,18 @@ def test_generate(trivium_command, tiny_models: dict[str, Path]) -> None:
     assert trivium_command(*arguments, "--temperature", -1).code == 2
 
 
+def test_generate_with_beams(trivium_command, tiny_models: dict[str, Path]) -> None:
+    arguments = ("generate", "--model", tiny_models["gpt2"], "--prompt", "The quick", "--max-tokens", 5)
+    beams = ("--beams", 3, "--length-penalty", 0.6, "--early-stopping", "never", "--no-repeat-ngram", 2)
+    shown = trivium_command(*arguments, *beams, "--min-tokens", 2, "--samples", 2).out.splitlines()
+    made = json.loads(trivium_command(*arguments, *beams, "--min-tokens", 2, "--samples", 2, "--json").out)
+    assert shown[0].startswith("The quick") and "---" in shown
+    assert [each["sample"] for each in made] == [0, 1] and made[0]["score"] >= made[1]["score"]
+    refused = trivium_command(*arguments, "--length-penalty", 2)
+    assert refused.code == 2 and "say how many beams" in refused.err
+    assert trivium_command(*arguments, "--beams", 2, "--temperature", 1).code == 2
+
+
 def test_generate_needs_a_model(trivium_command, tmp_path: Path) -> None:
     outcome = trivium_command("generate", "--model", tmp_path / "none", "--prompt", "x")
     assert outcome.code == 3 and "there is no model folder" in outcome.err

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from trivium.errors import SettingsError, TriviumError
+from trivium.generation.rules import penalised
 from trivium.generation.sampling import (
     Sampling,
     choose,
     filtered,
     nucleus_floor,
-    penalised,
     probabilities,
     uniforms,
 )

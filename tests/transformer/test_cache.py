@@ -111,3 +111,33 @@ def test_what_does_not_fit_is_said(make, ids):
 
 def test_grouped_queries_cache_fewer_heads(make):
     assert Cache.of(make(decoder_layers=2, kv_heads=1).config, 3, 12).keys.shape == (2, 3, 1, 12, 8)
+
+
+@torch.no_grad()
+def test_branches_exchange_what_they_have_read(make, ids, position):
+    """Two branches of each row, which go on from one another, give what each text gives alone."""
+    model = make(encoder_layers=2, decoder_layers=2, position=position)
+    documents = torch.tensor([[0] * 10, [0] * 6 + [-1] * 4, [0] * 2 + [-1] * 8])
+    source, target = Tokens(ids, documents), ids[:, :3].flip(1)
+    cache = Cache.of(model.config, 3, 8)
+    model(Inputs(source, Tokens(target)), cache=cache)
+    cache.branch(2)
+    texts = [target[row // 2].tolist() for row in range(6)]
+    keys = cache.keys.clone()
+    for step, rows in enumerate(([0, 1, 2, 3, 4, 5], [1, 0, 2, 2, 4, 5], [0, 0, 3, 2, 5, 4])):
+        cache.exchange(torch.tensor(rows), since=3)
+        new = torch.arange(step, 6 + step)
+        texts = [[*texts[row], int(token)] for row, token in zip(rows, new, strict=True)]
+        found = model(Inputs(target=Tokens(new[:, None])), at="all", cache=cache).logits[:, -1]
+        for row, text in enumerate(texts):
+            alone = Tokens(ids[row // 2 : row // 2 + 1], documents[row // 2 : row // 2 + 1])
+            expected = model(Inputs(alone, Tokens(torch.tensor([text]))), at="all").logits[0, -1]
+            close(found[row], expected)
+    assert torch.equal(cache.keys[:, :, :, :3], keys[:, :, :, :3])  # what all have read alike has not moved
+    cache.select(torch.tensor([2, 3, 4, 5]))
+    assert cache.rows == 4 and len(cache.memory(0)[0]) == 2
+    new = torch.arange(4)
+    found = model(Inputs(target=Tokens(new[:, None])), at="all", cache=cache).logits[:, -1]
+    alone = Tokens(ids[2:3], documents[2:3])
+    expected = model(Inputs(alone, Tokens(torch.tensor([[*texts[4], 2]]))), at="all").logits[0, -1]
+    close(found[2], expected)

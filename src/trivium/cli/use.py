@@ -14,11 +14,13 @@ Precision = Annotated[
     Literal["float32", "bfloat16"], typer.Option("--precision", help="bfloat16 takes half the memory.")
 ]
 
+_EARLY: dict[str, bool | Literal["never"]] = {"false": False, "true": True, "never": "never"}
+
 
 def generate(
     model: ModelDirectory,
     prompt: Annotated[str, typer.Option("--prompt", metavar="P", help="The text to go on from.")],
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="At most so many tokens.")] = 100,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="At most so many tokens; 100.")] = None,
     temperature: Annotated[float, typer.Option("--temperature", help="0: always the most probable token.")] = 0.8,
     top_k: Annotated[int, typer.Option("--top-k", help="Only the K most probable tokens; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option("--top-p", help="Only the tokens that make up this probability.")] = 0.95,
@@ -29,17 +31,40 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
     stop: Annotated[list[str] | None, typer.Option("--stop", help="End before this text. Repeatable.")] = None,
     samples: Annotated[int, typer.Option("--samples", help="How many texts.")] = 1,
+    min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="No end before so many tokens.")] = None,
+    no_repeat_ngram: Annotated[
+        int | None, typer.Option("--no-repeat-ngram", help="No sequence of so many tokens twice; 0: all may.")
+    ] = None,
+    beams: Annotated[
+        int | None, typer.Option("--beams", help="Search for the most probable text with so many beams.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option("--length-penalty", help="With beams; the higher, the longer the text.")
+    ] = None,
+    early_stopping: Annotated[
+        Literal["false", "true", "never"] | None,
+        typer.Option("--early-stopping", help="With beams; true: done with the first texts that end."),
+    ] = None,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Write on from a prompt, shown as it is written."""
     from trivium.generation.sampling import Sampling
+    from trivium.generation.search import Search
+    from trivium.verbs.generate import settings_of
     from trivium.verbs.load import load
 
-    sampling = Sampling(max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, tuple(stop or ()))
+    sampled = Sampling(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
+        seed=seed, stop=tuple(stop or ()),
+    )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
-    if as_json or samples > 1:
+    sampling = settings_of(
+        loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
+        length_penalty=length_penalty, early_stopping=None if early_stopping is None else _EARLY[early_stopping],
+    )  # fmt: skip
+    if as_json or samples > 1 or isinstance(sampling, Search):  # a search knows its text at the end only
         made = loaded.complete([prompt], sampling, samples)
         shown = "" if loaded.config.encoder_layers else prompt
         emit(made, as_json, "\n---\n".join(shown + each.text for each in made))

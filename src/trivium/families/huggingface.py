@@ -21,18 +21,13 @@ from trivium.families.bodies import network
 from trivium.families.card import model_card
 from trivium.families.family import Family
 from trivium.families.files import WEIGHTS, TensorFiles, read_json, write_json, write_tensors, write_text
+from trivium.families.generation_config import GENERATION, GenerationConfig, read_generation
 from trivium.families.heads import Labels, class_of, expresses_heads, heads_in, heads_out, labels_of, made_heads
 from trivium.families.trivium import TRIVIUM, settings_in, settings_out
 from trivium.families.weights import body_prefix, full_name, plain_name, skipped, untrained, weights_in, weights_out
 from trivium.tokenizers import Tokenizer, formats
 from trivium.transformer import SEQUENCE, Config, Network, TransformerConfig
 
-GENERATION = (
-    "bos_token_id",
-    "eos_token_id",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-)  # as files that hold no generation_config.json name them
 LISTED = 5  # tensors named in an error before "and N more"
 
 
@@ -47,7 +42,7 @@ class Loaded:
     head_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by head: the names of its labels
     problem: str | None = None  # what a head's labels are: "regression", "multi_label_classification" ...
     left_out: tuple[str, ...] = ()  # tensors of the file that this model has no place for and does not need
-    generation: Mapping[str, object] = field(default_factory=dict)  # settings of generation that came with it
+    generation: GenerationConfig = GenerationConfig()  # settings of generation that came with it
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -63,7 +58,7 @@ def expressed_by(family: Family, model: Network) -> Family:
 def save(
     model: Network, family: Family, tokenizer: Tokenizer | None, directory: str | PathLike[str], *,
     state: Mapping[str, Tensor] | None = None, labels: Labels = None, problem: str | None = None,
-    generation: Mapping[str, object] | None = None, card: str | None = None,
+    generation: GenerationConfig = GenerationConfig(), card: str | None = None,  # noqa: B008 (frozen)
 ) -> Family:  # fmt: skip
     """Write the folder; each file appears whole or not at all, the weights last. Returns the family it was saved as.
 
@@ -75,9 +70,10 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     family = expressed_by(family, model)
     tensors = weights_out({**untrained(model), **state} if state else model.state_dict(), family, model.config)
-    settings = config_out(model, family, tokenizer, labels, tensors.values(), problem, generation)
+    kept = generation.written
+    settings = config_out(model, family, tokenizer, labels, tensors.values(), problem, kept)
     write_json(folder / "config.json", settings)
-    write_json(folder / "generation_config.json", generation_out(model.config, tokenizer, generation))
+    write_json(folder / GENERATION, generation_out(model.config, tokenizer, kept))
     if tokenizer is not None:
         tokenizer.save(folder)
     write_text(folder / "README.md", card or model_card(model, family, labels_of(model, labels)))
@@ -122,13 +118,6 @@ def _control_tokens(
     return out
 
 
-def generation_in(folder: Path, written: Mapping[str, object]) -> dict[str, object]:
-    """The settings of generation in a folder: ``generation_config.json``, and the tokens that ``config.json`` names."""
-    named = {key: written[key] for key in GENERATION if written.get(key) is not None}
-    path = folder / "generation_config.json"
-    return named | (read_json(path) if path.exists() else {})
-
-
 def load(
     directory: str | PathLike[str], *, heads: Mapping[str, nn.Module] | None = None,
     device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32,
@@ -142,7 +131,7 @@ def load(
     written = read_json(folder / "config.json")
     with TensorFiles(folder) as files:
         loaded = filled(files, written, folder, heads=heads, device=device, dtype=dtype)
-    loaded = replace(loaded, generation=generation_in(folder, written))
+    loaded = replace(loaded, generation=read_generation(folder, written, loaded.config.vocab_size))
     return with_tokenizer(loaded, Tokenizer.load(folder) if formats.has_tokenizer(folder) else None)
 
 

@@ -1,15 +1,19 @@
 """Text in, text out: prompts to completions, streamed as pieces or all at once.
 
-A decoder continues the prompt. An encoder-decoder reads the prompt and writes an answer to it.
+A decoder continues the prompt. An encoder-decoder reads the prompt and writes an answer to it. Texts end with the
+tokens that the model's files name, or else with the tokenizer's end token.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from trivium.errors import SettingsError
+from trivium.families.generation_config import GenerationConfig
 from trivium.generation.engine import Decoding, Finish
-from trivium.generation.prompts import prompt_of
+from trivium.generation.prompts import Prompt, prompt_of
+from trivium.generation.rules import Forced
 from trivium.generation.sampling import Sampling
+from trivium.generation.search import Search, search
 from trivium.generation.text_stream import TextStream
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
@@ -41,22 +45,22 @@ class Completion:
     finish: Finish
     tokens: tuple[int, ...]  # those of a stop string included, the end token not
     log_probabilities: tuple[float, ...]  # one a token, then that of the end token where the model ended the text
+    score: float | None = None  # what beam search ranked it by
 
     def __str__(self) -> str:
         return self.text
 
 
 def stream(
-    model: Network, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
-) -> Iterator[Piece]:
+    model: Network, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1,
+    files: GenerationConfig = GenerationConfig(),  # noqa: B008 (frozen)
+) -> Iterator[Piece]:  # fmt: skip
     """Yields pieces as tokens are chosen, all prompts and their samples side by side."""
-    if samples < 1:
-        raise SettingsError(f"samples is {samples}: it must be at least 1")
+    _check_samples(samples)
     rows = [prompt_of(model, tokenizer, text, sample) for text in prompts for sample in range(samples)]
-    ends = frozenset() if tokenizer.end is None else frozenset({tokenizer.end})
-    decoding = Decoding(model, rows, sampling, ends, tokenizer.vocab_size)  # refuses at once what cannot be done
-    continues = model.config.encoder_layers == 0
-    texts = [TextStream(tokenizer.decode, sampling.stop, row.ids if continues else ()) for row in rows]
+    ends, forced = _ends(tokenizer, files), Forced(files.first, files.last)
+    decoding = Decoding(model, rows, sampling, ends, tokenizer.vocab_size, forced)  # refuses what cannot be done
+    texts = _streams(model, tokenizer, rows, sampling.stop)
     return _pieces(decoding, texts, samples) if rows else iter(())
 
 
@@ -76,11 +80,18 @@ def _pieces(decoding: Decoding, texts: Sequence[TextStream], samples: int) -> It
 
 
 def complete(
-    model: Network, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling, samples: int = 1
-) -> list[Completion]:
-    """All completions, by prompt and then by sample."""
+    model: Network, tokenizer: Tokenizer, prompts: Sequence[str], sampling: Sampling | Search, samples: int = 1,
+    files: GenerationConfig = GenerationConfig(),  # noqa: B008 (frozen)
+) -> list[Completion]:  # fmt: skip
+    """All completions, by prompt and then by sample; of a search the best, by falling score."""
+    if isinstance(sampling, Search):
+        if samples > sampling.beams:
+            raise SettingsError(f"{samples} texts cannot be had from {sampling.beams} beams: ask for as many beams")
+        if sampling.beams > 1:
+            return _searched(model, tokenizer, prompts, sampling, samples, files)
+        sampling = sampling.greedy
     pieces: dict[tuple[int, int], list[Piece]] = {}
-    for piece in stream(model, tokenizer, prompts, sampling, samples):
+    for piece in stream(model, tokenizer, prompts, sampling, samples, files):
         pieces.setdefault((piece.prompt, piece.sample), []).append(piece)
     return [_joined(pieces[place]) for place in sorted(pieces)]
 
@@ -96,3 +107,44 @@ def _joined(pieces: Sequence[Piece]) -> Completion:
         tuple(piece.token for piece in pieces if piece.token is not None),
         tuple(piece.log_probability for piece in pieces),
     )
+
+
+def _searched(
+    model: Network, tokenizer: Tokenizer, prompts: Sequence[str], settings: Search, samples: int,
+    files: GenerationConfig,
+) -> list[Completion]:  # fmt: skip
+    _check_samples(samples)
+    if not prompts:
+        return []
+    rows = [prompt_of(model, tokenizer, text) for text in prompts]
+    streams = _streams(model, tokenizer, rows, settings.stop)
+    ends, forced = _ends(tokenizer, files), Forced(files.first, files.last)
+    watched = streams if settings.stop else None
+    found = search(model, rows, settings, ends, tokenizer.vocab_size, forced, watched)
+    completions = []
+    for prompt, best in enumerate(found):
+        for sample, each in enumerate(best[:samples]):
+            assert each.finish is not None
+            tokens = each.tokens[:-1] if each.finish == "end" else each.tokens
+            text = streams[prompt].fork()
+            for token in tokens:
+                text.push(token)
+            text.flush()
+            completions.append(
+                Completion(prompt, sample, text.text, each.finish, tokens, each.log_probabilities, each.score)
+            )
+    return completions
+
+
+def _check_samples(samples: int) -> None:
+    if samples < 1:
+        raise SettingsError(f"samples is {samples}: it must be at least 1")
+
+
+def _ends(tokenizer: Tokenizer, files: GenerationConfig) -> frozenset[int]:
+    return files.ends or (frozenset() if tokenizer.end is None else frozenset({tokenizer.end}))
+
+
+def _streams(model: Network, tokenizer: Tokenizer, rows: Sequence[Prompt], stop: Sequence[str]) -> list[TextStream]:
+    continues = model.config.encoder_layers == 0
+    return [TextStream(tokenizer.decode, stop, row.ids if continues else ()) for row in rows]

@@ -17,7 +17,8 @@ from torch import Tensor
 from trivium.errors import SettingsError
 from trivium.generation.prompts import Prompt
 from trivium.generation.rows import check_length, left_padded, right_padded
-from trivium.generation.sampling import Sampling, choose, penalised, uniforms
+from trivium.generation.rules import Forced, Rules, check_any_left, texts
+from trivium.generation.sampling import Sampling, choose, uniforms
 from trivium.transformer import Inputs, Network, Tokens
 from trivium.transformer.network import Progress
 
@@ -51,24 +52,17 @@ class Decoding:
     """Iterating over it yields, step by step, one ``Choice`` for every sequence still being written.
 
     ``ends``: tokens that end a sequence; ``vocabulary``: how many tokens may be chosen from (a model may have more rows
-    than its tokenizer has tokens). ``stop(row)`` ends a sequence from outside.
+    than its tokenizer has tokens). ``forced``: tokens that stand at fixed places. ``stop(row)`` ends a sequence from
+    outside.
     """
 
     def __init__(
-        self, model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
-    ):
-        config = model.config
-        if config.decoder_layers == 0:
-            raise SettingsError("this model is an encoder, which writes no text: use fill to predict missing words")
-        for prompt in prompts:
-            if config.limit is not None and len(prompt.ids) >= config.limit:
-                raise SettingsError(
-                    f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.limit}: shorten "
-                    f"it by at least {len(prompt.ids) - config.limit + 1} tokens"
-                )
-            check_length(len(prompt.source or ()), config.limit, "the prompt")
+        self, model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int,
+        forced: Forced = Forced(),  # noqa: B008 (frozen)
+    ):  # fmt: skip
+        self._rooms = rooms(model, prompts, sampling.max_tokens)
         self._model, self._prompts, self._sampling = model, prompts, sampling
-        self._ends, self._vocabulary = ends, vocabulary
+        self._rules, self._vocabulary = Rules.of(sampling, ends, forced), vocabulary
         self._stopped: set[int] = set()
 
     def stop(self, row: int) -> None:
@@ -76,23 +70,24 @@ class Decoding:
         self._stopped.add(row)
 
     def __iter__(self) -> Iterator[list[Choice]]:
-        prompts, sampling, limit = self._prompts, self._sampling, self._model.config.limit
-        most = sampling.max_tokens
-        rooms = [most if limit is None else min(most, limit - len(prompt.ids)) for prompt in prompts]
-        steps = max(rooms)
+        prompts, sampling, rules = self._prompts, self._sampling, self._rules
+        steps = max(self._rooms)
         noise = self._noise(steps)
         live = list(range(len(prompts)))
         logits, cache = prefill(self._model, prompts, steps)
         lengths = torch.tensor([len(prompt.ids) for prompt in prompts], device=logits.device)  # (R,)
-        seen = self._seen(logits.device) if sampling.repetition_penalty != 1 else None
+        room = torch.tensor(self._rooms, device=logits.device)  # (R,)
+        text = texts(prompts, logits.device) if rules.look_back else None  # (R, T)
         for step in range(steps):
             with torch.inference_mode():  # entered at each step: a caller's code runs between the steps
                 logits = logits[:, : self._vocabulary].float()  # (R, V)
-                steered = logits if seen is None else penalised(logits, seen, sampling.repetition_penalty)
+                steered = rules.apply(logits, text, step, lengths == 1, room == step + 1)
+                if rules.no_repeat_ngram:
+                    check_any_left(steered, sampling)
                 tokens = choose(steered, sampling, noise[live, step])  # (R,)
                 chances = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
             choices = [
-                Choice(row, token, chance, self._finish(token, step + 1, rooms[row]))
+                Choice(row, token, chance, self._finish(token, step + 1, self._rooms[row]))
                 for row, token, chance in zip(live, tokens.tolist(), chances.tolist(), strict=True)
             ]
             yield choices
@@ -104,23 +99,13 @@ class Decoding:
                     kept = torch.tensor(on, device=logits.device)
                     cache.select(kept)
                     live, lengths, tokens = [live[i] for i in on], lengths[kept], tokens[kept]
-                    seen = None if seen is None else seen[kept]
-                if seen is not None:
-                    seen.scatter_(1, tokens[:, None], True)
-                logits = self._step(tokens, lengths + step, cache)
-
-    def _step(self, tokens: Tensor, positions: Tensor, cache: Progress) -> Tensor:
-        """(R, V) logits after one more token in each row."""
-        padded = cache.documents is not None
-        target = Tokens(tokens[:, None], positions=positions[:, None] if padded else None)
-        logits = self._model(
-            Inputs(target=target), at=torch.arange(len(tokens), device=tokens.device), cache=cache
-        ).logits
-        assert logits is not None
-        return logits
+                    room, text = room[kept], None if text is None else text[kept]
+                if text is not None:
+                    text = torch.cat([text, tokens[:, None]], dim=1)
+                logits = one_more(self._model, tokens, lengths + step, cache)
 
     def _finish(self, token: int, written: int, room: int) -> Finish | None:
-        if token in self._ends:
+        if token in self._rules.ends:
             return "end"
         if written < room:
             return None
@@ -134,12 +119,20 @@ class Decoding:
         rows = [uniforms(seed, (*p.ids, -1, *(p.source or ())), p.sample, count) for p in self._prompts]
         return torch.from_numpy(np.stack(rows))
 
-    def _seen(self, device: torch.device) -> Tensor:
-        """(R, V) bool: tokens in each row so far, which the repetition penalty is for."""
-        seen = torch.zeros(len(self._prompts), self._vocabulary, dtype=torch.bool)
-        for row, prompt in zip(seen, self._prompts, strict=True):
-            row[[token for token in prompt.ids if token < self._vocabulary]] = True
-        return seen.to(device)
+
+def rooms(model: Network, prompts: Sequence[Prompt], most: int) -> list[int]:
+    """How many tokens can follow each prompt, at most ``most``; refuses what cannot be done, with the numbers."""
+    config = model.config
+    if config.decoder_layers == 0:
+        raise SettingsError("this model is an encoder, which writes no text: use fill to predict missing words")
+    for prompt in prompts:
+        if config.limit is not None and len(prompt.ids) >= config.limit:
+            raise SettingsError(
+                f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.limit}: shorten "
+                f"it by at least {len(prompt.ids) - config.limit + 1} tokens"
+            )
+        check_length(len(prompt.source or ()), config.limit, "the prompt")
+    return [most if config.limit is None else min(most, config.limit - len(prompt.ids)) for prompt in prompts]
 
 
 @torch.inference_mode()
@@ -167,17 +160,26 @@ def prefill(model: Network, prompts: Sequence[Prompt], room: int) -> tuple[Tenso
     return logits, cache
 
 
+def one_more(model: Network, tokens: Tensor, positions: Tensor, cache: Progress) -> Tensor:
+    """(R, V) logits after one more token (R,) in each row."""
+    target = Tokens(tokens[:, None], positions=None if cache.documents is None else positions[:, None])
+    logits = model(Inputs(target=target), at=torch.arange(len(tokens), device=tokens.device), cache=cache).logits
+    assert logits is not None
+    return logits
+
+
 def next_tokens(model: Network, prompt: Prompt, vocabulary: int) -> Tensor:
     """(V,) log-probabilities of the token after a prompt."""
     return prefill(model, [prompt], 0)[0][0, :vocabulary].float().log_softmax(dim=-1)
 
 
 def run(
-    model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int
-) -> list[Written]:
+    model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int,
+    forced: Forced = Forced(),  # noqa: B008 (frozen)
+) -> list[Written]:  # fmt: skip
     """Writes all sequences to their ends."""
     choices: dict[int, list[Choice]] = {row: [] for row in range(len(prompts))}
-    for step in Decoding(model, prompts, sampling, ends, vocabulary):
+    for step in Decoding(model, prompts, sampling, ends, vocabulary, forced):
         for choice in step:
             choices[choice.row].append(choice)
     return [

@@ -43,8 +43,10 @@ def opening(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
 
 
 def source_ids(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
-    """An encoder-decoder's source: the text and the end token."""
-    return (*ids,) if tokenizer.end is None else (*ids, tokenizer.end)
+    """An encoder-decoder's source: the text and the end token, or what the tokenizer puts around texts (BART's)."""
+    layout = tokenizer.layout()
+    end = () if tokenizer.end is None else (tokenizer.end,)
+    return (*layout.before, *ids, *(layout.after or end))
 
 
 def start_token(model: Network) -> int:

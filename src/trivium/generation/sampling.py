@@ -1,8 +1,8 @@
-"""From logits to the next token: temperature, top-k, top-p, min-p and repetition penalty, as pure functions.
+"""From logits to the next token: temperature, top-k, top-p and min-p, as pure functions.
 
 Order and definitions are those of the field's common library, so that settings found elsewhere mean the same here:
-repetition penalty (Keskar et al. 2019, section 4.1), temperature, top-k (Fan et al. 2018), top-p or nucleus (Holtzman
-et al. 2020), min-p (Nguyen et al. 2024). One difference: tokens exactly as probable as the last one kept are kept too,
+the rules (``rules.py``), temperature, top-k (Fan et al. 2018), top-p or nucleus (Holtzman et al. 2020), min-p (Nguyen
+et al. 2024). One difference: tokens exactly as probable as the last one kept are kept too,
 so that no choice hangs on the order of ties. R rows (sequences), V vocabulary.
 """
 
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trivium.errors import SettingsError, TriviumError
+from trivium.errors import TriviumError
+from trivium.generation.rules import check_settings, text_limits
 from trivium.randomness import Draws, key
 
 _FIRST_LOOK = 1024  # top-p looks at this many tokens before it sorts the whole vocabulary
@@ -32,6 +33,8 @@ class Sampling:
     repetition_penalty: float = 1.0  # 1: none; above 1 makes tokens already in the text less likely
     seed: int = 0
     stop: tuple[str, ...] = ()
+    min_tokens: int = 0  # no end before so many
+    no_repeat_ngram: int = 0  # 0: all; else no sequence of so many tokens comes twice, the prompt included
 
     @property
     def greedy(self) -> bool:
@@ -40,23 +43,14 @@ class Sampling:
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
-        limits = (
-            ("max_tokens", self.max_tokens >= 1, "at least 1"),
+        check_settings(
+            self,
+            *text_limits(self),
             ("temperature", 0 <= self.temperature < float("inf"), "0 (always the most probable token) or above"),
             ("top_k", self.top_k >= 0, "0 (all) or above"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
-            ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "above 0, 1 for none"),
-            ("stop", all(self.stop), "made of texts that are not empty"),
         )
-        for name, holds, allowed in limits:
-            if not holds:
-                raise SettingsError(f"{name} is {getattr(self, name)!r}: it must be {allowed}")
-
-
-def penalised(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """(R, V) logits with those of the tokens ``seen`` (R, V bool) divided by ``penalty``, or multiplied if negative."""
-    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
 
 
 def nucleus_floor(logits: Tensor, top_p: float) -> Tensor:
@@ -100,8 +94,7 @@ def exact(values: Tensor) -> Tensor:
 
 def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
     """(R,) next tokens for (R, V) float32 logits; row r is settled by ``uniform[r]`` in [0, 1) alone."""
-    if not bool(torch.isfinite(logits.amax(dim=-1)).all()):
-        raise TriviumError("the model's output is not finite: its weights are damaged, or its training diverged")
+    check_finite(logits)
     if sampling.greedy:
         return logits.argmax(dim=-1)
     through = probabilities(logits, sampling).cumsum(dim=-1)
@@ -109,6 +102,12 @@ def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
     threshold = uniform.to(through)[:, None] * through[:, -1:]
     chosen = torch.searchsorted(through, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
     return chosen.to(logits.device)
+
+
+def check_finite(logits: Tensor) -> None:
+    """Refuses (R, V) logits of a model that computes nothing of use."""
+    if not bool(torch.isfinite(logits.amax(dim=-1)).all()):
+        raise TriviumError("the model's output is not finite: its weights are damaged, or its training diverged")
 
 
 def uniforms(seed: int, prompt: Sequence[int], sample: int, count: int) -> np.ndarray:

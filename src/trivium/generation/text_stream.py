@@ -5,6 +5,8 @@ are held back until it is settled what they are.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Self
 
 _UNFINISHED = "\ufffd"  # what a decoder writes for bytes that are not (yet) a character
 _WINDOW = 16  # tokens decoded again at each step: enough for every character and joining rule, constant cost
@@ -25,6 +27,12 @@ class TextStream:
         self._held = ""
         self.text = ""
         self.stopped = False
+
+    def fork(self) -> Self:
+        """Another that goes on from here on its own."""
+        other = copy(self)
+        other._ids = list(self._ids)
+        return other
 
     def push(self, token: int) -> str:
         """Adds a token and returns the text that is now certain; sets ``stopped`` when a stop string is complete."""

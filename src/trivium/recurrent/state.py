@@ -52,6 +52,16 @@ class RecurrentCache:
         self.memory = _selected(self.memory, rows)
         self.source_documents = _selected(self.source_documents, rows)
 
+    def branch(self, count: int) -> None:
+        """Each sequence becomes ``count`` side by side."""
+        rows = torch.arange(self.rows, device=None if self.state is None else self.state.device)
+        self.select(rows.repeat_interleave(count))
+
+    def exchange(self, rows: Tensor, since: int) -> None:
+        """Branch i goes on from what branch ``rows[i]`` (B,) of its group has read: a state holds all of it, whatever
+        was read ``since``. Their source is the same."""
+        self.state = None if self.state is None else self.state.index_select(2, rows)
+
 
 def _selected(tensor: Tensor | None, rows: Tensor) -> Tensor | None:
     return None if tensor is None else tensor.index_select(0, rows)

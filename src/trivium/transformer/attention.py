@@ -116,8 +116,10 @@ class Attention(nn.Module):
     ) -> Tensor:  # fmt: skip
         """``x`` (B, T, W) asks; it is also asked, unless this is cross-attention over ``memory`` (B, S, W), which may
         be None once the cache holds its keys. ``rotation``: cosines and sines of rotary positions."""
+        B, T, W = x.shape
         if self.cross and cache is not None and cache.remembers(self.index):
-            query = self._split(self.query(x))
+            # Branches of one source ask the same keys: to these they are more queries, not more rows.
+            query = self._split(self.query(x.reshape(B // cache.branches, cache.branches * T, W)))
             key, value = cache.memory(self.index)
         else:
             asked = x if memory is None else memory
@@ -130,7 +132,8 @@ class Attention(nn.Module):
             if cache is not None:
                 key, value = (cache.remember if self.cross else cache.extend)(self.index, key, value)
         dropout = self.dropout if self.training else 0.0
-        return self.output(attend(query, key, value, mask, scale=self.scale, dropout=dropout, record=record))
+        mixed = attend(query, key, value, mask, scale=self.scale, dropout=dropout, record=record)
+        return self.output(mixed.reshape(B, T, -1))
 
     def _joined_pays(self, x: Tensor) -> bool:
         """Joining the weights is worth its copy when there are many more rows than columns, and right only while the

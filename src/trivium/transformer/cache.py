@@ -1,8 +1,8 @@
 """Keys and values of the tokens already read, so that generating one more token costs one token's work.
 
 Five verbs: preallocate (``Cache.of``), look up (``extend``, ``memory``), ``advance``, ``reset``, ``prefill``; and
-``select``, which reorders or drops rows. The model asks it and never slices its tensors. Nothing here is trained:
-use it under ``torch.inference_mode()`` or ``torch.no_grad()``.
+those that move rows: ``select`` keeps some, ``branch`` and ``exchange`` are for beams. The model asks it and never
+slices its tensors. Nothing here is trained: use it under ``torch.inference_mode()`` or ``torch.no_grad()``.
 """
 
 from typing import Self
@@ -26,7 +26,8 @@ class Cache:
         self.length = 0
         self.documents: Tensor | None = None  # (B, capacity) int64, once any were given
         self.source_documents: Tensor | None = None  # (B, S) int64
-        self._memory: dict[int, tuple[Tensor, Tensor]] = {}  # cross-attention, (B, G, S, D) by layer
+        self._memory: dict[int, tuple[Tensor, Tensor]] = {}  # cross-attention, (B / branches, G, S, D) by layer
+        self.branches = 1  # so many rows side by side go on from one source, whose keys are kept once
 
     @classmethod
     def of(
@@ -81,7 +82,7 @@ class Cache:
         return layer in self._memory
 
     def memory(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Look up cross-attention keys and values, (B, G, S, D)."""
+        """Look up cross-attention keys and values, (B / branches, G, S, D)."""
         return self._memory[layer]
 
     def reset(self) -> None:
@@ -89,6 +90,7 @@ class Cache:
         self.length = 0
         self.documents = self.source_documents = None
         self._memory.clear()
+        self.branches = 1
 
     def prefill(self, prompt: "Cache") -> None:
         """Start from what ``prompt`` has read: the same number of rows, or one row, given to every sequence here."""
@@ -107,13 +109,34 @@ class Cache:
             self._memory[layer] = (_for_all(keys, self.rows), _for_all(values, self.rows))
 
     def select(self, rows: Tensor) -> None:
-        """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed: beams, samples, finished ones."""
+        """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed: samples, unfinished ones. Of
+        branches, whole groups."""
         self.keys, self.values = self.keys.index_select(1, rows), self.values.index_select(1, rows)
         if self.documents is not None:
             self.documents = self.documents.index_select(0, rows)
+        sources = rows[:: self.branches] // self.branches
         if self.source_documents is not None:
-            self.source_documents = self.source_documents.index_select(0, rows)
-        self._memory = {k: (a.index_select(0, rows), b.index_select(0, rows)) for k, (a, b) in self._memory.items()}
+            self.source_documents = self.source_documents.index_select(0, sources)
+        self._memory = {
+            k: (a.index_select(0, sources), b.index_select(0, sources)) for k, (a, b) in self._memory.items()
+        }
+
+    def branch(self, count: int) -> None:
+        """Each sequence becomes ``count`` side by side. What they see of the source is kept once."""
+        self.keys, self.values = (part.repeat_interleave(count, dim=1) for part in (self.keys, self.values))
+        if self.documents is not None:
+            self.documents = self.documents.repeat_interleave(count, dim=0)
+        self.branches *= count
+
+    def exchange(self, rows: Tensor, since: int) -> None:
+        """Branch i goes on from what branch ``rows[i]`` (B,) of its group has read. What was read before the token
+        numbered ``since`` is the same in a group, so only what came after is copied, of the rows that change."""
+        moved = [(row, source) for row, source in enumerate(rows.tolist()) if row != source]
+        for part in (self.keys, self.values):
+            new = part[:, :, :, since : self.length]
+            kept = [new[:, source].clone() for _, source in moved]  # one by one: 1.5-2x the speed of an index on a CPU
+            for (row, _), one in zip(moved, kept, strict=True):
+                new[:, row] = one
 
 
 def _for_all(tensor: Tensor, rows: int) -> Tensor:

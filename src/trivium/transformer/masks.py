@@ -85,12 +85,14 @@ def self_mask(
     return Mask(additive(visible, tokens.dtype))
 
 
-def cross_mask(tokens: Tensor, queries: Tensor | None, keys: Tensor | None) -> Mask:
-    """The mask of cross-attention, from document numbers (B, T) and (B, S); a missing side is document 0 throughout."""
+def cross_mask(tokens: Tensor, queries: Tensor | None, keys: Tensor | None, branches: int = 1) -> Mask:
+    """The mask of cross-attention, from document numbers (B, T) and (B, S); a missing side is document 0 throughout.
+    ``branches``: so many rows of queries in turn share one row of keys, and are stacked along T."""
     if keys is None and queries is None:
         return Mask()
     if keys is None:
         return Mask()  # without source padding or packing a target's padding cannot be told what to see: it sees all
     if queries is None:
         queries = keys.new_zeros(tokens.shape[:2])
+    queries = queries.reshape(len(keys), branches * queries.shape[1])
     return Mask(additive(same_document(queries, keys), tokens.dtype))

@@ -73,7 +73,16 @@ class Progress(Protocol):
     def documents(self) -> Tensor | None: ...  # None where no padding or packing was seen
 
     def select(self, rows: Tensor) -> None:
-        """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed."""
+        """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed; of branches, whole groups."""
+        ...
+
+    def branch(self, count: int) -> None:
+        """Each sequence becomes ``count`` side by side."""
+        ...
+
+    def exchange(self, rows: Tensor, since: int) -> None:
+        """Branch i goes on from what branch ``rows[i]`` of its group has read, which may differ from the token
+        numbered ``since`` on."""
         ...
 
 

@@ -62,7 +62,7 @@ class Stack(nn.Module):
                 if source is not None:
                     cache.source_documents = keys
                 keys = cache.source_documents
-            crossing = cross_mask(x, side.documents, keys)
+            crossing = cross_mask(x, side.documents, keys, cache.branches if cache is not None else 1)
         rotation, attention, crossed = self._rotation(x, side, past), records.attention, records.cross_attention
         around = Surroundings(mask, rotation, memory, crossing, cache, attention, crossed, near)
         if records.hidden is not None:

@@ -169,7 +169,9 @@ def _save(run: RunDirectory, base: LanguageModel, fitted: Fitted, settings: Fine
     run.metrics.append({"kind": "result", "step": fitted.best_step, "dev": fitted.scores, "tokens": fitted.tokens})
     run.metrics.sync()
     labels = _labels(tuned.task)
-    family = huggingface.save(tuned.model.cpu(), base.family, tuned.tokenizer, run.path, labels=labels or None)
+    family = huggingface.save(
+        tuned.model.cpu(), base.family, tuned.tokenizer, run.path, labels=labels or None, generation=base.generation
+    )
     with contextlib.suppress(OSError):
         (run.path / "checkpoints").rmdir()  # a fine-tuning is short and has none
     run.write_manifest(

@@ -1,10 +1,13 @@
 """``trivium generate``: texts from prompts."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
+from trivium.errors import SettingsError
 from trivium.generation.completion import Completion
 from trivium.generation.sampling import Sampling
+from trivium.generation.search import EarlyStopping, Search
 from trivium.verbs.load import LanguageModel, Precision, load
 
 
@@ -12,7 +15,7 @@ def generate(
     model: str | Path | LanguageModel,
     prompt: str | Sequence[str],
     *,
-    max_tokens: int = 100,
+    max_tokens: int | None = None,
     temperature: float = 0.8,
     top_k: int = 0,
     top_p: float = 0.95,
@@ -21,15 +24,52 @@ def generate(
     seed: int = 0,
     stop: str | Sequence[str] = (),
     samples: int = 1,
+    min_tokens: int | None = None,
+    no_repeat_ngram: int | None = None,
+    beams: int | None = None,
+    length_penalty: float | None = None,
+    early_stopping: EarlyStopping | None = None,
     precision: Precision = "float32",
     device: str = "auto",
 ) -> list[Completion]:
     """``samples`` texts for each prompt, by prompt and then by sample. ``temperature=0`` is greedy.
 
-    The settings are those of ``Sampling``. The same model, prompt, settings and seed give the same text, whatever else
-    is asked for beside it.
+    The settings are those of ``Sampling``, or with ``beams`` those of ``Search``; what is left out is then as the
+    model's makers published it (``generation_config.json``). The same model, prompt, settings and seed give the same
+    text, whatever else is asked for beside it.
     """
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    sampling = Sampling(max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stops)
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    return load(model, precision=precision, device=device).complete(prompts, sampling, samples)
+    sampled = Sampling(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
+        seed=seed, stop=(stop,) if isinstance(stop, str) else tuple(stop),
+    )  # fmt: skip
+    loaded = load(model, precision=precision, device=device)
+    settings = settings_of(
+        loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
+        length_penalty=length_penalty, early_stopping=early_stopping,
+    )  # fmt: skip
+    return loaded.complete([prompt] if isinstance(prompt, str) else list(prompt), settings, samples)
+
+
+def settings_of(
+    model: LanguageModel, sampling: Sampling, *, beams: int | None, max_tokens: int | None, min_tokens: int | None,
+    no_repeat_ngram: int | None, length_penalty: float | None, early_stopping: EarlyStopping | None,
+) -> Sampling | Search:  # fmt: skip
+    """``sampling`` with the settings given, or the model's beam search with them where beams are asked for."""
+    text = {"max_tokens": max_tokens, "min_tokens": min_tokens, "no_repeat_ngram": no_repeat_ngram}
+    ranking = {"length_penalty": length_penalty, "early_stopping": early_stopping}
+    given = {name: value for name, value in text.items() if value is not None}
+    ranked = {name: value for name, value in ranking.items() if value is not None}
+    if beams is None:
+        if ranked:
+            raise SettingsError(f"{next(iter(ranked))} is a setting of beam search: say how many beams too")
+        return replace(sampling, **given)  # type: ignore[arg-type]
+    plain = Sampling(repetition_penalty=sampling.repetition_penalty, stop=sampling.stop)
+    for each in fields(Sampling):
+        if getattr(sampling, each.name) != getattr(plain, each.name):
+            raise SettingsError(f"{each.name} is a setting of sampling, and beam search draws nothing: leave out one")
+    if sampling.repetition_penalty != 1:
+        given["repetition_penalty"] = sampling.repetition_penalty  # type: ignore[assignment]
+    published = model.search
+    least = min(published.min_tokens, given.get("max_tokens", published.min_tokens))  # the caller's limit goes first
+    changes = {"min_tokens": least, **given, **ranked}
+    return replace(published, beams=beams, stop=sampling.stop, **changes)  # type: ignore[arg-type]

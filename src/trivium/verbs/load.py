@@ -10,6 +10,7 @@ import torch
 from trivium.errors import DataError, SettingsError
 from trivium.families import Family
 from trivium.families.demo_models import DEMO_MODELS, find_model
+from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
 from trivium.families.huggingface import load as read_folder
 from trivium.generation.completion import Completion, Piece, complete, stream
@@ -17,6 +18,7 @@ from trivium.generation.fill import Filling, fill_masks
 from trivium.generation.questions import about_continuation, about_text
 from trivium.generation.sampling import Sampling
 from trivium.generation.score import Score, Surprise, answers, joined, surprise
+from trivium.generation.search import Search
 from trivium.generation.spans import fill_spans
 from trivium.tokenizers import Tokenizer
 from trivium.training.precision import choose_device
@@ -40,6 +42,7 @@ class LanguageModel:
     config: Config
     directory: Path
     labels: tuple[str, ...] | None = None  # what a fine-tuned model predicts
+    generation: GenerationConfig = GenerationConfig()  # what its makers say about writing
 
     @property
     def kind(self) -> Literal["encoder", "decoder", "encoder-decoder"]:
@@ -47,19 +50,29 @@ class LanguageModel:
             return "encoder"
         return "encoder-decoder" if self.config.encoder_layers else "decoder"
 
-    def generate(self, prompt: str, sampling: Sampling = Sampling()) -> Completion:  # noqa: B008 (frozen)
+    @property
+    def search(self) -> Search:
+        """The beam search that the model's makers published with it, or else one with the defaults."""
+        try:
+            opening = 1 if self.config.encoder_layers else None
+            return Search.published(self.generation.written, opening)
+        except SettingsError as problem:
+            raise DataError(f"{self.directory / GENERATION} cannot be followed: {problem}") from None
+
+    def generate(self, prompt: str, sampling: Sampling | Search = Sampling()) -> Completion:  # noqa: B008 (frozen)
         """One text that goes on from the prompt (decoder) or answers it (encoder-decoder)."""
         return self.complete([prompt], sampling)[0]
 
     def complete(
         self,
         prompts: Sequence[str],
-        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        sampling: Sampling | Search = Sampling(),  # noqa: B008 (frozen)
         samples: int = 1,
     ) -> list[Completion]:
-        """``samples`` texts for each prompt, written side by side, by prompt and then by sample."""
+        """``samples`` texts for each prompt, written side by side, by prompt and then by sample; of a search the best,
+        by falling score."""
         self._check_vocabulary()
-        return complete(self.model, self.tokenizer, prompts, sampling, samples)
+        return complete(self.model, self.tokenizer, prompts, sampling, samples, self.generation)
 
     def stream(
         self,
@@ -69,7 +82,7 @@ class LanguageModel:
     ) -> Iterator[Piece]:
         """The same, piece by piece as tokens are chosen."""
         self._check_vocabulary()
-        return stream(self.model, self.tokenizer, prompts, sampling, samples)
+        return stream(self.model, self.tokenizer, prompts, sampling, samples, self.generation)
 
     def fill(self, text: str, top: int = 5) -> Filling:
         """Fills a text's blanks (``___`` or ``<mask>``): a token each by an encoder, a span by an encoder-decoder."""
@@ -160,4 +173,6 @@ def load(
             f"{loaded.config.vocab_size}: they do not belong together"
         )
     body = loaded.model.eval().requires_grad_(False)
-    return LanguageModel(body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels)
+    return LanguageModel(
+        body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels, loaded.generation
+    )

@@ -1,0 +1,241 @@
+"""Beam search over the cache (Graves 2012; Wu et al. 2016, section 7): the texts that are most probable as a whole.
+
+Each prompt has ``beams`` unfinished texts. At every step the best continuations of all of them are ranked together;
+those that end go among the finished ones, by their score, and the best others are the beams of the next step. A score
+is the sum of log-probabilities, divided by the number of tokens (with the end token) to the power ``length_penalty``.
+
+What a text may hold (``rules.py``), when a prompt is done and how ties are broken is as the field's common library has
+it, so that published settings give the published texts. Two differences: padding is no token (there it counts as a part
+of n-grams), and a beam that does not exist has probability 0 (there 1e-400,000,000). One beam is greedy: ``engine.py``.
+
+A step is a chain of plain functions: the model's log-probabilities, the rules, the best continuations, the sorting of
+those into finished and live texts, the exchange of what the cache has read. Another kind of search replaces one link.
+B prompts, K beams of each, V vocabulary, C candidates. What is long, the cache, moves as little as possible: prompts
+and sources are never copied between beams (``Progress.exchange``), and prompts that are done leave the batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from trivium.generation.engine import Finish, one_more, prefill, rooms
+from trivium.generation.prompts import Prompt
+from trivium.generation.rules import Forced, Rules, check_settings, nothing_left, text_limits, texts
+from trivium.generation.sampling import Sampling, check_finite
+from trivium.generation.text_stream import TextStream
+from trivium.settings import build
+from trivium.transformer import Network
+
+EarlyStopping = Literal[False, True, "never"]
+_FOREIGN = {  # our settings under the names that generation_config.json has for them
+    "beams": "num_beams",
+    "length_penalty": "length_penalty",
+    "early_stopping": "early_stopping",
+    "no_repeat_ngram": "no_repeat_ngram_size",
+    "repetition_penalty": "repetition_penalty",
+    "max_tokens": "max_new_tokens",
+    "min_tokens": "min_new_tokens",
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the most probable texts are searched for, and when one ends. One beam is greedy.
+
+    ``early_stopping``: True, done with the first ``beams`` finished texts; False, when the best beam, if it ended now,
+    would not be among them; "never", when it could not be at any length.
+    """
+
+    beams: int = 4
+    max_tokens: int = 100
+    length_penalty: float = 1.0  # 0: none; above, longer texts are preferred; below, shorter ones
+    early_stopping: EarlyStopping = False
+    min_tokens: int = 0  # no end before so many
+    no_repeat_ngram: int = 0  # 0: all; else no sequence of so many tokens comes twice, the prompt included
+    repetition_penalty: float = 1.0  # 1: none; on log-probabilities
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stop, str):
+            object.__setattr__(self, "stop", (self.stop,))
+        check_settings(
+            self,
+            ("beams", self.beams >= 1, "at least 1"),
+            ("length_penalty", -20 <= self.length_penalty <= 20, "between -20 and 20, 0 for none"),
+            ("early_stopping", str(self.early_stopping) in ("False", "True", "never"), "False, True or 'never'"),
+            *text_limits(self),
+        )
+
+    @classmethod
+    def published(cls, written: Mapping[str, object], opening: int | None) -> Self:
+        """The settings in a ``generation_config.json``. ``opening``: how many tokens the model writes after, which that
+        file's ``min_length`` and ``max_length`` count too; None where this depends on the prompt."""
+        found = {ours: written[theirs] for ours, theirs in _FOREIGN.items() if written.get(theirs) is not None}
+        for ours, theirs in (("max_tokens", "max_length"), ("min_tokens", "min_length")):
+            total = written.get(theirs)
+            if opening is not None and isinstance(total, int):
+                found.setdefault(ours, max(total - opening, 0))
+        return build(cls, found)
+
+    @property
+    def greedy(self) -> Sampling:
+        """With one beam, the same by the engine that chooses token by token."""
+        return Sampling(
+            self.max_tokens, temperature=0, repetition_penalty=self.repetition_penalty, stop=self.stop,
+            min_tokens=self.min_tokens, no_repeat_ngram=self.no_repeat_ngram,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A text, written or being written. ``score`` is what finished ones are ranked by."""
+
+    tokens: tuple[int, ...] = ()  # the end token is one
+    log_probabilities: tuple[float, ...] = ()  # by the model itself, before the rules
+    total: float = 0.0  # of log-probabilities, after the rules
+    finish: Finish | None = None
+    score: float = 0.0
+    text: TextStream | None = None  # where stop strings are looked for
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The best continuations of one prompt's beams, falling: (C,) each."""
+
+    totals: list[float]
+    beams: list[int]
+    tokens: list[int]
+    log_probabilities: list[float]
+
+
+@dataclass
+class Beam:
+    """The search for one prompt."""
+
+    search: Search
+    ends: frozenset[int]
+    room: int  # how many tokens can be written
+    live: list[Hypothesis]  # K, the best first; a total of -inf is no text. One before the first step, none at the end
+    finished: list[Hypothesis] = field(default_factory=list)  # at most K, the best first
+
+    def grow(self, candidates: Candidates) -> list[int]:
+        """Sorts the continuations into finished and live texts; from which beam each live one comes."""
+        width = self.search.beams
+        ended: list[Hypothesis] = []
+        live: list[Hypothesis] = []
+        origins: list[int] = []
+        pieces = zip(candidates.totals, candidates.beams, candidates.tokens, candidates.log_probabilities, strict=True)
+        for rank, (total, beam, token, chance) in enumerate(pieces):
+            if total == -inf or (rank >= width and len(live) == width):
+                break
+            grown = self._extended(self.live[beam], token, chance, total)
+            if grown.finish is None and len(live) < width:
+                live.append(grown)
+                origins.append(beam)
+            elif grown.finish and rank < width:  # the others are there to keep the beams going
+                ended.append(grown)
+        missing = width - len(live) if live else 0
+        self.live = live + [replace(each, total=-inf) for each in live[:1]] * missing
+        self.finished = sorted([*self.finished, *ended], key=lambda each: -each.score)[:width]
+        return origins + origins[:1] * missing
+
+    @property
+    def done(self) -> bool:
+        """Whether no live text will be among the finished ones, as far as the settings look ahead."""
+        if not self.live:
+            return True
+        if len(self.finished) < self.search.beams:
+            return False
+        if self.search.early_stopping is True:
+            return True
+        penalty = self.search.length_penalty
+        ahead = self.search.early_stopping == "never" and penalty > 0
+        length = self.room if ahead else len(self.live[0].tokens)
+        return self.live[0].total / length**penalty <= self.finished[-1].score
+
+    def _extended(self, before: Hypothesis, token: int, chance: float, total: float) -> Hypothesis:
+        tokens = (*before.tokens, token)
+        finish: Finish | None = "end" if token in self.ends else None
+        text = before.text
+        if text is not None and not finish:
+            text = text.fork()
+            text.push(token)
+            finish = "stop" if text.stopped else None
+        if not finish and len(tokens) == self.room:
+            finish = "length" if self.room == self.search.max_tokens else "context"
+        score = total / len(tokens) ** self.search.length_penalty
+        return Hypothesis(tokens, (*before.log_probabilities, chance), total, finish, score, text)
+
+
+def search(
+    model: Network, prompts: Sequence[Prompt], settings: Search, ends: frozenset[int], vocabulary: int,
+    forced: Forced = Forced(), streams: Sequence[TextStream] | None = None,  # noqa: B008 (frozen)
+) -> list[list[Hypothesis]]:  # fmt: skip
+    """The best texts for each prompt, at most ``settings.beams`` of them, by falling score.
+
+    ``ends``, ``vocabulary`` and ``forced`` as of ``Decoding``; ``streams``: one a prompt, which look for stop strings.
+    """
+    width, rules = settings.beams, Rules.of(settings, ends, forced)
+    beams = [
+        Beam(settings, ends, room, [Hypothesis(text=streams[place] if streams else None)])
+        for place, room in enumerate(rooms(model, prompts, settings.max_tokens))
+    ]
+    running = beams
+    steps = max(beam.room for beam in beams)
+    logits, cache = prefill(model, prompts, steps)  # (B, V): before its first step a prompt has one beam
+    device, read = logits.device, max(len(prompt.ids) for prompt in prompts)
+    lengths = torch.tensor([len(prompt.ids) for prompt in prompts], device=device)  # (B K,)
+    room = torch.tensor([beam.room for beam in beams], device=device)  # (B K,)
+    text = texts(prompts, device) if rules.look_back else None  # (B K, T)
+    totals = torch.zeros(len(prompts), 1, device=device)  # (B, K)
+    for step in range(steps):
+        with torch.inference_mode():
+            check_finite(logits)
+            plain = logits[:, :vocabulary].float().log_softmax(dim=-1)  # (B K, V)
+            ruled = rules.apply(plain, text, step, lengths == 1, room == step + 1)
+            found = best(ruled, plain, totals, width * max(2, 1 + len(ends)))
+            grown = [(beam, beam.grow(each)) for beam, each in zip(running, found, strict=True)]
+            going = [place for place, beam in enumerate(running) if not beam.done]
+            if not going:
+                break
+            if step == 0:
+                cache.branch(width)
+                rows = torch.arange(len(lengths), device=device).repeat_interleave(width)
+                lengths, room, text = lengths[rows], room[rows], None if text is None else text[rows]
+            if len(going) < len(running):
+                groups = torch.arange(len(lengths), device=device).view(-1, width)
+                rows = groups[torch.tensor(going, device=device)].flatten()
+                cache.select(rows)
+                lengths, room, text = lengths[rows], room[rows], None if text is None else text[rows]
+            grown = [grown[place] for place in going]
+            running = [beam for beam, _ in grown]
+            rows = torch.tensor([n * width + each for n, (_, origins) in enumerate(grown) for each in origins])
+            rows = rows.to(device)
+            if step > 0:
+                cache.exchange(rows, since=read)
+            totals = torch.tensor([[each.total for each in beam.live] for beam in running], device=device)
+            latest = torch.tensor([each.tokens[-1] for beam in running for each in beam.live], device=device)  # (B K,)
+            if text is not None:
+                text = torch.cat([text[rows], latest[:, None]], dim=1)
+            logits = one_more(model, latest, lengths + step, cache)
+    if not all(beam.finished for beam in beams):
+        raise nothing_left(settings)
+    return [beam.finished for beam in beams]
+
+
+def best(ruled: Tensor, plain: Tensor, totals: Tensor, count: int) -> list[Candidates]:
+    """The ``count`` most probable continuations of each prompt's beams, falling: (B K, V) log-probabilities of the next
+    token, by the rules and by the model itself, and (B, K) of the beams so far."""
+    (B, K), V = totals.shape, ruled.shape[1]
+    each = ruled.topk(min(count, V), dim=1)  # (B K, C): of one beam no more can be among the best
+    sums = (each.values + totals.view(-1, 1)).view(B, -1)
+    chosen = sums.topk(min(count, sums.shape[1]), dim=1)  # (B, C)
+    origins = chosen.indices // each.indices.shape[1]
+    tokens = each.indices.view(B, -1).gather(1, chosen.indices)
+    chances = plain.view(B, K * V).gather(1, origins * V + tokens)
+    lists = zip(chosen.values.tolist(), origins.tolist(), tokens.tolist(), chances.tolist(), strict=True)
+    return [Candidates(*each) for each in lists]
