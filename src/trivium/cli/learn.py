@@ -19,6 +19,13 @@ def pretrain(
         str | None, typer.Argument(metavar="[RECIPE]", help="A recipe's name, or the path of one.")
     ] = None,
     data: Data = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="M", help="Go on from a pretrained model, not from nothing.")
+    ] = None,
+    old: Annotated[
+        list[str] | None,
+        typer.Option("--old", metavar="FILES", help="With --from: the text it knew, to measure what it forgets."),
+    ] = None,
     sets: Sets = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="A new folder for the run.")] = None,
     resume: Annotated[
@@ -38,9 +45,13 @@ def pretrain(
         raise SettingsError("give one of --out DIR (a new run) and --resume DIR (an old one)")
     if recipe is None and out is not None:
         raise SettingsError("pretrain needs a recipe: `trivium pretrain gpt2-mini --data FILES --out DIR`, for example")
+    flags: dict[str, object] = {} if from_ is None else {"from.model": from_}
+    if old:
+        flags["from.old"] = old
     given = None
-    if recipe is not None or data or sets:
-        given = load_recipe(recipe or str(resume / "trivium.toml" if resume else ""), data or (), sets or ()).recipe
+    if recipe is not None or data or sets or flags:
+        named = recipe or str(resume / "trivium.toml" if resume else "")
+        given = load_recipe(named, data or (), sets or (), flags).recipe
     made = train(given, out or resume or "", resume=resume is not None, prove=prove)
     summary = {
         "directory": made.directory,
@@ -51,14 +62,16 @@ def pretrain(
         "seconds": made.seconds,
         "precision": made.precision,
         "evaluation": made.evaluation,
+        "continued": made.continued,
         "proof": made.proof,
     }
     figures = "".join(f"  {name} {value:.4g}" for name, value in made.evaluation.items() if value is not None)
+    going_on = f"\n{made.continued.sentence()}" if made.continued is not None else ""
     emit(
         summary,
         as_json,
         f"{made.directory}: {made.parameters:,} parameters, {made.steps:,} steps, {made.tokens:,} tokens in "
-        f"{made.seconds:,.0f} s{'; on held-out text' + figures if figures else ''}\n"
+        f"{made.seconds:,.0f} s{'; on held-out text' + figures if figures else ''}{going_on}\n"
         f"use it: {_next(made.config, made.directory)}",
     )
 

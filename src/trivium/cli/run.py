@@ -26,7 +26,7 @@ _REMEDIES = {  # what a system says of a file -> what to do; other failures of i
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "check the name and the folders in it",
 }
-_MANY = ("--data", "--set")  # options that take several values: `--data *.txt`
+_MANY = ("--data", "--old", "--set")  # options that take several values: `--data *.txt`
 # Typer carries its own copy of click since 0.26 and used click's classes before: this names either.
 _ParsingError: type[Exception] = typer.BadParameter.__mro__[2]
 

@@ -51,7 +51,7 @@ class TensorFiles:
         self._stack = ExitStack()
         self._home: dict[str, safe_open] = {}
         try:
-            for path in _tensor_files(folder):
+            for path in tensor_files(folder):
                 file = self._stack.enter_context(safe_open(path, framework="pt"))
                 self._home |= dict.fromkeys(file.keys(), file)
         except (SafetensorError, OSError) as problem:
@@ -77,7 +77,8 @@ class TensorFiles:
         return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
 
 
-def _tensor_files(folder: Path) -> list[Path]:
+def tensor_files(folder: Path) -> list[Path]:
+    """The files of a model's weights."""
     index = folder / f"{WEIGHTS}.index.json"
     if (folder / WEIGHTS).exists():
         return [folder / WEIGHTS]

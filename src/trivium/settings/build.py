@@ -19,6 +19,7 @@ from trivium.settings.shape import (
     kind_of,
     kinds_of,
     members,
+    name_of,
     paths,
     unknown,
 )
@@ -34,14 +35,15 @@ def build(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def _build(kind: type[T], values: Mapping[str, Any], path: str, root: type) -> T:
     """The part at a dotted ``path`` of the dataclass ``root``, where a misplaced name is looked for."""
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+    fields = {name_of(f): f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
     made = {}
     for name, value in values.items():
         if name not in fields:
             raise unknown(path, name, fields, paths(root))
-        made[name] = _value(fields[name], hints(kind)[name], value, f"{path}.{name}" if path else name, root)
+        field = fields[name]
+        made[field.name] = _value(field, hints(kind)[field.name], value, f"{path}.{name}" if path else name, root)
     for name, field in fields.items():
-        if name not in made and default_of(field) is MISSING:
+        if field.name not in made and default_of(field) is MISSING:
             raise SettingsError(f"{f'{path}.' if path else ''}{name} is missing: set it")
     try:
         return kind(**made)
@@ -121,12 +123,12 @@ def dump(value: Any) -> Table:
         held = getattr(value, field.name)
         if held is None:
             if default_of(field) is not None:
-                table[field.name] = "none"
+                table[name_of(field)] = "none"
         elif dataclasses.is_dataclass(held):
             name = kind_of(kinds_of(field, hints(type(value))[field.name]), held)
-            table[field.name] = ({"kind": name} if name else {}) | dump(held)
+            table[name_of(field)] = ({"kind": name} if name else {}) | dump(held)
         elif isinstance(held, tuple | list):
-            table[field.name] = [dump(each) if dataclasses.is_dataclass(each) else each for each in held]
+            table[name_of(field)] = [dump(each) if dataclasses.is_dataclass(each) else each for each in held]
         else:
-            table[field.name] = str(held) if isinstance(held, Path) else held
+            table[name_of(field)] = str(held) if isinstance(held, Path) else held
     return table

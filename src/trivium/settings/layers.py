@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trivium.errors import SettingsError
-from trivium.settings.shape import MISSING, hints, kinds_of, members, paths, unknown
+from trivium.settings.shape import MISSING, hints, kinds_of, members, name_of, paths, unknown
 
 Table = dict[str, Any]
 
@@ -52,12 +52,12 @@ def _annotations(kind: type, dotted: str) -> list[Any]:
     for name in dotted.split("."):
         classes = [c for field, hint in at for c in (kinds_of(field, hint).values() if field else [hint])]
         found: list[tuple[dataclasses.Field | None, Any]] = [
-            (f, hints(c)[name]) for c in classes for f in dataclasses.fields(c) if f.name == name
+            (f, hints(c)[f.name]) for c in classes for f in dataclasses.fields(c) if name_of(f) == name
         ]
         if not found and name == "kind" and classes:
             return [str]
         if not found:
-            known = {f.name for c in classes for f in dataclasses.fields(c)}
+            known = {name_of(f) for c in classes for f in dataclasses.fields(c)}
             if not known:
                 raise SettingsError(f"there is no setting {dotted}: {done} has no parts")
             raise unknown(done, name, known, paths(kind))

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from trivium.settings.shape import MISSING, adapter, default_of, hints, item_of, kinds_of, members
+from trivium.settings.shape import MISSING, adapter, default_of, hints, item_of, kinds_of, members, name_of
 
 Table = dict[str, Any]
 
@@ -15,21 +15,21 @@ def schema(kind: type) -> Table:
     for field in dataclasses.fields(kind):
         if not field.init:
             continue
-        annotation, default = hints(kind)[field.name], default_of(field)
+        name, annotation, default = name_of(field), hints(kind)[field.name], default_of(field)
         kinds, item = kinds_of(field, annotation), item_of(annotation)
         if kinds:
-            tables = [_with_kind(name, schema(each)) for name, each in kinds.items()]
+            tables = [_with_kind(word, schema(each)) for word, each in kinds.items()]
             nothing = [{"type": "null"}] if type(None) in members(annotation) else []
             arms = tables + nothing
-            properties[field.name] = arms[0] if len(arms) == 1 else {"anyOf": arms}
+            properties[name] = arms[0] if len(arms) == 1 else {"anyOf": arms}
         elif item is not None:
-            properties[field.name] = {"type": "array", "items": schema(item)}
+            properties[name] = {"type": "array", "items": schema(item)}
         else:
-            properties[field.name] = adapter(annotation).json_schema()
+            properties[name] = adapter(annotation).json_schema()
         if default is MISSING:
-            required.append(field.name)
+            required.append(name)
         elif default is not None and not dataclasses.is_dataclass(default):
-            properties[field.name]["default"] = list(default) if isinstance(default, tuple) else default
+            properties[name]["default"] = list(default) if isinstance(default, tuple) else default
     described = {"description": next(iter((kind.__doc__ or "").strip().splitlines()), "")}
     return described | {
         "type": "object",

@@ -25,6 +25,11 @@ def members(annotation: Any) -> tuple[Any, ...]:
     return typing.get_args(annotation) if union else (annotation,)
 
 
+def name_of(field: dataclasses.Field) -> str:
+    """How files and overrides spell a field: one that would be a word of Python ends in an underscore here."""
+    return field.name.removesuffix("_")
+
+
 def default_of(field: dataclasses.Field) -> Any:
     """A field's default value, ``MISSING`` when it has none."""
     if field.default_factory is not MISSING:
@@ -77,7 +82,7 @@ def kind_of(kinds: Mapping[str, type], value: Any) -> str | None:
 def paths(kind: type, path: str = "") -> Iterator[str]:
     """The dotted names of every field below a dataclass, of every kind."""
     for field in dataclasses.fields(kind):
-        dotted = f"{path}.{field.name}" if path else field.name
+        dotted = f"{path}.{name_of(field)}" if path else name_of(field)
         yield dotted
         for below in kinds_of(field, hints(kind)[field.name]).values():
             yield from paths(below, dotted)

@@ -24,13 +24,15 @@ from trivium.objectives.objective import Batch
 from trivium.settings import dump
 from trivium.tokenizers import Tokenizer
 from trivium.training.budget import budget_steps, time_steps
-from trivium.training.precision import resolve
+from trivium.training.precision import choose_device, resolve
 from trivium.training.run import Run
 from trivium.training.run_directory import RECIPE, RunDirectory, open_run
 from trivium.training.signals import Stop, stop_on_signals
 from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Config, Network
 from trivium.transformer.network import changed
+from trivium.verbs.continuing import begun, placed, rows_of
+from trivium.verbs.judging import FOLDER, KIND, Continued, Measure, continued, new_text, old_text
 from trivium.verbs.pretraining_batches import Feed, batch_flops, evaluation
 from trivium.verbs.pretraining_card import pretraining_card
 from trivium.verbs.pretraining_data import (
@@ -44,6 +46,7 @@ from trivium.verbs.pretraining_data import (
 )
 from trivium.verbs.pretraining_vectors import check_vectors, place_vectors
 from trivium.verbs.recipe import Recipe, load_recipe, read_recipe
+from trivium.verbs.source_model import Source, opened
 
 SAMPLE = Sampling(max_tokens=40, temperature=0.8, top_p=0.95)
 
@@ -65,6 +68,7 @@ class PretrainResult:
     parameters: int
     precision: str
     proof: str | None = None  # what --prove found
+    continued: Continued | None = None  # of a run from a pretrained model
 
     @property
     def losses(self) -> list[tuple[int, float]]:
@@ -102,16 +106,22 @@ def pretrain(
         raise SettingsError("--prove checks a run that is resumed: give --resume DIR --prove")
     with stop_on_signals() as stop:
         asked = _asked(recipe, out, resume)
-        _check(asked, resume)
+        if asked.from_ is None:
+            _check(asked, resume)
+        elif tokenizer is not None:
+            raise SettingsError(f"a tokenizer was given, but {asked.from_.model} keeps its own: leave one of them out")
         with open_run(out, resume=resume, keep=asked.training.keep) as directory:
+            source = None
+            if asked.from_ is not None and not directory.checkpoints.steps():  # then it needs no source any more
+                asked, source = opened(asked)
             if not resume:
                 directory.write(RECIPE, asked.to_toml())
             say = partial(print, file=sys.stderr, flush=True)
             tell = (lambda text: None) if quiet else say
             if tokenizer is not None:
                 _place_tokenizer(tokenizer, out)
-            run, data, resolved = _assemble(asked, directory, documents, heldout, on_step, quiet, tell)
-            return _train(run, data, resolved, prove, stop, say, tell)
+            assembled = _assemble(asked, source, directory, documents, heldout, on_step, quiet, tell)
+            return _train(*assembled, prove, stop, say, tell)
 
 
 def _asked(recipe: Recipe | str | Path | None, out: Path, resume: bool) -> Recipe:
@@ -134,7 +144,12 @@ def _asked(recipe: Recipe | str | Path | None, out: Path, resume: bool) -> Recip
         training = replace(training, precision=found.precision)
     if training.device == "auto":
         training = replace(training, device=found.device)
-    return replace(given, training=training)
+    given = replace(given, training=training)
+    if given.from_ is None or recorded.from_ is None:
+        return given
+    found_there = recorded.from_
+    from_ = replace(given.from_, sha256=found_there.sha256, rows=found_there.rows, length=found_there.length)
+    return replace(given, from_=from_, model=recorded.model, tokenizer=recorded.tokenizer)
 
 
 def _place_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
@@ -164,28 +179,44 @@ def _config(recipe: Recipe, vocab_size: int, pad_token: int) -> Config:
 
 def _assemble(
     asked: Recipe,
+    source: Source | None,
     directory: RunDirectory,
     documents: Iterable[str] | None,
     heldout: Iterable[str] | None,
     on_step: Callable[[Step], None] | None,
     quiet: bool,
     tell: Callable[[str], None],
-) -> tuple[Run, PretrainingData, Recipe]:
-    """All parts of the run, at step 0, and the recipe with its number of steps, its precision and its device."""
+) -> tuple[Run, PretrainingData, Recipe, dict[str, Any], Measure]:
+    """All parts of the run, at step 0; the recipe with its number of steps, its precision and its device; and figures
+    of the model that it goes on from."""
     settings = resolve(asked.training)
     sources = texts(asked.data, documents)
-    tokenizer = get_tokenizer(asked.tokenizer, sources, _config(asked, 1, 0), directory.path, tell)
-    config = _config(asked, tokenizer.vocab_size, tokenizer.pad or 0)
-    length = config.context
-    if not (directory.path / "tokenizer.json").exists():
-        tokenizer.save(directory.path, length)
+    beginning = begun(asked, source, sources) if source is not None else None
+    if beginning is not None:
+        tokenizer = beginning.tokenizer
+    else:
+        tokenizer = get_tokenizer(asked.tokenizer, sources, _config(asked, 1, 0), directory.path, tell)
+    config = _config(asked, rows_of(tokenizer, asked.from_), tokenizer.pad or 0)
+    length = (asked.from_.length if asked.from_ is not None else None) or config.context
+    if source is not None or not (directory.path / "tokenizer.json").exists():
+        tokenizer.save(directory.path, config.context)
     rows, micro_rows = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
     data = prepare(asked, sources, heldout, tokenizer, length, rows, directory.data)
     check_enough(data, rows, length)
 
     model = initialise(network(config, asked.objective.heads(config)), settings.seed)
     model.read_vocabulary(tokenizer)
-    begun = place_vectors(model, tokenizer, asked.model, directory.data, tell)
+    settled = place_vectors(model, tokenizer, asked.model, directory.data, tell)
+    measure = Measure(asked.objective, data, length, rows, settings.seed)
+    judged: dict[str, Any] = {}
+    if source is not None and beginning is not None:
+        base = placed(model, source, beginning, settings.seed, tell)
+        old, missing = old_text(asked, source)
+        if missing:
+            tell(f"forgetting is not measured: {missing}: name the old text with --old FILES")
+        found = {"new": new_text(sources, heldout, data), "old": old}
+        base.to(choose_device(settings.device))
+        judged = measure.start(base, beginning.base, found, directory.data / FOLDER)
     family = expressed_by(FAMILIES[asked.model.family], model)
     if family is TRIVIUM:
         tell("no class of transformers computes this model: it is saved with model_type 'trivium'")
@@ -204,7 +235,9 @@ def _assemble(
         steps = time_steps(trainer, settings.minutes)
     trainer.steps = steps
     trainer.settings = settings = replace(settings, steps=steps, tokens=None, minutes=None)
-    resolved = replace(asked, model=begun, training=settings)
+    resolved = replace(asked, model=settled, training=settings)
+    if asked.from_ is not None:
+        resolved = replace(resolved, tokenizer=replace(asked.tokenizer, vocab_size=config.vocab_size))
     for sentence in advice(data, rows, steps):
         if sentence.startswith("warning"):
             print(sentence, file=sys.stderr)
@@ -226,7 +259,7 @@ def _assemble(
         on_step=on_step,
         quiet=quiet,
     )
-    return run, data, resolved
+    return run, data, resolved, judged, measure
 
 
 def _adopt(model: Network, family: Family, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -241,6 +274,8 @@ def _train(
     run: Run,
     data: PretrainingData,
     resolved: Recipe,
+    judged: Mapping[str, Any],
+    measure: Measure,
     prove: bool,
     stop: Stop,
     say: Callable[[str], None],
@@ -255,10 +290,15 @@ def _train(
         directory.write(RECIPE, resolved.to_toml())
         card = pretraining_card(resolved, model, expressed_by(family, model), data, run.meter, {})
         save(model, family, data.tokenizer, directory.path, state=trainer.state_dict()[0], card=card)
+        if resolved.from_ is not None:
+            directory.metrics.append({"kind": KIND, "step": 0, **judged})
     tell(f"training {sum(p.numel() for p in model.parameters()):,} parameters in {resolved.training.precision}")
     run.train(stop)
     trainer.optimizer.restore_float32()
     model.eval()
+    if resolved.from_ is not None:
+        figures = measure.of(model, directory.data / FOLDER)
+        directory.metrics.append({"kind": KIND, "step": trainer.steps, **figures})
     result = PretrainResult(
         directory=directory.path,
         model=model,
@@ -273,8 +313,9 @@ def _train(
         parameters=sum(p.numel() for p in model.parameters()),
         precision=resolved.training.precision,
         proof=proof,
+        continued=continued(resolved.from_.model, directory.metrics.lines) if resolved.from_ is not None else None,
     )
-    card = pretraining_card(resolved, model, result.family, data, run.meter, result.evaluation)
+    card = pretraining_card(resolved, model, result.family, data, run.meter, result.evaluation, result.continued)
     directory.write("README.md", card)
     run.publish()
     return result

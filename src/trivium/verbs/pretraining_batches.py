@@ -60,8 +60,9 @@ def evaluation(
     """A function that measures the model on the held-out rows, always the same ones with the same noise.
 
     Where every token is predicted: loss, perplexity and bits per byte of the text. Where it is predicted in several
-    ways, loss and perplexity of all and of each. Otherwise the loss and perplexity of the tokens that were hidden,
-    under the objective's name, with the share of tokens that they are: figures of different shares do not compare.
+    ways, loss and perplexity of all and of each, and bits per byte of one way. Otherwise the loss and perplexity of the
+    tokens that were hidden, under the objective's name, with the share of tokens that they are, and what they cost in
+    bits per byte of the text that was hidden: figures of different shares do not compare.
     """
     if not data.heldout:
         return None
@@ -99,13 +100,24 @@ def evaluation(
         tokens = sum(batch.tokens for batch in kept)
         if ways:
             each = {f"{way}_perplexity": likelihood(*costs)["perplexity"] for way, costs in ways.items()}
-            return likelihood(sum(totals.values()), sum(counts.values())) | each
+            own_bytes = round(text_bytes * len(ways))  # each byte is paid for in every way
+            return likelihood(sum(totals.values()), sum(counts.values()), bytes=own_bytes) | each
         if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
             return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))
         values = {"loss": sum(totals[name] / max(1, counts[name]) for name in totals)}
         for name, total in totals.items():
             values[f"{name}_perplexity"] = likelihood(total, max(1, counts[name]))["perplexity"]
             values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
+        hidden = _text_targets(kept, data.tokenizer.controls)
+        if len(totals) == 1 and hidden:  # a token has as many bytes as the mean one
+            hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
+            values["hidden_bits_per_byte"] = likelihood(sum(totals.values()), 1, bytes=hidden_bytes)["bits_per_byte"]
         return values
 
     return torch.no_grad()(evaluate)
+
+
+def _text_targets(batches: Sequence[Batch], controls: frozenset[int]) -> int:
+    """How many targets are text, not control tokens such as sentinels."""
+    found = (batch.targets[name] for batch in batches for name in batch.counts)
+    return sum(int((~torch.isin(ids, torch.tensor(sorted(controls)))).sum()) for ids in found)

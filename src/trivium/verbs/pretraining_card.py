@@ -7,6 +7,7 @@ from trivium.families.card import model_card
 from trivium.settings import dump
 from trivium.training.run import Meter
 from trivium.transformer import Network
+from trivium.verbs.judging import Continued
 from trivium.verbs.pretraining_data import PretrainingData
 from trivium.verbs.recipe import Recipe
 
@@ -18,6 +19,7 @@ def pretraining_card(
     data: PretrainingData,
     meter: Meter,
     evaluation: Mapping[str, float],
+    continued: Continued | None = None,
 ) -> str:
     """``README.md``: the family's card, then the training. Before the first step ``meter`` and ``evaluation`` are
     empty."""
@@ -36,6 +38,10 @@ def pretraining_card(
     ]
     if meter.tokens:
         lines.append(f"- Done: {meter.tokens:,} tokens, {meter.flops:.3g} FLOPs, {meter.seconds:,.0f} s of training")
+    if recipe.from_ is not None:
+        lines.append(f"- Begun from {recipe.from_.model} (SHA-256 of its weights: {recipe.from_.sha256})")
+    if continued is not None:
+        lines.append(f"- {continued.sentence()[:1].upper()}{continued.sentence()[1:]}")
     lines += [f"- Held-out {name.replace('_', ' ')}: {value:.4g}" for name, value in evaluation.items() if value]
     lines += ["", "`trivium.toml` is the whole recipe; `metrics.jsonl` the whole course of the training."]
     return f"{model_card(model, family)}\n" + "\n".join(lines) + "\n"

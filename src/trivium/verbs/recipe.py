@@ -1,4 +1,4 @@
-"""A recipe: everything that a pretraining run depends on, in one TOML file of five tables.
+"""A recipe: everything that a pretraining run depends on, in one TOML file of five tables, or six with ``[from]``.
 
 ``load_recipe`` finds one by name or path, lays ``--set`` and flags over it, checks all of it and remembers where each
 value came from. The resolved recipe is saved with the run as ``trivium.toml`` and rebuilds it.
@@ -128,6 +128,30 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class From:
+    """A pretrained model that the run goes on from. It says what the model is and how text is cut; ``[model]`` and
+    ``[tokenizer]`` give way to it. The run writes down what it found in the fields of the second half."""
+
+    model: str  # whatever ``trivium.load`` takes: a run's or a Hugging Face folder, a .gguf file, a demo model
+    extend_vocabulary: int = 0  # so many new tokens, learnt from the text
+    min_frequency: int = 2  # a new token seen less often in the text is not taken
+    old: tuple[str, ...] = ()  # files of the text that it knew before; none: the source run's own held-out text
+    sha256: str | None = None  # of the source's weights
+    rows: int | None = None  # of the source's embeddings, which may be more than its tokenizer has tokens
+    length: int | None = None  # of a training row, in tokens; none: model.context
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise SettingsError("from.model is empty: name a model's folder, a .gguf file or a demo model")
+        if self.extend_vocabulary < 0:
+            raise SettingsError(f"from.extend_vocabulary = {self.extend_vocabulary}: it must be 0 (none) or more")
+        if self.min_frequency < 1:
+            raise SettingsError(f"from.min_frequency = {self.min_frequency}: it must be at least 1")
+        if self.length is not None and self.length < 1:
+            raise SettingsError(f"from.length = {self.length}: a row has at least 1 token")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One whole run. Nothing else decides what it does."""
 
@@ -136,6 +160,7 @@ class Recipe:
     model: ModelSettings
     objective: Objective = field(metadata={"kinds": OBJECTIVES})
     training: TrainingSettings
+    from_: From | None = None
 
     def to_toml(self) -> str:
         """The resolved recipe, every value written out."""
