@@ -25,6 +25,15 @@ def test_kills_of_a_run_that_carries_state(commands: Commands, tmp_path: Path) -
     assert trials.kill_at_random(tmp_path / "run", 4, random.Random(4)) > 0
 
 
+def test_kills_of_a_run_from_a_pretrained_model(trials: Trials, commands: Commands, tmp_path: Path) -> None:
+    """Its figures before the first step, and what it goes on from, come back as well."""
+    more = ["--from", str(trials.reference), "--set=from.extend_vocabulary=20"]
+    continuing = Trials.prepare(commands, tmp_path, "gpt2-mini", more)
+    assert continuing.kill_at_random(tmp_path / "run", 4, random.Random(5)) > 0
+    for index, point in enumerate((5, len(continuing.writes) // 8, len(continuing.writes) - 2)):
+        continuing.crash_at(tmp_path / f"run-{index}", point)
+
+
 def test_crashes_in_the_middle_of_saving(trials: Trials, tmp_path: Path) -> None:
     """Writes, fsyncs and renames of a run's life, from the first to the last, each the last thing it did."""
     assert len(trials.writes) > 100

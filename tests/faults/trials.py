@@ -73,9 +73,9 @@ class Trials:
     writes: Sequence[str]
 
     @classmethod
-    def prepare(cls, commands: Commands, folder: Path, recipe: str) -> "Trials":
+    def prepare(cls, commands: Commands, folder: Path, recipe: str, more: Sequence[str] = ()) -> "Trials":
         text = write_text(folder / "text.txt")
-        start = ["pretrain", *settings(recipe), "--data", str(text)]
+        start = ["pretrain", *settings(recipe), "--data", str(text), *more]
         reference = folder / "reference"
         began = time.monotonic()
         ended = commands.run([*start, "--out", reference], count_to=folder / "writes.json")

@@ -131,7 +131,7 @@ def test_the_figures_of_an_evaluation_are_those_of_the_held_out_text(decoder):
 
 def test_a_masked_model_is_judged_on_the_share_it_hid(tmp_path):
     figures = run(tmp_path / "run", "bert", training__steps=1).evaluation
-    assert set(figures) == {"loss", "masked_perplexity", "masked_share"}
+    assert set(figures) == {"loss", "masked_perplexity", "masked_share", "hidden_bits_per_byte"}
     assert figures["masked_share"] == pytest.approx(0.15, abs=0.02)
 
 

@@ -121,6 +121,7 @@ def pretrain(
             if tokenizer is not None:
                 _place_tokenizer(tokenizer, out)
             assembled = _assemble(asked, source, directory, documents, heldout, on_step, quiet, tell)
+            del source  # a whole model's memory
             return _train(*assembled, prove, stop, say, tell)
 
 

@@ -60,9 +60,9 @@ def evaluation(
     """A function that measures the model on the held-out rows, always the same ones with the same noise.
 
     Where every token is predicted: loss, perplexity and bits per byte of the text. Where it is predicted in several
-    ways, loss and perplexity of all and of each, and bits per byte of one way. Otherwise the loss and perplexity of the
-    tokens that were hidden, under the objective's name, with the share of tokens that they are, and what they cost in
-    bits per byte of the text that was hidden: figures of different shares do not compare.
+    ways, loss and perplexity of all and of each. Otherwise the loss and perplexity of the tokens that were hidden,
+    under the objective's name, with the share of tokens that they are, and what they cost in bits per byte of the text
+    that was hidden: figures of different shares do not compare.
     """
     if not data.heldout:
         return None
@@ -100,8 +100,7 @@ def evaluation(
         tokens = sum(batch.tokens for batch in kept)
         if ways:
             each = {f"{way}_perplexity": likelihood(*costs)["perplexity"] for way, costs in ways.items()}
-            own_bytes = round(text_bytes * len(ways))  # each byte is paid for in every way
-            return likelihood(sum(totals.values()), sum(counts.values()), bytes=own_bytes) | each
+            return likelihood(sum(totals.values()), sum(counts.values())) | each
         if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
             return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))
         values = {"loss": sum(totals[name] / max(1, counts[name]) for name in totals)}
