@@ -77,7 +77,7 @@ def test_unknown_words_are_learnt_by_frequency(word_tokenizer: Callable[[list[st
 
 
 def test_more_than_the_text_supports_is_refused_with_the_number() -> None:
-    with pytest.raises(DataError, match=r"100000 new tokens .* supports only \d+ .* extend_vocabulary=\d+"):
+    with pytest.raises(DataError, match=r"100000 new tokens .* supports only \d+ .*extend_vocabulary=\d+"):
         extended(trained("bpe"), NEW, 100_000)
 
 
@@ -110,6 +110,6 @@ def test_missing_control_tokens_are_added_at_the_end(layout: str, tmp_path: Path
 def test_a_separator_ends_documents_where_bert_has_no_end() -> None:
     from trivium.tokenizers.wordpiece import train_wordpiece_bpe
 
-    bert = train_wordpiece_bpe(TEXTS, 340, BERT, "classify")
+    bert = train_wordpiece_bpe(TEXTS, 280, BERT, "classify")
     made = with_roles(bert, "classify")
     assert made.tokenizer.end == bert.separator and made.parts == []

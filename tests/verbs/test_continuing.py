@@ -187,7 +187,7 @@ def test_once_begun_a_run_needs_no_source_and_no_old_text(folder: Path, tmp_path
     assert whole.continued is not None and resumed.continued is not None
     assert (whole.continued.new, whole.continued.old) == (resumed.continued.new, resumed.continued.old)
     with pytest.raises(SettingsError, match=r"from.model"):
-        pretrain(replace(asked, from_=From("elsewhere")), tmp_path / "run", resume=True)
+        pretrain(replace(asked, from_=replace(given, model="elsewhere")), tmp_path / "run", resume=True)
 
 
 def test_an_encoder_s_missing_mask_is_added(folder: Path, tmp_path: Path) -> None:
