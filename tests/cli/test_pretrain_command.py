@@ -65,3 +65,18 @@ def test_several_processes_come_later(trivium_command, tmp_path: Path, monkeypat
     monkeypatch.setenv("WORLD_SIZE", "2")
     outcome = trivium_command("pretrain", "gpt2-mini", "--out", tmp_path / "run")
     assert outcome.code == 2 and "later version" in outcome.err
+
+
+def test_from_a_pretrained_model(trivium_command, text_file: Path, tmp_path: Path) -> None:
+    first = trivium_command("pretrain", "gpt2-mini", "--data", text_file, "--set", *SMALL, "--out", tmp_path / "a")
+    assert first.code == 0, first.err
+    command = ["pretrain", "gpt2-mini", "--data", text_file, "--set", *SMALL, "--from", tmp_path / "a"]
+    second = trivium_command(*command, "--old", text_file, text_file, "--out", tmp_path / "b")
+    assert second.code == 0, second.err
+    assert f"from {tmp_path / 'a'}: bits per byte on the new text" in second.out and "on the old text" in second.out
+    summary = json.loads(trivium_command("pretrain", "--resume", tmp_path / "b", "--json").out)
+    assert summary["continued"]["new"].keys() == {"before", "after"}
+    wrong = trivium_command("pretrain", "bert-mini", "--data", text_file, "--from", tmp_path / "a", "--out", "c")
+    assert wrong.code == 2 and "objective.kind to causal" in wrong.err
+    absent = trivium_command("pretrain", "gpt2-mini", "--from", "nowhere", "--out", tmp_path / "c")
+    assert absent.code == 3 and "there is no model folder nowhere" in absent.err

@@ -144,14 +144,16 @@ def test_new_rows_are_the_mean_of_their_pieces_rows(folder: Path, tmp_path: Path
     assert trivium.plan(run.directory).parameters == run.parameters
 
 
-def test_padding_rows_are_kept(folder: Path, tmp_path: Path) -> None:
+def test_padding_rows_and_a_chat_template_are_kept(folder: Path, tmp_path: Path) -> None:
     tokenizer = train_bpe(texts(60), 320)
     save(initialise(network(LLAMA.size("tiny", 384)), 3), LLAMA, tokenizer, tmp_path / "source")
+    (tmp_path / "source" / "chat_template.jinja").write_text("{{ messages }}")
     run = pretrain(
         recipe("gpt2", "causal", folder / "new.jsonl", From(str(tmp_path / "source"))), tmp_path / "run",
         quiet=True,
     )  # fmt: skip
     assert (run.config.vocab_size, run.tokenizer.vocab_size) == (384, 320)
+    assert (run.directory / "chat_template.jinja").read_text() == "{{ messages }}"
 
 
 def test_a_longer_context_is_for_positions_that_are_not_learnt(folder: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from trivium.training.lock import locked
 from trivium.training.metrics_file import MetricsFile
 
 RECIPE = "trivium.toml"
+CHAT_TEMPLATE = "chat_template.jinja"  # of a run from a model that was taught to talk
 _LOCK = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNLISTED = {"manifest.json", "metrics.jsonl"}  # the manifest itself, and what grows between two of them
@@ -139,7 +140,7 @@ def _discard(path: Path) -> None:
     """What a run writes before its first checkpoint, and nothing else."""
     for name in ("data", "checkpoints"):
         shutil.rmtree(path / name, ignore_errors=True)
-    for name in (RECIPE, "tokenizer.json", "tokenizer_config.json"):
+    for name in (RECIPE, CHAT_TEMPLATE, "tokenizer.json", "tokenizer_config.json"):
         with contextlib.suppress(OSError):
             (path / name).unlink()
 

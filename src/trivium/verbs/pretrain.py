@@ -16,6 +16,7 @@ from torch import Tensor
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES, TRIVIUM, Family
 from trivium.families.bodies import initialise, network
+from trivium.families.chat_template import find_template
 from trivium.families.huggingface import expressed_by, save
 from trivium.families.weights import untrained, weights_in, weights_out
 from trivium.generation.completion import complete
@@ -26,7 +27,7 @@ from trivium.tokenizers import Tokenizer
 from trivium.training.budget import budget_steps, time_steps
 from trivium.training.precision import choose_device, resolve
 from trivium.training.run import Run
-from trivium.training.run_directory import RECIPE, RunDirectory, open_run
+from trivium.training.run_directory import CHAT_TEMPLATE, RECIPE, RunDirectory, open_run
 from trivium.training.signals import Stop, stop_on_signals
 from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Config, Network
@@ -216,6 +217,8 @@ def _assemble(
         if missing:
             tell(f"forgetting is not measured: {missing}: name the old text with --old FILES")
         found = {"new": new_text(sources, heldout, data), "old": old}
+        if template := find_template(source.model.directory):
+            directory.write(CHAT_TEMPLATE, template)
         base.to(choose_device(settings.device))
         judged = measure.start(base, beginning.base, found, directory.data / FOLDER)
     family = expressed_by(FAMILIES[asked.model.family], model)

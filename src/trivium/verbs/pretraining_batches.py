@@ -107,8 +107,8 @@ def evaluation(
         for name, total in totals.items():
             values[f"{name}_perplexity"] = likelihood(total, max(1, counts[name]))["perplexity"]
             values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
-        hidden = _text_targets(kept, data.tokenizer.controls)
-        if len(totals) == 1 and hidden:  # a token has as many bytes as the mean one
+        hidden = _text_targets(kept, data.tokenizer.controls) if len(totals) == 1 else 0
+        if hidden:  # of as many bytes as so many tokens have on the whole
             hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
             values["hidden_bits_per_byte"] = likelihood(sum(totals.values()), 1, bytes=hidden_bytes)["bits_per_byte"]
         return values
@@ -118,5 +118,6 @@ def evaluation(
 
 def _text_targets(batches: Sequence[Batch], controls: frozenset[int]) -> int:
     """How many targets are text, not control tokens such as sentinels."""
-    found = (batch.targets[name] for batch in batches for name in batch.counts)
-    return sum(int((~torch.isin(ids, torch.tensor(sorted(controls)))).sum()) for ids in found)
+    none = torch.tensor(sorted(controls), dtype=torch.int64)
+    found = (batch.targets[name] for batch in batches for name in batch.counts if name in batch.targets)
+    return sum(int((~torch.isin(ids, none)).sum()) for ids in found)
