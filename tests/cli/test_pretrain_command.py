@@ -68,9 +68,11 @@ def test_several_processes_come_later(trivium_command, tmp_path: Path, monkeypat
 
 
 def test_from_a_pretrained_model(trivium_command, text_file: Path, tmp_path: Path) -> None:
-    first = trivium_command("pretrain", "gpt2-mini", "--data", text_file, "--set", *SMALL, "--out", tmp_path / "a")
+    documents = tmp_path / "text.jsonl"  # many, so that some are held out
+    documents.write_text("\n".join(json.dumps({"text": part}) for part in text_file.read_text().split("\n\n")))
+    first = trivium_command("pretrain", "gpt2-mini", "--data", documents, "--set", *SMALL, "--out", tmp_path / "a")
     assert first.code == 0, first.err
-    command = ["pretrain", "gpt2-mini", "--data", text_file, "--set", *SMALL, "--from", tmp_path / "a"]
+    command = ["pretrain", "gpt2-mini", "--data", documents, "--set", *SMALL, "--from", tmp_path / "a"]
     second = trivium_command(*command, "--old", text_file, text_file, "--out", tmp_path / "b")
     assert second.code == 0, second.err
     assert f"from {tmp_path / 'a'}: bits per byte on the new text" in second.out and "on the old text" in second.out
