@@ -59,8 +59,8 @@ def opened(recipe: Recipe) -> tuple[Recipe, Source]:
         )
     if recipe.model.vectors is not None:
         raise SettingsError(f"model.vectors: the embeddings of {given.model} are learnt already: leave it out")
+    _check_objective(recipe.objective, loaded.config, given.model)
     config, length = _config(recipe, given, source)
-    _check_objective(recipe.objective, config, given.model)
     settled = replace(given, sha256=digest, rows=loaded.config.vocab_size, length=length)
     return replace(recipe, model=_described(config, source, given.model), from_=settled), source
 
