@@ -405,6 +405,8 @@ def test_a_config_that_describes_no_head(changes, message, cases, tmp_path):
         ({TOKEN: {"kind": "token", "labels": True}}, "labels"),
         ({TOKEN: {"kind": "token", "labels": 2, "names": 7}}, "names of labels"),
         ({TOKEN: {"labels": 2}}, "kind None"),
+        ({"topic": {"kind": "token", "labels": 1 << 60}}, "between 1 and 1,048,576"),
+        ({"topic": {"kind": "pooled", "labels": 0}}, "of 0 labels"),
     ],
 )
 def test_a_table_that_describes_no_head(heads, message, tmp_path):
@@ -445,5 +447,5 @@ def test_an_encoder_decoder_with_labels_predicts_what_theirs_does(family, tmp_pa
     with torch.no_grad():
         expected = theirs(**encode(texts, padding=True, return_tensors="pt", return_token_type_ids=False)).logits
     expected = expected.softmax(-1)
-    found = torch.tensor([[each.probabilities[label] for label in LABELS] for each in predicted])
+    found = torch.tensor([[each.prediction.probabilities[label] for label in LABELS] for each in predicted])
     assert (found - expected).abs().max() < 1e-5 and expected.std(0).min() > 1e-4
