@@ -10,10 +10,12 @@ import transformers
 from torch import nn
 from torch.nn import functional as F
 
+import trivium
 from trivium.errors import DataError, SettingsError
 from trivium.families import BERT, FAMILIES, GPT2, ROBERTA, T5, TRIVIUM
 from trivium.families.huggingface import expressed_by, load, save
 from trivium.families.weights import weights_out
+from trivium.tokenizers import Tokenizer, train_bpe
 from trivium.transformer import (
     CHOICE,
     NEXT_SENTENCE,
@@ -403,6 +405,8 @@ def test_a_config_that_describes_no_head(changes, message, cases, tmp_path):
         ({TOKEN: {"kind": "token", "labels": True}}, "labels"),
         ({TOKEN: {"kind": "token", "labels": 2, "names": 7}}, "names of labels"),
         ({TOKEN: {"labels": 2}}, "kind None"),
+        ({"topic": {"kind": "token", "labels": 1 << 60}}, "between 1 and 1,048,576"),
+        ({"topic": {"kind": "pooled", "labels": 0}}, "of 0 labels"),
     ],
 )
 def test_a_table_that_describes_no_head(heads, message, tmp_path):
@@ -420,3 +424,28 @@ def test_another_summary_of_theirs_is_refused(cases, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"summary_activation": "tanh"}))
     with pytest.raises(DataError, match="summary_activation = 'tanh'"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("family", END)
+def test_an_encoder_decoder_with_labels_predicts_what_theirs_does(family, tmp_path):
+    """The decoder is given the text moved right by one, also where texts of several lengths share a batch."""
+    corpus = ["the cat sat on the mat and a dog sat on the cat"] * 20
+    layout = "end" if family == "t5" else "classify"
+    specials = FAMILIES[family].specials
+    tokenizer: Tokenizer = train_bpe(corpus, 270 + len(specials.sentinels), specials, layout)
+    config = FAMILIES[family].size("tiny", tokenizer.vocab_size)
+    config = replace(config, pad_token=tokenizer.pad, start_token=tokenizer.end)
+    head = make_head(config, replace(FAMILIES[family].heads[SEQUENCE].made, labels=3))
+    model = initialise(Model(config, {SEQUENCE: head}), 0)
+    for parameter in model.heads.parameters():
+        parameter.data.normal_(generator=torch.Generator().manual_seed(1))
+    assert save(model, FAMILIES[family], tokenizer, tmp_path, labels=LABELS) is FAMILIES[family]
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    encode = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    texts = ["the cat sat on the mat", "a dog", "the mat sat on a cat and a dog and the mat"]
+    predicted = trivium.load(tmp_path).predict(texts)
+    with torch.no_grad():
+        expected = theirs(**encode(texts, padding=True, return_tensors="pt", return_token_type_ids=False)).logits
+    expected = expected.softmax(-1)
+    found = torch.tensor([[each.prediction.probabilities[label] for label in LABELS] for each in predicted])
+    assert (found - expected).abs().max() < 1e-5 and expected.std(0).min() > 1e-4

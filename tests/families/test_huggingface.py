@@ -170,18 +170,19 @@ def test_documents_packed_into_a_row_are_what_the_reference_computes_of_each(cas
             close(piece, theirs(**given).logits, f"logits of document {number}")
 
 
-FULL_SIZE = {
-    "bert": "base", "roberta": "base", "distilbert": "base", "gpt1": "base", "gpt2": "small", "t5": "base",
-    "bart": "base", "llama": "smollm2-135m",
-}  # fmt: skip
+FULL_SIZE = [
+    ("bert", "base"), ("roberta", "base"), ("distilbert", "base"), ("gpt1", "base"), ("gpt2", "small"), ("t5", "base"),
+    ("t5", "1.1-base"), ("bart", "base"), ("llama", "smollm2-135m"),
+]  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FULL_SIZE)
-def test_at_full_size(name, tmp_path, batch_for, stacks_of, close):
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("name", "size"), FULL_SIZE)
+def test_at_full_size(name, size, tmp_path, batch_for, stacks_of, close):
     """The published base size with random weights: hidden states, attention, logits, loss and gradients."""
     family = FAMILIES[name]
-    model = initialise(Model(family.size(FULL_SIZE[name])), 0).eval()
+    model = initialise(Model(family.size(size)), 0).eval()
     assert save(model, family, None, tmp_path) is family
     auto = getattr(transformers, f"AutoModelFor{stacks_of(name)}")
     theirs = auto.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float32).eval()
@@ -192,10 +193,10 @@ def test_at_full_size(name, tmp_path, batch_for, stacks_of, close):
     given = {"input_ids": ids, **({"decoder_input_ids": targets} if both else {})}
     record, largest = Record.empty(), 0.0
 
-    def check(a, b, what):
+    def check(a, b, what, tolerance=5e-5):
         nonlocal largest
         largest = max(largest, ((a - b).abs().max() / b.abs().max()).item())
-        close(a, b, what, tolerance=5e-5)
+        close(a, b, what, tolerance=tolerance)
 
     ours = model(inputs, at="all", record=record)
     expected = theirs(**given, output_hidden_states=True, output_attentions=True, use_cache=False)
@@ -217,10 +218,12 @@ def test_at_full_size(name, tmp_path, batch_for, stacks_of, close):
         loss.backward()
     gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in model.named_parameters()}
     gradients = weights_out(gradients, family, model.config)
+    # A ReLU has a step in its gradient: of 9.6 million units one lies so near 0 that rounding decides its sign.
+    tolerance = 1e-3 if model.config.activation == "relu" else 5e-5
     for parameter, other in theirs.named_parameters():
         if gradient_tolerance(parameter) < 1:
-            check(gradients[parameter], other.grad, f"gradient of {parameter}")
-    print(f"{name}: largest difference {largest:.2e} of a tensor's largest value")
+            check(gradients[parameter], other.grad, f"gradient of {parameter}", tolerance)
+    print(f"{name} {size}: largest difference {largest:.2e} of a tensor's largest value")
 
 
 def test_a_cache_gives_what_the_reference_computes_at_once(case, reference_folder, close):
@@ -318,6 +321,7 @@ def test_tensors_that_nothing_uses_are_left_out_and_named(cases, tmp_path):
            for k, v in tensors.items()}  # fmt: skip
     old["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
     save_file(old, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    edit(tmp_path, architectures=["BertForMaskedLM"])
     loaded = load(tmp_path)
     assert loaded.config.pooler and loaded.config.vocabulary_head == "transform"
     assert set(loaded.left_out) == {

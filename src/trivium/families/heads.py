@@ -23,7 +23,7 @@ Labels = Sequence[str] | Mapping[str, Sequence[str]] | None
 """Of the one head that has some, or by head."""
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
-MOST = 1 << 20  # labels whose names may be left to be made up
+MOST = 1 << 20  # labels that a folder may ask for without naming them
 OURS = SequenceHead | TokenHead
 
 
@@ -164,9 +164,12 @@ def _described(name: str, table: Mapping[str, object]) -> HeadConfig:
     if not isinstance(kind, str) or kind not in KINDS:
         raise DataError(f"config.json has a head {name!r} of kind {kind!r}: this version knows {', '.join(KINDS)}")
     try:
-        return build(KINDS[kind], values)
+        made = build(KINDS[kind], values)
     except SettingsError as problem:
         raise DataError(f"config.json does not describe the head {name!r}: {problem}") from None
+    if not 1 <= made.labels <= MOST:
+        raise DataError(f"config.json has a head {name!r} of {made.labels} labels: it has between 1 and {MOST:,}")
+    return made
 
 
 def _with_dropout(head: HeadConfig, value: object) -> HeadConfig:

@@ -21,7 +21,7 @@ from trivium.tasks.encoding import Encoded, encode
 from trivium.text.examples import Labelled, Located, Pair
 from trivium.text.fields import Columns, label_of, refuse_near_miss, text_of
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import SEQUENCE, Config, Inputs, SequenceHead, Tokens
+from trivium.transformer import SEQUENCE, Config, Inputs, SequenceHead, Tokens, moved_right
 from trivium.transformer.network import changed
 
 if TYPE_CHECKING:
@@ -162,8 +162,12 @@ class SequenceClassification:
         return {SEQUENCE: Loss(total, batch.counts[SEQUENCE])}
 
     def scores(self, model: "Network", batch: Batch) -> torch.Tensor:
-        """(B, labels) float32."""
-        heads = model(batch.inputs, heads=(SEQUENCE,)).heads
+        """(B, labels) float32. The decoder of an encoder-decoder reads the same text moved right by one, as BART's."""
+        inputs, config = batch.inputs, model.config
+        if config.encoder_layers and config.decoder_layers and inputs.source is not None:
+            start = config.pad_token if config.start_token is None else config.start_token
+            inputs = Inputs(inputs.source, moved_right(inputs.source, start))
+        heads = model(inputs, heads=(SEQUENCE,)).heads
         scores: torch.Tensor = heads[SEQUENCE].float()
         return scores
 
