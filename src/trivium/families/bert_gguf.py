@@ -79,5 +79,6 @@ def metadata_out(config: Mapping[str, Any]) -> dict[str, object]:
 
 
 BERT_LAYOUT = GgufLayout(
-    ARCHITECTURE, "bert", NAMES, config_in, metadata_out, no_place=r"bert\.pooler\..*|cls\..*"
+    ARCHITECTURE, "bert", NAMES, config_in, metadata_out, no_place=r"bert\.pooler\..*|cls\..*",
+    exactness=1e-2,  # GELU by the tanh formula, from a table of half precision
 )

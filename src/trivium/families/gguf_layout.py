@@ -29,6 +29,7 @@ class GgufLayout:
     turned_heads: Callable[[str, Mapping[str, Any]], int | None] = _no_heads  # of a tensor by either name
     transposed: str = "(?!)"  # a pattern of GGUF's names of matrices that Hugging Face keeps as (in, out)
     no_place: str = "(?!)"  # a pattern of Hugging Face's names of tensors that the architecture has no place for
+    exactness: float = 1e-4  # how far llama.cpp's own sums in float32 stray, of the largest number
 
     @cached_property
     def _in(self) -> list[tuple[re.Pattern[str], str]]:
