@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from trivium import __version__
-from trivium.cli import compare, convert, inspect, learn, look, plan, quickstart, tokenizer, use, vector_training, vectors
+from trivium.cli import (
+    compare,
+    convert,
+    inspect,
+    learn,
+    look,
+    plan,
+    quickstart,
+    tokenizer,
+    use,
+    vector_training,
+    vectors,
+)
 
 app = typer.Typer(
     name="trivium",

@@ -1,8 +1,8 @@
 """A BERT's body in GGUF and in Hugging Face's layout: the same settings and weights under two sets of names.
 
-llama.cpp computes a BERT's hidden states, for embeddings of texts; it has no place for the pooler nor for the vocabulary
-head, which are therefore left out, and said to be. It computes GELU by its tanh formula where BERT has the exact one
-(they differ by 0.0005 at most). No torch.
+llama.cpp computes a BERT's hidden states, for embeddings of texts; it has no place for the pooler nor for the
+vocabulary head, which are therefore left out, and said to be. It computes GELU by its tanh formula where BERT has the
+exact one (they differ by 0.0005 at most). No torch.
 """
 
 from collections.abc import Mapping

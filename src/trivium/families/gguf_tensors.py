@@ -91,15 +91,15 @@ def write_model(
         if own is None and layout.has_no_place(name):
             left_out.append(name)
         elif own is None:
-            raise DataError(f"{name!r} has no name in a GGUF file of a {layout.architecture}: the model is of another kind")
+            raise DataError(f"{name!r} has no name in a GGUF file of a {layout.architecture}: it is of another kind")
         elif own != "output.weight" or not config.get("tie_word_embeddings"):
             given = tensor.t() if layout.is_transposed(own) else tensor
             rows.append(_row(own, given, layout.turned_heads(own, full), precision))
     frequencies = frequencies_out(config)
     if frequencies is not None:
         rows.insert(0, outgoing(ROPE_FREQUENCIES, frequencies.shape, "F32", lambda: frequencies))
-    said = {**layout.metadata_out(config), "general.file_type": FILE_TYPES[precision], "general.quantization_version": 2}
-    write_gguf(path, {**said, **metadata}, rows)
+    kinds = {"general.file_type": FILE_TYPES[precision], "general.quantization_version": 2}
+    write_gguf(path, {**layout.metadata_out(config), **kinds, **metadata}, rows)
     return tuple(left_out)
 
 

@@ -50,8 +50,8 @@ def wordpiece_in(header: Header, tokens: list[str], kinds: list[int], unknown: s
     """The content of a ``tokenizer.json``, without control tokens."""
     if unknown is None:
         raise DataError(
-            f"the tokenizer in {header.path} cannot be used: it names no unknown token, which a word that no piece fits "
-            "becomes (tokenizer.ggml.unknown_token_id)"
+            f"the tokenizer in {header.path} cannot be used: it names no unknown token, which a word that no piece "
+            "fits becomes (tokenizer.ggml.unknown_token_id)"
         )
     vocab: dict[str, int] = {}
     for number, (token, kind) in enumerate(zip(tokens, kinds, strict=True)):

@@ -1,9 +1,9 @@
 """A model written as ONNX, by torch's exporter: files, inputs and outputs are named as Hugging Face Optimum names them.
 
-An encoder or a decoder is ``model.onnx``; an encoder-decoder ``encoder_model.onnx`` and ``decoder_model.onnx``. Batch and
-sequence may have any size up to the model's context. A decoder's positions are counted from its attention mask, so that
-it may be padded on either side. Left out: keys and values of the past as inputs, so a decoder reads all tokens anew for
-each new one; and recurrent networks, whose loops over time have no length to be written with.
+An encoder or a decoder is ``model.onnx``; an encoder-decoder ``encoder_model.onnx`` and ``decoder_model.onnx``. Batch
+and sequence may have any size up to the model's context. A decoder's positions are counted from its attention mask, so
+that it may be padded on either side. Left out: keys and values of the past as inputs, so a decoder reads all tokens
+anew for each new one; and recurrent networks, whose loops over time have no length to be written with.
 """
 
 import copy

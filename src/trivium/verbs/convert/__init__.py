@@ -1,8 +1,8 @@
 """``trivium convert``: a model in another format, and the proof that it is the same model.
 
-What was written is opened in an independent program (``transformers``, llama.cpp, ``onnxruntime``), which computes fixed
-texts and random tokens; its numbers, tokens and end tokens are held against the source's. The output appears under its
-name only after that, with the outcome beside it.
+What was written is opened in an independent program (``transformers``, llama.cpp, ``onnxruntime``), which computes
+fixed texts and random tokens; its numbers, tokens and end tokens are held against the source's. The output appears
+under its name only after that, with the outcome beside it.
 """
 
 import os
@@ -28,7 +28,7 @@ BESIDE = 1 << 25  # bytes for tokenizer, settings and the graph
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written. ``left_out``: tensors that the format has no place for. ``report``: where ``parity.json`` is."""
+    """What was written. ``left_out``: tensors that the format has no place for; ``report``: the outcome as JSON."""
 
     source: Path
     path: Path

@@ -3,8 +3,8 @@
 A difference is relative: the largest of all, over the largest of the numbers themselves. In float32 two programs that
 do the same sum differ in the order of additions, by 0.00001 and less, so 0.0001 is much and a single wrong tensor far
 more. Rounded weights are compared with the source's, not with themselves, so the bound has to leave room for what
-rounding costs: float16 keeps 11 bits of a number, bfloat16 8, and Q8_0 about 8 of the largest in each 32. llama.cpp also
-rounds what goes into a product to the kind of the weights, and takes GELU from a table of half precision.
+rounding costs: float16 keeps 11 bits of a number, bfloat16 8, and Q8_0 about 8 of the largest in each 32. llama.cpp
+also rounds what goes into a product to the kind of the weights, and takes GELU from a table of half precision.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ BOUNDS = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2, "q8_0": 5e-2}
 @dataclass(frozen=True)
 class Parity:
     """The outcome. ``top1``: the share of positions with the same highest number; None where that says nothing.
-    ``tokens``: texts of ``texts`` that both cut into the same ids. ``missing`` and ``unexpected``: tensors, as the reader
-    names them."""
+    ``tokens``: texts of ``texts`` that both cut into the same ids. ``missing`` and ``unexpected``: tensors, as the
+    reader names them."""
 
     reader: str
     independent: bool

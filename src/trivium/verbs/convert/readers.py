@@ -41,8 +41,8 @@ BEGINNINGS = 3  # positions of a row at which it is asked
 
 @dataclass(frozen=True)
 class Answer:
-    """What a reader computed: of each row ``(positions, numbers)``, NaN where it was not asked; the ids of the texts and
-    the tokens that end an answer."""
+    """What a reader computed: of each row ``(positions, numbers)``, NaN where it was not asked; the ids of the texts
+    and the tokens that end an answer."""
 
     reader: str
     independent: bool
@@ -97,8 +97,9 @@ def answer(
         return own_answer(path, rows, measure, f"{package} is not installed ({INSTALL})")
     job: dict[str, Any] = {
         "path": str(path), "class": architecture, "rows": [asdict(row) for row in rows], "texts": TEXTS,
-        "measure": measure, "pad": model.config.pad_token, "spoken": spoken(model.tokenizer), "width": width, "most": min(width, MOST),
-        "threads": torch.get_num_threads(), "positions": [beginnings(len(row.ids)) for row in rows],
+        "measure": measure, "pad": model.config.pad_token, "threads": torch.get_num_threads(),
+        "width": width, "most": min(width, MOST), "positions": [beginnings(len(row.ids)) for row in rows],
+        "spoken": spoken(model.tokenizer),
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="trivium-convert-") as folder:
         file = Path(folder) / "job.json"

@@ -1,4 +1,4 @@
-"""What two readers of one model are given: fixed texts of several kinds, and tokens at random. Written for this purpose."""
+"""What two readers of one model are given: fixed texts of several kinds, and tokens at random."""
 
 import random
 from dataclasses import dataclass

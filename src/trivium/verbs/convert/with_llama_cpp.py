@@ -38,7 +38,7 @@ def main(job_file: str) -> None:
         line.request("GET" if body is None else "POST", path, content, {"Content-Type": "application/json"})
         return json.loads(line.getresponse().read())
 
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for number, row in enumerate(job["rows"]):
         if hidden:
             said = ask("/embedding", {"content": row["ids"], "embd_normalize": -1})

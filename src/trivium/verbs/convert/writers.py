@@ -42,7 +42,7 @@ def check_expressed(model: LanguageModel, to: Format) -> None:
         check_expressible(model.model)
     if to == "gguf":
         if SEQUENCE in model.model.heads:
-            raise SettingsError("a classifier cannot be written as GGUF, which has no place for its head: use hf or onnx")
+            raise SettingsError("a GGUF file has no place for a classifier's head: convert the model to hf or onnx")
         family = expressed_by(model.family, model.model)
         layout_out(family.hf_type).metadata_out(config_out(model.model, family, model.tokenizer))
         vocabulary_out(model.tokenizer)
@@ -70,8 +70,8 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _beside(model: LanguageModel, folder: Path) -> None:
-    """How the model wants to be asked: its settings for generation, with all tokens that end an answer, and the template
-    in which it was taught to talk."""
+    """How the model wants to be asked: its settings for generation, with all tokens that end an answer, and the
+    template in which it was taught to talk."""
     settings = {**generation_settings(model), **generation_out(model.config, model.tokenizer)}
     stops = stop_ids(model)
     if stops:
