@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from trivium.errors import SettingsError
+from trivium.errors import SettingsError, TriviumError
 from trivium.extras import extra_module
 from trivium.transformer import SEQUENCE, Inputs, Model, Network, Tokens
 
@@ -142,6 +142,9 @@ def _written(
             opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip
         assert program is not None
+        fixed = [each.name for each in program.model.graph.inputs if any(isinstance(d, int) for d in each.shape[:2])]
+        if fixed:  # the exporter says nothing when it fixes a size
+            raise TriviumError(f"{path.name} came out with a fixed size of {', '.join(fixed)}: convert the model to hf")
         program.save(path, external_data=size > LARGEST)
     return sorted(path.parent.glob(f"{path.name}*"))
 

@@ -91,9 +91,7 @@ def answer(
     package, program = PROGRAMS[to]
     if to == "hf" and architecture is None:
         return own_answer(path, rows, measure, "no class of transformers computes this model")
-    try:
-        version(package)
-    except PackageNotFoundError:
+    if not installed(package):
         return own_answer(path, rows, measure, f"{package} is not installed ({INSTALL})")
     job: dict[str, Any] = {
         "path": str(path), "class": architecture, "rows": [asdict(row) for row in rows], "texts": TEXTS,
@@ -122,6 +120,15 @@ def answer(
             raise TriviumError(f"{package} gives no finite probabilities for what was written: the model is damaged")
     missing, unexpected = tuple(said.get("missing", ())), tuple(said.get("unexpected", ()))
     return Answer(said["reader"], True, values, said["ids"], said["stops"], missing, unexpected)
+
+
+def installed(package: str) -> bool:
+    """Whether a package is there, without importing it."""
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def own_answer(path: Path, rows: Sequence[Row], measure: Measure, remark: str) -> Answer:
