@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from trivium.families.demo_models import find_model
 from trivium.families.huggingface import save
 from trivium.tokenizers.specials import BERT
 from trivium.tokenizers.wordpiece import train_wordpiece
+from trivium.transformer import make_head
+from trivium.transformer.head_config import LABELLED
 from trivium.verbs import convert as conversion
 from trivium.verbs.convert import check, readers
 from trivium.verbs.convert.parity import compared
@@ -250,6 +253,40 @@ def test_onnx_in_float16(tiny_models, tmp_path: Path) -> None:
 def test_a_recurrent_network_has_no_form_in_onnx(tiny_models, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="only Transformers are written as ONNX"):
         trivium.convert(tiny_models["lstm"], tmp_path / "out", to="onnx")
+
+
+# ---- heads ----
+
+
+def with_head(name: str, folder: Path, source: Path) -> Path:
+    """A BERT with one of the heads that its classes have, and labels by name where it has labels."""
+    tokenizer = trivium.load(source).tokenizer
+    config = FAMILIES["bert"].size("tiny", tokenizer.vocab_size, pooler=True, vocabulary_head="none")
+    made = FAMILIES["bert"].heads[name].made
+    made = replace(made, labels=3) if made.labels == 0 else made
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = initialise(network(config, {name: make_head(config, made)}), 1)
+    labels = ["a", "b", "c"] if name in LABELLED else None
+    save(model, FAMILIES["bert"], tokenizer, folder, labels=labels)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["hf", "onnx"])
+@pytest.mark.parametrize("head", ["sequence", "token", "span", "choice", "next_sentence"])
+def test_every_head_computes_alike(wordpiece_bert: Path, tmp_path: Path, head: str, to: str) -> None:
+    source = with_head(head, tmp_path / "source", wordpiece_bert)
+    made = trivium.convert(source, tmp_path / "out", to=to)  # type: ignore[arg-type]
+    assert made.parity.passed and made.parity.independent and made.parity.measure == "scores"
+    named = json.loads((tmp_path / "out" / "config.json").read_text()).get("id2label")
+    assert named == ({"0": "a", "1": "b", "2": "c"} if head in LABELLED else None)
+
+
+def test_a_classifier_has_no_place_in_gguf(wordpiece_bert: Path, tmp_path: Path) -> None:
+    source = with_head("sequence", tmp_path / "source", wordpiece_bert)
+    with pytest.raises(SettingsError, match="no place for a classifier's head"):
+        trivium.convert(source, tmp_path / "m.gguf")
 
 
 # ---- what is refused ----

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from trivium.errors import SettingsError, TriviumError
 from trivium.extras import extra_module
-from trivium.transformer import SEQUENCE, Inputs, Model, Network, Tokens
+from trivium.transformer import Inputs, Model, Network, Tokens
+from trivium.transformer.head_config import SPAN
 
 OPSET = 18
 LARGEST = 1 << 30  # bytes of weights in one file with the graph: protobuf ends at 2 GiB
@@ -39,6 +40,8 @@ def check_expressible(model: Network) -> None:
             "only Transformers are written as ONNX: a recurrent network's loop over time has no form there; convert it "
             "to hf"
         )
+    if len(model.heads) > 1 or (model.heads and model.encoder is not None and model.decoder is not None):
+        raise SettingsError("only one head on an encoder or a decoder is written as ONNX: convert the model to hf")
 
 
 class OneStack(nn.Module):
@@ -54,11 +57,12 @@ class OneStack(nn.Module):
         model, decoder = self.model, self.model.decoder is not None
         positions = (attention_mask.cumsum(1) - 1).clamp(min=0) if decoder else _places(input_ids)
         side = Tokens(input_ids, attention_mask - 1, positions, token_type_ids)
-        heads = [SEQUENCE] if SEQUENCE in model.heads else []
+        heads = list(model.heads)
         at = "all" if model.vocabulary is not None and not heads else None
         out = model(Inputs(target=side) if decoder else Inputs(source=side), at=at, heads=heads)
         if out.heads is not None:
-            return out.heads[SEQUENCE]
+            scores = out.heads[heads[0]]
+            return scores.unbind(-1) if heads == [SPAN] else scores
         if out.logits is None:
             return out.hidden
         return out.logits if decoder else (out.logits, out.hidden)
@@ -120,7 +124,8 @@ def write_onnx(model: Network, folder: Path, dtype: torch.dtype = torch.float32)
         if model.config.segments > 1:
             given["token_type_ids"] = torch.zeros_like(ids)
         names = ["logits", "last_hidden_state"] if on_top == "logits" and model.decoder is None else [on_top]
-        names = ["logits"] if SEQUENCE in model.heads else names
+        if model.heads:
+            names = ["start_logits", "end_logits"] if SPAN in model.heads else ["logits"]
         return _written(OneStack(body), folder / "model.onnx", given, dict.fromkeys(given, free), names)
     given = {"input_ids": ids, "attention_mask": mask}
     made = _written(EncoderSide(body), folder / "encoder_model.onnx", given, dict.fromkeys(given, free),
@@ -142,7 +147,8 @@ def _written(
             opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip
         assert program is not None
-        fixed = [each.name for each in program.model.graph.inputs if any(isinstance(d, int) for d in each.shape[:2])]
+        inputs = [(str(each.name), list(each.shape or ())[:2]) for each in program.model.graph.inputs]
+        fixed = [name for name, sizes in inputs if any(isinstance(size, int) for size in sizes)]
         if fixed:  # the exporter says nothing when it fixes a size
             raise TriviumError(f"{path.name} came out with a fixed size of {', '.join(fixed)}: convert the model to hf")
         program.save(path, external_data=size > LARGEST)

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from trivium.errors import TriviumError
-from trivium.transformer import SEQUENCE, Inputs, Tokens
+from trivium.transformer import Inputs, Tokens
+from trivium.transformer.head_config import CHOICE
 from trivium.verbs.convert.texts import TEXTS, Row, spoken
 from trivium.verbs.load import LanguageModel, load
 
@@ -55,9 +56,9 @@ class Answer:
 
 
 def measure_of(model: LanguageModel, to: Format) -> Measure:
-    """What is compared: the scores of a classifier, of a language model its logits, of all else its hidden states.
+    """What is compared: the scores of a head, of a language model its logits, of all else its hidden states.
     llama.cpp tells probabilities, and of an encoder hidden states."""
-    if SEQUENCE in model.model.heads:
+    if model.model.heads:
         return "scores"
     no_words = model.model.vocabulary is None or model.config.vocabulary_head == "two-way"
     if no_words or (to == "gguf" and model.kind == "encoder"):
@@ -75,9 +76,12 @@ def own_values(model: LanguageModel, rows: Sequence[Row], measure: Measure) -> l
             if row.target is not None:
                 inputs = Inputs(side, Tokens(torch.tensor([row.target])))
             words = measure in ("logits", "log-probabilities")
-            heads = [SEQUENCE] if measure == "scores" else []
+            heads = list(model.model.heads)[:1] if measure == "scores" else []
             out = model.model(inputs, at="all" if words else None, heads=heads)
-            values = out.heads[SEQUENCE] if out.heads else out.logits[0] if words else out.hidden[0]
+            values = out.logits[0] if words else out.hidden[0]  # (T, V) or (T, W)
+            if out.heads:
+                scores = out.heads[heads[0]]
+                values = scores if scores.ndim == 2 else scores[0]  # of the row (1, labels), or of each token
             found.append((values.log_softmax(-1) if measure == "log-probabilities" else values).float().numpy())
     return found
 
@@ -95,6 +99,7 @@ def answer(
         return own_answer(path, rows, measure, f"{package} is not installed ({INSTALL})")
     job: dict[str, Any] = {
         "path": str(path), "class": architecture, "rows": [asdict(row) for row in rows], "texts": TEXTS,
+        "choices": CHOICE in model.model.heads,
         "measure": measure, "pad": model.config.pad_token, "threads": torch.get_num_threads(),
         "width": width, "most": min(width, MOST), "positions": [beginnings(len(row.ids)) for row in rows],
         "spoken": spoken(model.tokenizer),

@@ -31,7 +31,9 @@ def main(job_file: str) -> None:
     given["token_type_ids"] = np.zeros_like(given["input_ids"])
     output = "last_hidden_state" if job["measure"] == "hidden" else "logits"
     if rows[0]["target"] is None:
-        found = run("model.onnx", given)[output]
+        said = run("model.onnx", given)
+        ends = ("start_logits", "end_logits")
+        found = np.stack([said[end] for end in ends], -1) if ends[0] in said else said[output]
     else:
         states = run("encoder_model.onnx", given)["last_hidden_state"]
         later = {"encoder_attention_mask": given["attention_mask"], "encoder_hidden_states": states}
@@ -41,7 +43,7 @@ def main(job_file: str) -> None:
     for number, row in enumerate(rows):
         length = len(row["target"] or row["ids"])
         whole = found[number].astype(np.float32)
-        arrays[f"row{number}"] = whole[None] if job["measure"] == "scores" else whole[:length]
+        arrays[f"row{number}"] = whole[None] if found.ndim == 2 else whole[:length]
     tokenizer: Any = import_module("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
     stops = json.loads((folder / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id")
     answer = {

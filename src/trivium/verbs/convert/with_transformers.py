@@ -28,13 +28,21 @@ def main(job_file: str) -> None:
     given = _padded([row["ids"] for row in rows], pad, torch)
     if rows[0]["target"] is not None:
         given["decoder_input_ids"] = _padded([row["target"] for row in rows], pad, torch)["input_ids"]
+    if job["choices"]:  # one to choose from
+        given = {name: tensor[:, None] for name, tensor in given.items()}
     with torch.no_grad():
         out = model(**given)
-    found = (out.last_hidden_state if job["measure"] == "hidden" else out.logits).float().numpy()
+    if job["measure"] == "hidden":
+        values = out.last_hidden_state
+    elif "start_logits" in out:
+        values = torch.stack([out.start_logits, out.end_logits], -1)
+    else:
+        values = out["seq_relationship_logits" if "seq_relationship_logits" in out else "logits"]
+    found = values.float().numpy()
     arrays = {}
     for number, row in enumerate(rows):
         length = len(row["target"] or row["ids"])
-        arrays[f"row{number}"] = found[number][None] if job["measure"] == "scores" else found[number, :length]
+        arrays[f"row{number}"] = found[number][None] if found.ndim == 2 else found[number, :length]
     tokenizer = transformers.AutoTokenizer.from_pretrained(job["path"], local_files_only=True)
     stops = getattr(model.generation_config, "eos_token_id", None) if model.can_generate() else None
     answer = {

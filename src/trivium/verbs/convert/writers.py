@@ -11,7 +11,7 @@ from trivium.durable import replace_file
 from trivium.errors import SettingsError
 from trivium.families import TRIVIUM, Family
 from trivium.families.chat_template import find_template
-from trivium.families.files import write_json
+from trivium.families.files import read_json, write_json
 from trivium.families.gguf import Precision
 from trivium.families.gguf_layouts import layout_out
 from trivium.families.gguf_tensors import write_model
@@ -19,7 +19,7 @@ from trivium.families.gguf_vocabulary import vocabulary_out
 from trivium.families.huggingface import config_out, expressed_by, generation_out, save
 from trivium.families.onnx import check_expressible, onnx_packages, write_onnx
 from trivium.families.weights import weights_out
-from trivium.transformer import SEQUENCE
+from trivium.transformer.head_config import LABELLED
 from trivium.verbs.convert.readers import Format
 from trivium.verbs.convert.stops import generation_settings, stop_ids
 from trivium.verbs.load import LanguageModel
@@ -41,7 +41,7 @@ def check_expressed(model: LanguageModel, to: Format) -> None:
         onnx_packages()
         check_expressible(model.model)
     if to == "gguf":
-        if SEQUENCE in model.model.heads:
+        if model.model.heads:
             raise SettingsError("a GGUF file has no place for a classifier's head: convert the model to hf or onnx")
         family = expressed_by(model.family, model.model)
         layout_out(family.hf_type).metadata_out(config_out(model.model, family, model.tokenizer))
@@ -55,10 +55,16 @@ def write(model: LanguageModel, path: Path, to: Format, dtype: str) -> tuple[Fam
     path.mkdir()
     if to == "hf":
         state = {name: _cast(tensor, TORCH[dtype]) for name, tensor in model.model.state_dict().items()}
-        family = save(model.model, model.family, model.tokenizer, path, state=state, labels=model.labels)
+        labels, problem = _labels(model)
+        family = save(
+            model.model, model.family, model.tokenizer, path, state=state, labels=labels, problem=problem,
+            generation=generation_settings(model),
+        )  # fmt: skip
     else:
         family = expressed_by(model.family, model.model)
-        write_json(path / "config.json", config_out(model.model, family, model.tokenizer, model.labels))
+        labels, problem = _labels(model)
+        config = config_out(model.model, family, model.tokenizer, labels, problem=problem)
+        write_json(path / "config.json", config)
         model.tokenizer.save(path, context=model.config.context)
         write_onnx(model.model, path, TORCH[dtype])
     _beside(model, path)
@@ -67,6 +73,17 @@ def write(model: LanguageModel, path: Path, to: Format, dtype: str) -> tuple[Fam
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _labels(model: LanguageModel) -> tuple[list[str] | None, str | None]:
+    """What the source calls the labels of its head, and what kind they are."""
+    if not model.model.heads:
+        return None, None
+    written = read_json(model.directory / "config.json")
+    named, problem = written.get("id2label"), written.get("problem_type")
+    labels = [str(named[str(number)]) for number in range(len(named))] if isinstance(named, dict) else None
+    labelled = any(name in model.model.heads for name in LABELLED)
+    return labels if labelled else None, None if problem is None else str(problem)
 
 
 def _beside(model: LanguageModel, folder: Path) -> None:
