@@ -21,7 +21,7 @@ from trivium.families.huggingface import save
 from trivium.tokenizers.specials import BERT
 from trivium.tokenizers.wordpiece import train_wordpiece
 from trivium.transformer import make_head
-from trivium.transformer.head_config import LABELLED
+from trivium.transformer.head_config import LABELLED, Pooled
 from trivium.verbs import convert as conversion
 from trivium.verbs.convert import check, readers
 from trivium.verbs.convert.parity import compared
@@ -261,8 +261,9 @@ def test_a_recurrent_network_has_no_form_in_onnx(tiny_models, tmp_path: Path) ->
 def with_head(name: str, folder: Path, source: Path) -> Path:
     """A BERT with one of the heads that its classes have, and labels by name where it has labels."""
     tokenizer = trivium.load(source).tokenizer
-    config = FAMILIES["bert"].size("tiny", tokenizer.vocab_size, pooler=True, vocabulary_head="none")
     made = FAMILIES["bert"].heads[name].made
+    pooler = isinstance(made, Pooled)
+    config = FAMILIES["bert"].size("tiny", tokenizer.vocab_size, pooler=pooler, vocabulary_head="none")
     made = replace(made, labels=3) if made.labels == 0 else made
     with torch.random.fork_rng():
         torch.manual_seed(0)
