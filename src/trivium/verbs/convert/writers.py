@@ -21,7 +21,7 @@ from trivium.families.onnx import check_expressible, onnx_packages, write_onnx
 from trivium.families.weights import weights_out
 from trivium.transformer.head_config import LABELLED
 from trivium.verbs.convert.readers import Format
-from trivium.verbs.convert.stops import generation_settings, stop_ids
+from trivium.verbs.convert.stops import stop_ids
 from trivium.verbs.load import LanguageModel
 
 DTYPES: Mapping[Format, tuple[str, ...]] = {
@@ -58,7 +58,7 @@ def write(model: LanguageModel, path: Path, to: Format, dtype: str) -> tuple[Fam
         labels, problem = _labels(model)
         family = save(
             model.model, model.family, model.tokenizer, path, state=state, labels=labels, problem=problem,
-            generation=generation_settings(model),
+            generation=model.generation,
         )  # fmt: skip
     else:
         family = expressed_by(model.family, model.model)
@@ -89,7 +89,7 @@ def _labels(model: LanguageModel) -> tuple[list[str] | None, str | None]:
 def _beside(model: LanguageModel, folder: Path) -> None:
     """How the model wants to be asked: its settings for generation, with all tokens that end an answer, and the
     template in which it was taught to talk."""
-    settings = {**generation_settings(model), **generation_out(model.config, model.tokenizer)}
+    settings = generation_out(model.config, model.tokenizer, model.generation.written)
     stops = stop_ids(model)
     if stops:
         settings["eos_token_id"] = stops[0] if len(stops) == 1 else stops
