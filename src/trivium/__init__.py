@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trivium.vectors.word2vec import Word2VecSettings
     from trivium.verbs.compare import compare
     from trivium.verbs.config import recipe_schema, show_config
+    from trivium.verbs.convert import convert
     from trivium.verbs.doctor import doctor
     from trivium.verbs.fill import fill
     from trivium.verbs.finetune import finetune
@@ -60,6 +61,7 @@ _HOMES = {
     "classify_with_vectors": "verbs.vector_classifier",
     "compare": "verbs.compare",
     "compare_tokenizers": "verbs.tokenizer_comparison",
+    "convert": "verbs.convert",
     "convert_tokenizer": "verbs.tokenizer",
     "convert_vectors": "verbs.vectors",
     "doctor": "verbs.doctor",
@@ -110,6 +112,7 @@ __all__ = [
     "classify_with_vectors",
     "compare",
     "compare_tokenizers",
+    "convert",
     "convert_tokenizer",
     "convert_vectors",
     "doctor",

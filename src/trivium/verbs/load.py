@@ -10,6 +10,7 @@ import torch
 from trivium.errors import DataError, SettingsError
 from trivium.families import Family
 from trivium.families.demo_models import DEMO_MODELS, find_model
+from trivium.families.files import PICKLED
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
 from trivium.families.huggingface import load as read_folder
@@ -159,6 +160,11 @@ def load(
         loaded = load_gguf(directory, device=where, dtype=_PRECISIONS[precision])
     elif directory.is_dir():
         loaded = read_folder(directory, device=where, dtype=_PRECISIONS[precision])
+    elif directory.suffix in PICKLED and directory.is_file():
+        raise DataError(
+            f"{directory} holds pickled weights, which can run code when opened and are never read: get the "
+            "model.safetensors of the model, and give its folder"
+        )
     else:
         raise DataError(
             f"there is no model folder {directory}: give the folder that a run wrote (--out), or a Hugging Face model "
