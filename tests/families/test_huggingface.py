@@ -112,7 +112,7 @@ def test_a_model_of_ours_goes_out_and_comes_back_the_same(name, tmp_path, batch_
     assert not list(tmp_path.glob(".*")), "no temporary file stays"
 
 
-@pytest.mark.parametrize("name", ["bert", "gpt1", "gpt2", "llama"])
+@pytest.mark.parametrize("name", ["bert", "gpt1", "gpt2", "llama", "qwen2"])
 def test_sequence_classifiers_both_ways(name, cases, batch_for, close, tmp_path):
     theirs = cases[name].reference("sequence", num_labels=3, id2label={0: "good", 1: "bad", 2: "ugly"})
     theirs.save_pretrained(tmp_path / "theirs")
@@ -275,7 +275,7 @@ def test_a_classifier_without_vocabulary_goes_out_as_its_family(tied, tmp_path, 
     close(expected, theirs.eval()(**batch.theirs).logits, "scores of labels")
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "gpt1", "gpt2", "llama", "bart"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "distilbert", "gpt1", "gpt2", "llama", "qwen2", "bart"])
 def test_bodies_without_a_head_and_their_bare_names_are_read(name, cases, batch_for, close, tmp_path):
     theirs = cases[name].reference("body")
     theirs.save_pretrained(tmp_path)

@@ -12,13 +12,13 @@ from trivium.errors import DataError
 from trivium.families.gguf import GgufFile, Outgoing, Precision, outgoing, write_gguf
 from trivium.families.llama_gguf import (
     ROPE_FREQUENCIES,
-    config_in,
     frequencies_out,
     halved,
     interleaved,
     metadata_out,
     name_in,
     name_out,
+    settings_in,
     turned_heads,
 )
 
@@ -45,8 +45,7 @@ class GgufTensors:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        scaled = ROPE_FREQUENCIES in self.file.header.tensors
-        return config_in(self.file.header, self.file.read(ROPE_FREQUENCIES) if scaled else None)
+        return settings_in(self.file)
 
     @property
     def names(self) -> Collection[str]:

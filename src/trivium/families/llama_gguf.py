@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from trivium.errors import DataError
+from trivium.families.gguf import GgufFile
 from trivium.families.gguf_header import Header
 
 ARCHITECTURE = "llama"
@@ -86,6 +87,12 @@ def halved(values: np.ndarray, heads: int) -> np.ndarray:
 
 
 # ---- settings ----
+
+
+def settings_in(file: GgufFile) -> dict[str, Any]:
+    """``config.json`` of an open file."""
+    scaled = ROPE_FREQUENCIES in file.header.tensors
+    return config_in(file.header, file.read(ROPE_FREQUENCIES) if scaled else None)
 
 
 def config_in(header: Header, frequencies: np.ndarray | None = None) -> dict[str, Any]:

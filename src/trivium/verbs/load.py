@@ -167,11 +167,6 @@ def load(
         )
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
-    if loaded.tokenizer.vocab_size > loaded.config.vocab_size:
-        raise DataError(
-            f"the tokenizer in {directory} has {loaded.tokenizer.vocab_size} tokens and the model "
-            f"{loaded.config.vocab_size}: they do not belong together"
-        )
     body = loaded.model.eval().requires_grad_(False)
     return LanguageModel(
         body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels, loaded.generation
