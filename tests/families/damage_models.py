@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch  # noqa: F401  (what it takes is not counted)
+
 from trivium.errors import TriviumError
 from trivium.families.huggingface import load
 

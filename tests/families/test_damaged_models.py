@@ -80,7 +80,7 @@ def tensor(first: int = 0, last: int = 16, shape: Any = (4,), dtype: Any = "F32"
     return {"dtype": dtype, "shape": shape, "data_offsets": [first, last], **more}
 
 
-TWICE = b'{"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}, "a": {"dtype": "F32", "shape": [0], "data_offsets":[0,0]}}'
+TWICE = b'{"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}, "a": {}}'
 MANY = {str(number): tensor(0, 0, (0,)) for number in range(100_001)}
 LIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda f: (f / "model.safetensors").write_bytes(b""), "damaged or cut short"),
@@ -130,7 +130,8 @@ def test_weights_that_lie(folder: Path, case: str) -> None:
 
 
 def test_a_header_that_is_true_is_read(folder: Path) -> None:
-    path = written(folder, {"b": tensor(4, 8, (), "F32"), "a": tensor(0, 4, (2,), "F16"), "c": tensor(8, 8, (0, 9))}, bytes(8))
+    tensors = {"b": tensor(4, 8, (), "F32"), "a": tensor(0, 4, (2,), "F16"), "c": tensor(8, 8, (0, 9))}
+    path = written(folder, tensors, bytes(8))
     assert {name: stored.shape for name, stored in read_header(path).items()} == {"a": (2,), "b": (), "c": (0, 9)}
 
 
@@ -196,7 +197,7 @@ def edit(folder: Path, **changes: object) -> None:
 
 @pytest.mark.parametrize("name", ["bert", "gpt2", "t5", "llama", "lstm", "elmo"])
 def test_every_number_of_a_config_has_its_type_and_range(name: str, sound: Path, tmp_path: Path) -> None:
-    """Twelve values in the place of each number: an error that names the file, or a model; at once, in little memory."""
+    """Twelve values in the place of each number: an error that names the file, or a model; at once, in 50 MB."""
     folder = tmp_path / name
     shutil.copytree(sound / name, folder)
     whole = json.loads((folder / "config.json").read_text())
@@ -245,7 +246,7 @@ def test_every_number_of_a_config_has_its_type_and_range(name: str, sound: Path,
         ({"model_type": "x" * 100_000}, "characters"),
     ],
 )
-def test_what_a_config_cannot_be_is_said_in_its_own_words(folder: Path, changes: dict[str, object], message: str) -> None:
+def test_what_a_config_cannot_be_is_said_in_its_own_words(folder: Path, changes: dict, message: str) -> None:
     edit(folder, **changes)
     with pytest.raises(DataError, match=message) as error:
         inspect_folder(folder)
@@ -254,8 +255,8 @@ def test_what_a_config_cannot_be_is_said_in_its_own_words(folder: Path, changes:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "\xff", "[]", "[" * 1_000_000, '{"a": ' + "9" * 100_000 + "}", '{"n_embd": 1, "n_embd": 2}', " " * (3 << 20),
-     "{" + ",".join(f'"{n}": {n}' for n in range(1_000_000)) + "}"],
+    ["", "{", "\xff", "[]", "[" * 1_000_000, '{"a": ' + "9" * 100_000 + "}", '{"n_embd": 1, "n_embd": 2}',
+     " " * (3 << 20), "{" + ",".join(f'"{n}": {n}' for n in range(1_000_000)) + "}"],
     ids=["empty", "cut", "latin1", "list", "deep", "digits", "twice", "long", "keys"],
 )  # fmt: skip
 def test_a_config_that_is_no_json_of_a_model(folder: Path, text: str) -> None:
@@ -329,10 +330,11 @@ def test_code_beside_a_model_is_never_run(folder: Path, tmp_path: Path, monkeypa
     code = f"open({str(canary)!r}, 'w')\nclass Model: pass\n"
     for name in ("modeling_evil.py", "sitecustomize.py", "conftest.py", "tokenization_evil.py", "__init__.py"):
         (folder / name).write_text(code)
-    mapped = {"AutoModel": "modeling_evil.Model", "AutoConfig": "modeling_evil.Model", "AutoTokenizer": ["modeling_evil.Model", None]}
-    edit(folder, auto_map=mapped, _attn_implementation="modeling_evil", custom_pipelines={"x": {"impl": "modeling_evil.Model"}})
+    evil = "modeling_evil.Model"
+    mapped = {"AutoModel": evil, "AutoConfig": evil, "AutoTokenizer": [evil, None]}
+    edit(folder, auto_map=mapped, _attn_implementation="modeling_evil", custom_pipelines={"x": {"impl": evil}})
     path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": mapped, "tokenizer_class": "modeling_evil.Model"}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": mapped, "tokenizer_class": evil}))
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "http://127.0.0.1:9/evil"}))
     for name in ("training_args.bin", "optimizer.pt", "rng_state.pth", "trainer.pkl", ".metadata"):
         (folder / name).write_bytes(pickle.dumps(Canary(canary)))
