@@ -183,8 +183,6 @@ def with_tokenizer(loaded: Loaded, tokenizer: Tokenizer | None) -> Loaded:
     return replace(loaded, tokenizer=tokenizer)
 
 
-
-
 def _check(
     expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], family: Family,
     config: Config, folder: Path, prefix: str | None,
