@@ -112,7 +112,7 @@ LIES: dict[str, tuple[Callable[[Path], object], str]] = {
     "rest": (lambda f: written(f, {"a": tensor()}, bytes(20)), "the file has 20 for them"),
     "backwards": (lambda f: written(f, {"a": tensor(16, 0)}, bytes(16)), "lies at bytes 16 to 0"),
     "name": (lambda f: written(f, {"a\nb": tensor()}, bytes(16)), "cannot be printed"),
-    "nothing": (lambda f: written(f, {}), "missing: transformer"),
+    "nothing": (lambda f: written(f, {}), "2 layers, and the weights are 0 tensors"),
     "folder": (lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors").mkdir()), "cannot be read"),
     "lfs": (lambda f: (f / "model.safetensors").write_text("version https://git-lfs"), "download is unfinished"),
 }  # fmt: skip
@@ -200,6 +200,7 @@ def test_every_number_of_a_config_has_its_type_and_range(name: str, sound: Path,
     """Twelve values in the place of each number: an error that names the file, or a model; at once, in 50 MB."""
     folder = tmp_path / name
     shutil.copytree(sound / name, folder)
+    (folder / "tokenizer.json").unlink()  # which has nothing to do with it, and takes time
     whole = json.loads((folder / "config.json").read_text())
     inspect_folder(folder)
     table = whole.get("trivium", whole)
