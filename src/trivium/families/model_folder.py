@@ -85,19 +85,27 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return made
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a folder's weights."""
+    if (folder / WEIGHTS).exists():
+        return [folder / WEIGHTS]
+    if not (folder / INDEX).exists():
+        _refuse_without_weights(folder)
+    return [folder / name for name in sorted(set(_weight_map(folder).values()))]
+
+
 def stored_tensors(folder: Path) -> dict[str, Stored]:
     """Every tensor of the folder's weight files, by name; their headers, and an index, are checked whole."""
     if (folder / WEIGHTS).exists():
         return read_header(folder / WEIGHTS)
-    if not (folder / INDEX).exists():
-        _refuse_without_weights(folder)
+    files = weight_files(folder)
     placed = _weight_map(folder)
     found: dict[str, Stored] = {}
-    for name in sorted(set(placed.values())):
-        held = read_header(folder / name)
+    for path in files:
+        held = read_header(path)
         twice = next((tensor for tensor in held if tensor in found), None)
         if twice is not None:
-            raise DataError(f"{folder / name} and {found[twice].path.name} both hold {twice!r}: download both again")
+            raise DataError(f"{path} and {found[twice].path.name} both hold {twice!r}: download both again")
         found |= held
         if len(found) > MOST_TENSORS:
             raise DataError(f"{folder} has weight files of more than {MOST_TENSORS:,} tensors")
