@@ -157,6 +157,14 @@ CASES = {
         LLAMAS,
         transformers.LlamaConfig,
     ),
+    "qwen2": Case(
+        "qwen2",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+         "intermediate_size": 48, "max_position_embeddings": 40, "pad_token_id": 0},
+        {"vocabulary": transformers.Qwen2ForCausalLM, "body": transformers.Qwen2Model,
+         "sequence": transformers.Qwen2ForSequenceClassification},
+        transformers.Qwen2Config,
+    ),
     "llama-linear": Case(
         "llama",
         {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 6, "num_key_value_heads": 3,

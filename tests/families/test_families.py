@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivium.errors import DataError, SettingsError
-from trivium.families import BART, BERT, DISTILBERT, FAMILIES, GPT1, GPT2, GPT3, LLAMA, ROBERTA, SPANBERT, T5
+from trivium.families import BART, BERT, DISTILBERT, FAMILIES, GPT1, GPT2, GPT3, LLAMA, QWEN2, ROBERTA, SPANBERT, T5
 from trivium.families.family import canonical
 from trivium.transformer import (
     Band,
@@ -92,6 +92,16 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
         (LLAMA, "3.2-1b", 1_235_814_400),
         (LLAMA, "3.2-3b", 3_212_749_824),
         (LLAMA, "smollm2-135m", 134_515_008),
+        (QWEN2, "0.5b", 494_032_768),
+        (QWEN2, "1.5b", 1_543_714_304),
+        (QWEN2, "7b", 7_615_616_512),
+        (QWEN2, "2.5-0.5b", 494_032_768),
+        (QWEN2, "2.5-1.5b", 1_543_714_304),
+        (QWEN2, "2.5-3b", 3_085_938_688),
+        (QWEN2, "2.5-7b", 7_615_616_512),
+        (QWEN2, "2.5-14b", 14_770_033_664),
+        (QWEN2, "2.5-32b", 32_763_876_352),
+        (QWEN2, "2.5-72b", 72_706_203_648),
     ],
 )
 def test_published_sizes_have_the_published_number_of_parameters(family, size, count):
@@ -219,6 +229,9 @@ def test_every_size_is_expressed_by_its_family(family):
         (LLAMA, {"norm": "layer"}),
         (LLAMA, {"gated": False}),
         (LLAMA, {"heads": 3, "kv_heads": 3, "head_width": 8}),
+        (LLAMA, {"attention_bias": True}),
+        (QWEN2, {"attention_bias": False}),
+        (QWEN2, {"bias": True}),
         (BART, {"vocabulary_head": "transform"}),
         (BART, {"position": Learned()}),
         (BART, {"tied": False}),

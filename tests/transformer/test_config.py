@@ -14,7 +14,7 @@ from trivium.transformer import Band, Learned, LinearScaling, Llama3Scaling, Rot
     [
         ({"heads": 5}, r"model\.heads = 5 does not divide model\.width = 32"),
         ({"kv_heads": 3}, r"model\.kv_heads = 3 does not divide model\.heads = 4"),
-        ({"kv_heads": 0}, r"model\.kv_heads = 0"),
+        ({"kv_heads": 0}, r"model\.kv_heads is 0"),
         ({"vocab_size": 0}, r"model\.vocab_size is 0"),
         ({"decoder_layers": 0}, "nor both 0"),
         ({"decoder_layers": -1}, "must not be negative"),

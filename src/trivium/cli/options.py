@@ -17,8 +17,25 @@ Sets = Annotated[
     ),
 ]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.")]
+
+
+def _inspected(model: Path | None) -> Path | None:
+    """Damaged files are refused before a command imports torch, which takes seconds."""
+    if model is not None:
+        from trivium.families.inspection import inspect_model
+
+        inspect_model(model)
+    return model
+
+
 ModelDirectory = Annotated[
-    Path, typer.Option("--model", metavar="M", help="The folder of a model: a run's, or a Hugging Face one.")
+    Path,
+    typer.Option(
+        "--model",
+        metavar="M",
+        help="The folder of a model: a run's, or a Hugging Face one.",
+        callback=_inspected,
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 ColumnNames = Annotated[

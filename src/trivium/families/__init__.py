@@ -9,6 +9,7 @@ from trivium.families.gpt1 import GPT1
 from trivium.families.gpt2 import GPT2
 from trivium.families.gpt3 import GPT3
 from trivium.families.llama import LLAMA
+from trivium.families.qwen2 import QWEN2
 from trivium.families.recurrent import BILSTM, GRU, LSTM, RNN, SEQ2SEQ
 from trivium.families.roberta import ROBERTA
 from trivium.families.spanbert import SPANBERT
@@ -26,6 +27,7 @@ FAMILIES: dict[str, Family] = {
     "t5": T5,
     "bart": BART,
     "llama": LLAMA,
+    "qwen2": QWEN2,
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,
@@ -47,6 +49,7 @@ __all__ = [
     "GRU",
     "LLAMA",
     "LSTM",
+    "QWEN2",
     "RNN",
     "ROBERTA",
     "SEQ2SEQ",

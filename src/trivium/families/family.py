@@ -5,9 +5,10 @@ Hugging Face does not know has sizes alone.
 """
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from trivium.errors import DataError, SettingsError
 from trivium.settings import build, dump
@@ -161,7 +162,7 @@ class Family:
         for key, value in self.fixed.items():
             if written.get(key, value) != value:
                 raise DataError(
-                    f"config.json has {key} = {written[key]!r}, but family {self.name} knows only {value!r}: "
+                    f"config.json has {key} = {shown(written[key])}, but family {self.name} knows only {value!r}: "
                     "this variant of the model cannot be read"
                 )
         settings: Fields = dict(self.base)
@@ -171,30 +172,41 @@ class Family:
             settings |= self.features(names, written)
             made = TransformerConfig(**settings)  # type: ignore[arg-type]
             return canonical(build(TransformerConfig, dump(made)))  # with the type of every field checked
-        except (TypeError, ValueError, ArithmeticError, SettingsError) as problem:
-            raise DataError(f"config.json does not describe a {self.name} model: {problem}") from None
+        except SettingsError as problem:
+            theirs = {row.ours: row.keys[0] for row in reversed(self.keys)}
+            reason = re.sub(r"\bmodel\.(\w+)", lambda found: theirs.get(found[1], found[0]), str(problem))
+            raise DataError(f"config.json does not describe a {self.name} model: {reason}") from None
 
     def _read(self, row: Key, written: Mapping[str, Value], settings: Fields) -> None:
-        value = written.get(row.keys[0], row.default)
+        key = row.keys[0]
+        value = written.get(key, row.default)
         if value is None and row.default is not MISSING:
             value = row.default
         if value is MISSING:
-            raise DataError(f"config.json has no {row.keys[0]!r}, which a {self.name} model needs")
+            raise DataError(f"config.json has no {key!r}, which a {self.name} model needs")
         for other in row.keys[1:]:
             if row.ours not in UNSEEN and written.get(other, value) != value:
                 raise DataError(
-                    f"config.json has {row.keys[0]} = {value!r} and {other} = {written[other]!r}: "
+                    f"config.json has {key} = {shown(value)} and {other} = {shown(written[other])}: "
                     "only equal ones can be read"
                 )
         if row.read is not None:
-            value = row.read(value, written)
+            try:
+                value = row.read(value, written)
+            except (TypeError, ValueError, ArithmeticError, AttributeError, KeyError):
+                raise DataError(
+                    f"config.json has {key} = {shown(value)}, which does not describe a {self.name} model beside its "
+                    "other settings: get the file again from where the model came from"
+                ) from None
         elif row.values is not None:
             found = [ours for ours, theirs in row.values.items() if theirs == value]
             if not found:
                 known = ", ".join(repr(v) for v in row.values.values())
-                raise DataError(f"config.json has {row.keys[0]} = {value!r}, but family {self.name} knows only {known}")
+                raise DataError(f"config.json has {key} = {shown(value)}, but family {self.name} knows only {known}")
             value = found[0]
         outer, _, inner = row.ours.partition(".")
+        kind = type(settings[outer]) if inner else TransformerConfig
+        _check_kind(kind, inner or outer, value, key)
         settings[outer] = replace(settings[outer], **{inner: value}) if inner else value  # type: ignore[type-var]
 
     def expresses(self, config: "Config") -> bool:
@@ -235,6 +247,7 @@ def canonical(config: TransformerConfig) -> TransformerConfig:
     return replace(
         config,
         head_width=None if plain else config.head_width,
+        attention_bias=None if config.projects_with_bias == config.bias else config.attention_bias,
         kv_heads=None if config.groups == config.heads else config.kv_heads,
         attention_scale=None if config.score_scale == config.per_head**-0.5 else config.attention_scale,
     )
@@ -248,6 +261,37 @@ def _look(config: TransformerConfig, dotted: str) -> Value:
             return MISSING
         value = getattr(value, name)
     return value
+
+
+def shown(value: Value) -> str:
+    """A value from a file as an error quotes it: not more than a few words of it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"
+
+
+KINDS: Mapping[type, tuple[str, Callable[[Value], bool]]] = {
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", lambda value: type(value) is int and abs(value) < 1 << 63),
+    float: (
+        "a finite number",
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300,
+    ),
+}
+"""What a field of each type takes, in words and as a test."""
+
+
+def _check_kind(kind: type, field: str, value: Value, key: str) -> None:
+    """Refuses a value that the dataclass's field does not take, under the name that the file has for it."""
+    annotation = get_type_hints(kind)[field]
+    members = get_args(annotation) or (annotation,)
+    if value is None and type(None) in members:
+        return
+    for member in members:
+        if member in KINDS and not KINDS[member][1](value):
+            raise DataError(
+                f"config.json has {key} = {shown(value)}, which must be {KINDS[member][0]}: get the file again from "
+                "where the model came from"
+            )
 
 
 def _choices(name: str, known: Collection[str]) -> str:

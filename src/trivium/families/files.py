@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and tensors read only after their header was checked. No pickle."""
+"""Files written whole or not at all, and tensors read only after every header was checked (``model_folder``)."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -12,11 +12,8 @@ from torch import Tensor
 
 from trivium.durable import replace_file
 from trivium.errors import DataError
+from trivium.families.model_folder import FLOATS, Stored
 from trivium.families.tensor_bytes import tensor_pieces
-
-WEIGHTS = "model.safetensors"
-PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
-"""Endings of files of weights that run code when they are opened, and so never are."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -32,33 +29,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     replace_file(path, tensor_pieces(tensors))
 
 
-def read_json(path: Path) -> dict[str, object]:
-    """A JSON object; what it is not is said with the file's name."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: a model's folder needs it") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
-        raise DataError(f"{path} cannot be read: {problem}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path} holds no JSON object: it is not a model's configuration")
-    return content
-
-
 class TensorFiles:
-    """One ``model.safetensors`` or a sharded set: names and shapes first, tensors when asked for."""
+    """The weights of a folder, in one file or several: names and shapes as their headers say (``stored_tensors``),
+    tensors when asked for."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, tensors: Mapping[str, Stored]):
+        self._tensors = tensors
         self._stack = ExitStack()
-        self._home: dict[str, safe_open] = {}
-        try:
-            for path in tensor_files(folder):
-                file = self._stack.enter_context(safe_open(path, framework="pt"))
-                self._home |= dict.fromkeys(file.keys(), file)
-        except (SafetensorError, OSError) as problem:
-            self._stack.close()
-            raise DataError(f"{path} is damaged or cut short ({problem}): copy or download it again") from None
+        self._open: dict[Path, safe_open] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -68,34 +46,20 @@ class TensorFiles:
 
     @property
     def names(self) -> Collection[str]:
-        return self._home.keys()
+        return self._tensors.keys()
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._home[name].get_slice(name).get_shape())
+        return self._tensors[name].shape
 
     def read(self, name: str, device: torch.device | str, dtype: torch.dtype | None) -> Tensor:
-        """One tensor; floating-point ones in ``dtype``."""
-        tensor: Tensor = self._home[name].get_tensor(name)
-        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-
-
-def tensor_files(folder: Path) -> list[Path]:
-    """The files of a model's weights."""
-    index = folder / f"{WEIGHTS}.index.json"
-    if (folder / WEIGHTS).exists():
-        return [folder / WEIGHTS]
-    if index.exists():
-        weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict) or not all(isinstance(n, str) for n in weight_map.values()):
-            raise DataError(f"{index} has no weight_map from tensors to files")
-        names = sorted(set(weight_map.values()))
-        for name in names:
-            if Path(name).name != name or not (folder / name).is_file():
-                raise DataError(f"{index} names {name!r}, which is not a file in that folder")
-        return [folder / name for name in names]
-    if any(each.suffix in PICKLED for each in folder.iterdir()):
-        raise DataError(
-            f"{folder} holds pickled weights only, which can run code when opened and are never read: "
-            "get the model.safetensors of the model instead"
-        )
-    raise DataError(f"{folder} has no {WEIGHTS}: it is not a model's folder, or its download is unfinished")
+        """One tensor of floating-point numbers, in ``dtype``."""
+        stored = self._tensors[name]
+        if stored.dtype not in FLOATS:
+            raise DataError(f"{stored.path} keeps {name} as {stored.dtype}: weights must be one of {', '.join(FLOATS)}")
+        try:
+            if stored.path not in self._open:
+                self._open[stored.path] = self._stack.enter_context(safe_open(stored.path, framework="pt"))
+            tensor: Tensor = self._open[stored.path].get_tensor(name)
+        except (SafetensorError, OSError) as problem:
+            raise DataError(f"{stored.path} is damaged ({problem}): copy or download it again") from None
+        return tensor.to(device=device, dtype=dtype)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trivium.errors import DataError
-from trivium.families.files import read_json
+from trivium.families.model_folder import read_json
 
 GENERATION = "generation_config.json"
 _OF_THE_WRITER = ("transformers_version", "_from_model_config")  # said of the program that wrote the file

@@ -4,10 +4,11 @@ from typing import Any
 
 from trivium.errors import DataError, SettingsError
 from trivium.families.bert_gguf import BERT_LAYOUT
+from trivium.families.gguf import GgufFile
 from trivium.families.gguf_header import Header
 from trivium.families.gguf_layout import GgufLayout
 from trivium.families.gpt2_gguf import GPT2_LAYOUT
-from trivium.families.llama_gguf import LLAMA_LAYOUT
+from trivium.families.llama_gguf import LLAMA_LAYOUT, ROPE_FREQUENCIES
 
 LAYOUTS = {layout.architecture: layout for layout in (LLAMA_LAYOUT, GPT2_LAYOUT, BERT_LAYOUT)}
 
@@ -20,6 +21,12 @@ def layout_in(header: Header) -> GgufLayout:
             f"{header.path} holds a model of architecture {str(name)[:40]!r}: of GGUF files, {_known()} are read"
         )
     return LAYOUTS[str(name)]
+
+
+def settings_in(file: GgufFile) -> dict[str, Any]:
+    """``config.json`` of an open file."""
+    scaled = ROPE_FREQUENCIES in file.header.tensors
+    return layout_in(file.header).config_in(file.header, file.read(ROPE_FREQUENCIES) if scaled else None)
 
 
 def layout_out(model_type: Any) -> GgufLayout:

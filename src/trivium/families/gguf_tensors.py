@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trivium.errors import DataError
 from trivium.families.gguf import GgufFile, Outgoing, Precision, outgoing, write_gguf
-from trivium.families.gguf_layouts import layout_in, layout_out
+from trivium.families.gguf_layouts import layout_in, layout_out, settings_in
 from trivium.families.llama_gguf import ROPE_FREQUENCIES, frequencies_out, halved, interleaved
 
 FILE_TYPES: dict[str, int] = {"F32": 0, "F16": 1, "Q8_0": 7, "BF16": 32}
@@ -41,8 +41,7 @@ class GgufTensors:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        scaled = ROPE_FREQUENCIES in self.file.header.tensors
-        return self.layout.config_in(self.file.header, self.file.read(ROPE_FREQUENCIES) if scaled else None)
+        return settings_in(self.file)
 
     @property
     def names(self) -> Collection[str]:

@@ -15,15 +15,14 @@ from torch import nn
 from trivium.errors import DataError, SettingsError
 from trivium.families.family import Family
 from trivium.families.trivium import TRIVIUM
-from trivium.settings import build, dump
+from trivium.settings import dump
 from trivium.transformer import Config, Network, SequenceHead, TokenHead, make_head
-from trivium.transformer.head_config import KINDS, LABELLED, SEQUENCE, HeadConfig
+from trivium.transformer.head_config import KINDS, LABELLED, MOST_LABELS, HeadConfig
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]] | None
 """Of the one head that has some, or by head."""
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
-MOST = 1 << 20  # labels that a folder may ask for without naming them
 OURS = SequenceHead | TokenHead
 
 
@@ -95,24 +94,6 @@ def labels_of(model: Network, labels: Labels) -> dict[str, list[str]]:
     return found
 
 
-def heads_in(written: Mapping[str, object], family: Family) -> dict[str, HeadConfig]:
-    """The heads that ``config.json`` speaks of; with 0 labels where only their names or tensors say how many."""
-    if family is TRIVIUM:
-        tables = written.get("heads", {})
-        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise DataError("config.json's heads are no tables: it is damaged, or of a later version")
-        return {name: _described(name, table) for name, table in tables.items()}
-    classes = written.get("architectures")
-    asked = classes[0] if isinstance(classes, list) and classes else None
-    for name, head in family.heads.items():
-        if asked in head.classes:
-            for key, value in head.fixed.items():
-                if written.get(key, value) != value:
-                    raise DataError(f"config.json has {key} = {written[key]!r}: a {asked} is known only with {value!r}")
-            return {name: _with_dropout(head.made, written.get(head.dropout or ""))}
-    return {}
-
-
 def made_heads(
     written: Mapping[str, object], family: Family, config: Config, heads: Mapping[str, HeadConfig],
     shapes: Mapping[str, tuple[int, ...]],
@@ -155,32 +136,6 @@ def _table(head: OURS) -> dict[str, object]:
     return {"kind": next(kind for kind, of in KINDS.items() if isinstance(made, of)), **dump(made)}
 
 
-def _described(name: str, table: Mapping[str, object]) -> HeadConfig:
-    """From a folder's table. The first ones had texts' labels and their pooling alone."""
-    values = {key: value for key, value in table.items() if key not in ("kind", "names")}
-    kind = table.get("kind")
-    if kind is None and name == SEQUENCE:
-        kind, values = "pooled", {"bias": values.get("pooling") != "last", **values}
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise DataError(f"config.json has a head {name!r} of kind {kind!r}: this version knows {', '.join(KINDS)}")
-    try:
-        made = build(KINDS[kind], values)
-    except SettingsError as problem:
-        raise DataError(f"config.json does not describe the head {name!r}: {problem}") from None
-    if not 1 <= made.labels <= MOST:
-        raise DataError(f"config.json has a head {name!r} of {made.labels} labels: it has between 1 and {MOST:,}")
-    return made
-
-
-def _with_dropout(head: HeadConfig, value: object) -> HeadConfig:
-    """None: as made."""
-    if value is None:
-        return head
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-        raise DataError(f"config.json has {value!r} as a head's dropout: it must be at least 0 and below 1")
-    return replace(head, dropout=float(value))
-
-
 def _rows(family: Family, name: str, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
     """How many labels the tensors have, where nothing names them."""
     if name not in family.heads:
@@ -197,18 +152,14 @@ def _names(named: object, count: object) -> tuple[str, ...]:
         if not isinstance(named, list | tuple) or not named:
             raise DataError("config.json's names of labels are no list with at least one name: it is damaged")
         return tuple(str(name) for name in named)
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST:
-        raise DataError(f"config.json has a classifier of {count!r} labels: it must have between 1 and {MOST:,}")
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_LABELS:
+        raise DataError(f"config.json has a classifier of {count!r} labels: it must have between 1 and {MOST_LABELS:,}")
     return tuple(f"LABEL_{i}" for i in range(count))
 
 
 def _id2label(names: object) -> tuple[str, ...] | None:
     if not isinstance(names, dict):
         return None
-    if not names or sorted(names, key=_number) != [str(i) for i in range(len(names))]:
+    if not names or set(names) != {str(i) for i in range(len(names))}:
         raise DataError("config.json's id2label does not number its labels from 0")
     return tuple(str(names[str(i)]) for i in range(len(names)))
-
-
-def _number(text: str) -> tuple[int, str]:
-    return (int(text), "") if text.isdecimal() else (-1, text)

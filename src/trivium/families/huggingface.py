@@ -5,7 +5,7 @@ card. What no class of ``transformers`` expresses is saved in the same layout wi
 there are and how they are found again is told in ``heads.py``.
 """
 
-import difflib
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -15,18 +15,21 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trivium.errors import DataError
-from trivium.families import FAMILIES
+from trivium.errors import DataError, RefusedError
 from trivium.families.bodies import network
 from trivium.families.card import model_card
+from trivium.families.config_file import config_in, family_of, heads_in
 from trivium.families.family import Family
-from trivium.families.files import WEIGHTS, TensorFiles, read_json, write_json, write_tensors, write_text
+from trivium.families.files import TensorFiles, write_json, write_tensors, write_text
 from trivium.families.generation_config import GENERATION, GenerationConfig, read_generation
-from trivium.families.heads import Labels, class_of, expresses_heads, heads_in, heads_out, labels_of, made_heads
-from trivium.families.trivium import TRIVIUM, settings_in, settings_out
-from trivium.families.weights import body_prefix, full_name, plain_name, skipped, untrained, weights_in, weights_out
-from trivium.tokenizers import Tokenizer, formats
+from trivium.families.heads import Labels, class_of, expresses_heads, heads_out, labels_of, made_heads
+from trivium.families.inspection import inspect_folder
+from trivium.families.model_folder import WEIGHTS
+from trivium.families.trivium import TRIVIUM, settings_out
+from trivium.families.weights import body_prefix, full_names, plain_name, skipped, untrained, weights_in, weights_out
+from trivium.tokenizers import Tokenizer
 from trivium.transformer import SEQUENCE, Config, Network, TransformerConfig
+from trivium.vectors.room import physical_memory
 
 LISTED = 5  # tensors named in an error before "and N more"
 
@@ -122,17 +125,17 @@ def load(
     directory: str | PathLike[str], *, heads: Mapping[str, nn.Module] | None = None,
     device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32,
 ) -> Loaded:  # fmt: skip
-    """Open a folder, ours or another's. Names and shapes are checked before any memory is taken.
+    """Open a folder, ours or another's. Its files, names and shapes are checked before any memory is taken.
 
     ``heads``: modules of the caller's own to be filled; a sequence classifier's head is made from the folder.
     ``dtype`` None: as in the file.
     """
     folder = Path(directory)
-    written = read_json(folder / "config.json")
-    with TensorFiles(folder) as files:
-        loaded = filled(files, written, folder, heads=heads, device=device, dtype=dtype)
-    loaded = replace(loaded, generation=read_generation(folder, written, loaded.config.vocab_size))
-    return with_tokenizer(loaded, Tokenizer.load(folder) if formats.has_tokenizer(folder) else None)
+    found = inspect_folder(folder)
+    with TensorFiles(found.tensors) as files:
+        loaded = filled(files, found.written, folder, heads=heads, device=device, dtype=dtype)
+    loaded = replace(loaded, generation=read_generation(folder, found.written, loaded.config.vocab_size))
+    return with_tokenizer(loaded, found.tokenizer)
 
 
 class TensorSource(Protocol):
@@ -155,8 +158,8 @@ def filled(
     family = family_of(written, source)
     described = heads_in(written, family)
     prefix = body_prefix(family, described)
-    renamed = {full_name(name, dict.fromkeys(files.names), family, prefix): name for name in files.names}
-    config = config_in(written, family, {plain_name(name, family, prefix) for name in renamed})
+    renamed = full_names(files.names, family, prefix)
+    config = config_in(written, family, {plain_name(name, family, prefix) for name in renamed}, source)
     if config.tied:  # a file may hold a shared tensor under its second name alone
         for second, first in family.aliases.items():
             if first not in renamed and second in renamed:
@@ -167,6 +170,7 @@ def filled(
         model = network(config, {**made, **(heads or {})})
     expected = {k: tuple(t.shape) for k, t in weights_out(model.state_dict(), family, config).items()}
     left_out = _check(expected, shapes, family, config, source, prefix)
+    check_memory(sum(map(math.prod, expected.values())), device, dtype, source)
     tensors = {name: files.read(renamed[name], device, dtype) for name in expected}
     model.load_state_dict(weights_in(tensors, family, config, tuple(model.heads)), assign=True)
     return Loaded(model, family, None, config, labels, problem, left_out)
@@ -179,38 +183,13 @@ def with_tokenizer(loaded: Loaded, tokenizer: Tokenizer | None) -> Loaded:
     return replace(loaded, tokenizer=tokenizer)
 
 
-def family_of(written: Mapping[str, object], folder: Path) -> Family:
-    """By ``model_type``."""
-    kind = written.get("model_type")
-    known: dict[str, Family] = {}
-    for family in (TRIVIUM, *FAMILIES.values()):
-        known.setdefault(family.hf_type, family)  # of several in one layout the first
-    if kind in known:
-        return known[str(kind)]
-    nearest = difflib.get_close_matches(str(kind), known, n=1, cutoff=0.0)[0]
-    raise DataError(
-        f"{folder / 'config.json'} has model_type {kind!r}, which Trivium does not read; the nearest that it does "
-        f"is {nearest!r}, of {', '.join(known)}"
-    )
-
-
-def config_in(written: Mapping[str, object], family: Family, names: Collection[str] = ()) -> Config:
-    """The configuration that ``config.json`` and the names of the tensors describe."""
-    if family is not TRIVIUM:
-        return family.config_in(written, names)
-    settings = written.get("trivium")
-    if not isinstance(settings, dict):
-        raise DataError("config.json says model_type 'trivium' but has no table 'trivium' with its settings")
-    return settings_in(settings)
-
-
 def _check(
     expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], family: Family,
     config: Config, folder: Path, prefix: str | None,
 ) -> tuple[str, ...]:  # fmt: skip
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
-    left_out = [name for name in unexpected if skipped(plain_name(name, family, prefix), family, config)]
+    left_out = dict.fromkeys(name for name in unexpected if skipped(plain_name(name, family, prefix), family, config))
     problems = [
         _listing("missing", missing),
         _listing("unexpected", [name for name in unexpected if name not in left_out]),
@@ -233,4 +212,18 @@ def _check(
 
 def _listing(what: str, names: Sequence[str]) -> str:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{what}: {', '.join(names[:LISTED])}{more}" if names else ""
+    shown = [name if name.isprintable() else repr(name) for name in names[:LISTED]]
+    return f"{what}: {', '.join(shown)}{more}" if names else ""
+
+
+def check_memory(
+    numbers: int, device: torch.device | str, dtype: torch.dtype | None, source: Path, present: int | None = None
+) -> None:
+    """Refuses so many weights where this machine's memory (``present`` bytes) cannot hold them."""
+    present = physical_memory() if present is None else present
+    needed = numbers * (dtype or torch.float32).itemsize
+    if present is not None and torch.device(device).type == "cpu" and needed > present:
+        raise RefusedError(
+            f"the weights of {source} take {needed / 1e9:,.1f} GB of memory and this machine has "
+            f"{present / 1e9:,.1f} GB: choose bfloat16, a GGUF file of fewer bits, or a smaller model"
+        )

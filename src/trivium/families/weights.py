@@ -1,19 +1,25 @@
-"""Tensors under Hugging Face's names and under ours: a family's rename table, read in both directions."""
+"""Tensors under Hugging Face's names and under ours: a family's rename table, read in both directions. Torch is
+imported where tensors are joined; names alone need none."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from trivium.errors import DataError
 from trivium.families.family import Family, Weight
-from trivium.transformer import Config, TransformerConfig
+from trivium.transformer.config import TransformerConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from trivium.transformer import Config
 
 
-def weights_out(state: Mapping[str, Tensor], family: Family, config: Config) -> dict[str, Tensor]:
+def weights_out(state: "Mapping[str, Tensor]", family: Family, config: "Config") -> "dict[str, Tensor]":
     """Our state dict (or gradients, or tensors on the meta device) under the family's names, and in its shapes."""
+    import torch
+
     if not family.weights:
         return dict(state)
     result: dict[str, Tensor] = {}
@@ -38,15 +44,15 @@ def weights_out(state: Mapping[str, Tensor], family: Family, config: Config) -> 
 
 
 def weights_in(
-    tensors: Mapping[str, Tensor], family: Family, config: Config, heads: Collection[str] = ()
-) -> dict[str, Tensor]:
+    tensors: "Mapping[str, Tensor]", family: Family, config: "Config", heads: Collection[str] = ()
+) -> "dict[str, Tensor]":
     """The family's tensors under our names, and in our shapes; what ``left_out`` and ``aliases`` name is skipped.
     ``heads``: the names of the heads that are among them."""
     if not family.weights:
         return dict(tensors)
     prefix = body_prefix(family, heads)
-    full = {full_name(name, tensors, family, prefix): tensor for name, tensor in tensors.items()}
-    tensors = {plain_name(name, family, prefix): tensor for name, tensor in full.items()}
+    full = full_names(tensors, family, prefix)
+    tensors = {plain_name(name, family, prefix): tensors[own] for name, own in full.items()}
     result: dict[str, Tensor] = {}
     for row, blank in _matches(family, config, tensors, heads, ours=False):
         tensor = tensors[_fill(row.theirs, *blank)]
@@ -57,7 +63,7 @@ def weights_in(
     return result
 
 
-def untrained(model: nn.Module) -> dict[str, Tensor]:
+def untrained(model: "nn.Module") -> "dict[str, Tensor]":
     """What a model stores beside its parameters, under our names; not what follows from something else, such as
     ELMo's spellings, which no file holds."""
     trained = {name for name, _ in model.named_parameters()}
@@ -76,17 +82,28 @@ def plain_name(name: str, family: Family, prefix: str | None) -> str:
     return family.prefix + name.removeprefix(prefix)
 
 
-def full_name(name: str, names: Mapping[str, object], family: Family, prefix: str | None = None) -> str:
-    """A tensor's name with current endings, and with the prefix that files of a body alone leave out."""
-    for old, new in family.old_names.items():
-        if name.endswith(old):
-            name = name.removesuffix(old) + new
-    bare = family.prefix and prefix is None and not any(other.startswith(family.prefix) for other in names)
-    heads = [w.theirs for w in family.rows(family.heads) if not w.theirs.startswith(family.prefix)]
-    return family.prefix + name if bare and not any(_pattern(head).fullmatch(name) for head in heads) else name
+def full_names(names: Collection[str], family: Family, prefix: str | None = None) -> dict[str, str]:
+    """Names as in the table, and those in the file: endings become the current ones, and the prefix that files of a
+    body alone leave out is put before all but a head's."""
+    bare = bool(family.prefix) and prefix is None and not any(name.startswith(family.prefix) for name in names)
+    heads = [_pattern(row.theirs) for row in family.rows(family.heads) if not row.theirs.startswith(family.prefix)]
+    found: dict[str, str] = {}
+    for own in names:
+        name = own
+        for old, new in family.old_names.items():
+            if name.endswith(old):
+                name = name.removesuffix(old) + new
+        if bare and not any(head.fullmatch(name) for head in heads):
+            name = family.prefix + name
+        if name in found:
+            raise DataError(f"the weights hold {own} and {found[name]}, which are two names of one tensor")
+        found[name] = own
+    return found
 
 
-def skipped(name: str, family: Family, config: Config) -> bool:
+
+
+def skipped(name: str, family: Family, config: "Config") -> bool:
     """Whether a tensor of the file need not be read: the second name of a tied one, or one that nothing uses."""
     if any(re.fullmatch(pattern, name.removeprefix(family.prefix)) for pattern in family.left_out):
         return True
@@ -97,7 +114,7 @@ def skipped(name: str, family: Family, config: Config) -> bool:
 
 
 def _matches(
-    family: Family, config: Config, names: Mapping[str, object], heads: Collection[str], ours: bool
+    family: Family, config: "Config", names: Mapping[str, object], heads: Collection[str], ours: bool
 ) -> Iterator[tuple[Weight, tuple[str, str]]]:
     for row in family.rows(heads):
         if row.gated is not None and isinstance(config, TransformerConfig) and row.gated != config.gated:

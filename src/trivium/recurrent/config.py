@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from trivium.errors import SettingsError
+from trivium.transformer.config import check_layers, check_sizes
 
 CellName = Literal["rnn", "lstm", "gru"]
 GATES: dict[str, int] = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -38,13 +39,10 @@ class RecurrentConfig:
     start_token: int | None = None  # what an encoder-decoder's decoder begins with
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "width", "context", *(("state_width",) if self.state_width is not None else ())):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 1")
+        check_sizes(self, "vocab_size", "width", "context", "state_width")
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"model.dropout is {self.dropout}: it must be at least 0 and below 1")
-        if self.encoder_layers < 0 or self.decoder_layers < 0 or self.encoder_layers + self.decoder_layers == 0:
-            raise SettingsError("model.encoder_layers and model.decoder_layers must not be negative, nor both 0")
+        check_layers(self.encoder_layers, self.decoder_layers)
         choices = {"cell": get_args(CellName), "attention": ("additive", "general"), "init": ("uniform", "orthogonal")}
         for name, known in choices.items():
             if getattr(self, name) not in known:

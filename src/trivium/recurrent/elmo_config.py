@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trivium.errors import SettingsError
+from trivium.transformer.config import LARGEST, MOST_LAYERS, check_layers, check_sizes
 
 FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
 """(width in characters, how many): 2,048 in all."""
@@ -36,9 +37,8 @@ class ElmoConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filters", tuple((int(reach), int(count)) for reach, count in self.filters))
-        for name in ("vocab_size", "cells", "encoder_layers", "context", "character_width"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 1")
+        check_sizes(self, "vocab_size", "width", "cells", "context", "characters", "character_width")
+        check_layers(self.encoder_layers, 0)
         if self.width < 2 or self.width % 2:
             raise SettingsError(f"model.width is {self.width}: two directions share it, so it must be even")
         if self.characters < 4:
@@ -52,8 +52,12 @@ class ElmoConfig:
             )
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"model.dropout is {self.dropout}: it must be at least 0 and below 1")
-        if self.highway < 0:
-            raise SettingsError(f"model.highway is {self.highway}: it must not be negative")
+        total = sum(count for _, count in self.filters)
+        if not 0 <= self.highway <= MOST_LAYERS or total > LARGEST:
+            raise SettingsError(
+                f"model.highway is {self.highway} over {total} filters: it must be from 0 to {MOST_LAYERS}, over at "
+                f"most {LARGEST}"
+            )
         for name in ("cell_clip", "state_clip"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be above 0, or 0 for no clipping")

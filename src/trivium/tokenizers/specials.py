@@ -43,6 +43,7 @@ class SpecialTokens:
 BERT = SpecialTokens("[PAD]", None, None, "[UNK]", "[MASK]", "[SEP]", "[CLS]", ())
 GPT2 = SpecialTokens(None, "<|endoftext|>", "<|endoftext|>", None, None, None, None, ())
 GPT1 = SpecialTokens(None, None, None, "<unk>", None, None, None, ())
+QWEN2 = SpecialTokens("<|endoftext|>", None, "<|endoftext|>", None, None, None, None, ())
 LLAMA = SpecialTokens(None, "<s>", "</s>", "<unk>", None, None, None, ())
 ROBERTA = SpecialTokens("<pad>", "<s>", "</s>", "<unk>", "<mask>", "</s>", "<s>", ())
 T5 = SpecialTokens("<pad>", None, "</s>", "<unk>", None, None, None, tuple(f"<extra_id_{n}>" for n in range(100)))

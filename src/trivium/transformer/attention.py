@@ -105,9 +105,9 @@ class Attention(nn.Module):
         self.index, self.cross = index, cross
         self.per_head, self.scale, self.dropout = config.per_head, config.score_scale, config.attention_dropout
         inner, grouped = config.heads * config.per_head, config.groups * config.per_head
-        self.query = nn.Linear(config.width, inner, bias=config.bias)
-        self.key = nn.Linear(config.width, grouped, bias=config.bias)
-        self.value = nn.Linear(config.width, grouped, bias=config.bias)
+        self.query = nn.Linear(config.width, inner, bias=config.projects_with_bias)
+        self.key = nn.Linear(config.width, grouped, bias=config.projects_with_bias)
+        self.value = nn.Linear(config.width, grouped, bias=config.projects_with_bias)
         self.output = nn.Linear(inner, config.width, bias=config.bias)
 
     def forward(

@@ -8,6 +8,10 @@ from typing import Literal
 
 from trivium.errors import SettingsError
 
+LARGEST = 1 << 28
+"""Of any one size: several times that of the largest published model."""
+MOST_LAYERS = 4096
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -110,6 +114,7 @@ class TransformerConfig:
     activation: Literal["gelu", "gelu_tanh", "relu", "silu"] = "gelu"
     gated: bool = False
     bias: bool = True
+    attention_bias: bool | None = None  # of queries, keys and values; None: as bias (Qwen 2: these and no others)
     segments: int = 0  # kinds of segment embeddings (BERT: 2)
     tied: bool = True  # output projection shares the token embedding
     # transform: BERT's dense, activation, norm, bias; offset: BART's fixed number per token
@@ -125,27 +130,37 @@ class TransformerConfig:
     start_token: int | None = None  # what an encoder-decoder's decoder begins with
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "width", "heads", "ffn_width", "context"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 1")
+        check_sizes(self, "vocab_size", "width", "heads", "ffn_width", "context", "kv_heads", "head_width")
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be at least 0 and below 1")
         if self.init not in ("normal", "scaled", "truncated", "factored"):
             raise SettingsError(f"model.init is {self.init!r}: choose normal, scaled, truncated or factored")
-        if self.encoder_layers < 0 or self.decoder_layers < 0 or self.encoder_layers + self.decoder_layers == 0:
-            raise SettingsError("model.encoder_layers and model.decoder_layers must not be negative, nor both 0")
+        check_layers(self.encoder_layers, self.decoder_layers)
         if self.head_width is None and self.width % self.heads:
             raise SettingsError(
                 f"model.heads = {self.heads} does not divide model.width = {self.width}: "
                 "choose a divisor, or set model.head_width"
             )
-        if self.kv_heads is not None and (self.kv_heads < 1 or self.heads % self.kv_heads):
+        if self.heads * self.per_head > LARGEST:
+            raise SettingsError(f"model.heads = {self.heads} of width {self.per_head} are wider than {LARGEST}")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
             raise SettingsError(f"model.kv_heads = {self.kv_heads} does not divide model.heads = {self.heads}")
         if self.band is not None and (self.band.width < 1 or self.band.every < 1):
             raise SettingsError("model.band.width and model.band.every must be at least 1")
-        if isinstance(self.position, Learned) and self.position.offset < 0:
-            raise SettingsError(f"model.position.offset is {self.position.offset}: it must not be negative")
+        for name in ("norm_eps", "init_std"):
+            if not 0 <= getattr(self, name) < 1e6:
+                raise SettingsError(f"model.{name} is {getattr(self, name)}: it must be from 0 to a million")
+        if not 0 <= self.segments <= LARGEST:
+            raise SettingsError(f"model.segments is {self.segments}: it must be from 0 to {LARGEST}")
+        if not -1 <= self.pad_token <= LARGEST:
+            raise SettingsError(f"model.pad_token is {self.pad_token}: it must be a token's number, or -1 for none")
+        if self.start_token is not None and not 0 <= self.start_token < self.vocab_size:
+            raise SettingsError(f"model.start_token is {self.start_token}: the vocabulary has {self.vocab_size} tokens")
+        if isinstance(self.position, Learned) and not 0 <= self.position.offset <= LARGEST:
+            raise SettingsError(f"model.position.offset is {self.position.offset}: it must be from 0 to {LARGEST}")
+        if isinstance(self.position, RelativeBias):
+            _check_buckets(self.position)
         if isinstance(self.position, Rotary) and self.per_head % 2:
             raise SettingsError(f"rotary positions need an even head width, not {self.per_head}: change model.heads")
         if isinstance(self.position, Rotary):
@@ -162,6 +177,11 @@ class TransformerConfig:
     def groups(self) -> int:
         """Number of key and value heads."""
         return self.kv_heads or self.heads
+
+    @property
+    def projects_with_bias(self) -> bool:
+        """Whether queries, keys and values have biases."""
+        return self.bias if self.attention_bias is None else self.attention_bias
 
     @property
     def score_scale(self) -> float:
@@ -198,6 +218,33 @@ class TransformerConfig:
         stacks = (("encoder", self.encoder_layers), ("decoder", self.decoder_layers))
         layers = " and ".join(f"{count} {kind} layers" for kind, count in stacks if count)
         return f"{layers} of width {self.width} with {self.heads} attention heads"
+
+
+def check_sizes(config: object, *names: str) -> None:
+    """Refuses sizes that no model has, before one is made of them: products of two must stay numbers of 64 bits."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 1 <= value <= LARGEST:
+            above = "at least 1" if value < 1 else f"at most {LARGEST}"
+            raise SettingsError(f"model.{name} is {value}: it must be {above}")
+
+
+def check_layers(encoder: int, decoder: int) -> None:
+    """The same for the numbers of layers, of which one kind may be missing."""
+    if encoder < 0 or decoder < 0 or encoder + decoder == 0:
+        raise SettingsError("model.encoder_layers and model.decoder_layers must not be negative, nor both 0")
+    if encoder + decoder > MOST_LAYERS:
+        raise SettingsError(
+            f"model.encoder_layers + model.decoder_layers is {encoder + decoder}: it must be at most {MOST_LAYERS}"
+        )
+
+
+def _check_buckets(position: RelativeBias) -> None:
+    if not 4 <= position.buckets <= LARGEST or not position.buckets // 2 < position.distance <= LARGEST:
+        raise SettingsError(
+            f"model.position has {position.buckets} buckets up to a distance of {position.distance}: it needs at least "
+            "4 buckets, and a distance above half their number"
+        )
 
 
 def _check_scaling(position: Rotary) -> None:

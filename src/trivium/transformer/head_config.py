@@ -19,6 +19,8 @@ CHOICE = "choice"
 NEXT_SENTENCE = "next_sentence"
 """The names under which a saved model's heads are found: ``model(inputs, heads=[SEQUENCE])``."""
 
+MOST_LABELS = 1 << 20
+
 LABELLED = (SEQUENCE, TOKEN)
 """The heads whose scores belong to labels with names."""
 
@@ -60,7 +62,7 @@ KINDS: dict[str, type[Pooled] | type[EachToken]] = {"pooled": Pooled, "token": E
 
 
 def _check(labels: int, dropout: float | None) -> None:
-    if labels < 0:
-        raise SettingsError(f"a head has {labels} labels: it needs at least one")
+    if not 0 <= labels <= MOST_LABELS:
+        raise SettingsError(f"a head has {labels} labels: it needs at least one, and at most {MOST_LABELS:,}")
     if dropout is not None and not 0 <= dropout < 1:
         raise SettingsError(f"a head's dropout is {dropout}: it must be at least 0 and below 1")

@@ -10,10 +10,10 @@ import torch
 from trivium.errors import DataError, SettingsError
 from trivium.families import Family
 from trivium.families.demo_models import DEMO_MODELS, find_model
-from trivium.families.files import PICKLED
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
 from trivium.families.huggingface import load as read_folder
+from trivium.families.model_folder import PICKLES
 from trivium.generation.completion import Completion, Piece, complete, stream
 from trivium.generation.fill import Filling, fill_masks
 from trivium.generation.questions import about_continuation, about_text
@@ -160,7 +160,7 @@ def load(
         loaded = load_gguf(directory, device=where, dtype=_PRECISIONS[precision])
     elif directory.is_dir():
         loaded = read_folder(directory, device=where, dtype=_PRECISIONS[precision])
-    elif directory.suffix in PICKLED and directory.is_file():
+    elif directory.suffix in PICKLES and directory.is_file():
         raise DataError(
             f"{directory} holds pickled weights, which can run code when opened and are never read: get the "
             "model.safetensors of the model, and give its folder"
@@ -173,11 +173,6 @@ def load(
         )
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
-    if loaded.tokenizer.vocab_size > loaded.config.vocab_size:
-        raise DataError(
-            f"the tokenizer in {directory} has {loaded.tokenizer.vocab_size} tokens and the model "
-            f"{loaded.config.vocab_size}: they do not belong together"
-        )
     body = loaded.model.eval().requires_grad_(False)
     return LanguageModel(
         body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels, loaded.generation

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from trivium.errors import RefusedError, SettingsError
-from trivium.families.files import read_json, write_json
+from trivium.families.files import write_json
 from trivium.families.gguf_layouts import layout_out
+from trivium.families.model_folder import read_json
 from trivium.verbs.convert.parity import BOUNDS, Parity, compared
 from trivium.verbs.convert.readers import Format, answer, measure_of, own_values
 from trivium.verbs.convert.stops import stop_ids

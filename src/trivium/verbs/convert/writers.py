@@ -11,12 +11,13 @@ from trivium.durable import replace_file
 from trivium.errors import SettingsError
 from trivium.families import TRIVIUM, Family
 from trivium.families.chat_template import find_template
-from trivium.families.files import read_json, write_json
+from trivium.families.files import write_json
 from trivium.families.gguf import Precision
 from trivium.families.gguf_layouts import layout_out
 from trivium.families.gguf_tensors import write_model
 from trivium.families.gguf_vocabulary import vocabulary_out
 from trivium.families.huggingface import config_out, expressed_by, generation_out, save
+from trivium.families.model_folder import read_json
 from trivium.families.onnx import check_expressible, onnx_packages, write_onnx
 from trivium.families.weights import weights_out
 from trivium.transformer.head_config import LABELLED
