@@ -14,6 +14,7 @@ from trivium.families.roberta import ROBERTA
 from trivium.families.spanbert import SPANBERT
 from trivium.families.t5 import T5
 from trivium.families.trivium import TRIVIUM
+from trivium.families.xlnet import XLNET
 
 FAMILIES: dict[str, Family] = {
     "bert": BERT,
@@ -26,6 +27,7 @@ FAMILIES: dict[str, Family] = {
     "t5": T5,
     "bart": BART,
     "llama": LLAMA,
+    "xlnet": XLNET,
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,
@@ -53,5 +55,6 @@ __all__ = [
     "SPANBERT",
     "T5",
     "TRIVIUM",
+    "XLNET",
     "Family",
 ]
