@@ -29,11 +29,13 @@ LONG_CHARACTERS = 10_000  # of a text whose spans are looked for only when they 
 
 @dataclass(frozen=True)
 class Affixes:
-    """The control ids that a layout puts before, between and after one text or two."""
+    """The control ids that a layout puts before, between and after one text or two. ``segments``: of each of them and of
+    each text, in their order."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
     after: tuple[int, ...]
+    segments: tuple[int, ...] = ()
 
 
 class Tokenizer:
@@ -95,8 +97,16 @@ class Tokenizer:
             texts = [-1 if text is None else text for text in sample.sequence_ids]
             inner = [place for place, text in enumerate(texts) if text >= 0] or [len(texts)]
             first, last = inner[0], inner[-1]
-            between = tuple(i for i, text in zip(sample.ids[first:last], texts[first:last], strict=True) if text < 0)
-            found.append(Affixes(tuple(sample.ids[:first]), between, tuple(sample.ids[last + 1 :])))
+            between = [place for place in range(first, last) if texts[place] < 0]
+            shown = [*range(first), first, *between, *([last] if 1 in texts else []), *range(last + 1, len(texts))]
+            found.append(
+                Affixes(
+                    tuple(sample.ids[:first]),
+                    tuple(sample.ids[place] for place in between),
+                    tuple(sample.ids[last + 1 :]),
+                    tuple(sample.type_ids[place] for place in shown if place < len(texts)),
+                )
+            )
         return found[0], found[1]
 
     @cached_property

@@ -85,8 +85,10 @@ class RelativeAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         asked = query + self.content_bias[:, None]
         mixed = attend(asked, key, value, Mask(bias), scale=scale, dropout=dropout, record=record)
-        if view.blind is not None:
+        if view.blind is not None:  # the kernels gave them a mean of all values, their own token's among them
             mixed = mixed.masked_fill(view.blind, 0.0)
+            if record is not None:
+                record[-1] = record[-1].masked_fill(view.blind[:, None], 0.0)
         out: Tensor = self.output(mixed)
         return out
 

@@ -146,7 +146,7 @@ class TwoStream(Network):
 
         ``cache``: from ``new_cache``, or a ``Memory`` of earlier segments, which gradients do not enter.
         """
-        writes = inputs.source is None
+        writes = inputs.source is None and inputs.target is not None
         side = given(inputs.target, "target") if writes else given(inputs.source, "source")
         _check(side, writes)
         B, T = side.ids.shape
