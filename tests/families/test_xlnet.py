@@ -21,6 +21,9 @@ from trivium.families.bodies import initialise, network
 from trivium.families.huggingface import load, save
 from trivium.families.weights import weights_out
 from trivium.tokenizers import STYLES, Tokenizer
+from trivium.tokenizers.accents import stripping
+from trivium.tokenizers.sentencepiece import Piece
+from trivium.tokenizers.sentencepiece_training import finished, first_pieces
 from trivium.tokenizers.unigram import train_unigram
 from trivium.transformer import SEQUENCE, Inputs, Memory, Record, SequenceHead, Tokens, TwoStream
 
@@ -343,10 +346,11 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model with a tokenizer by XLNet's recipe."""
-    texts = [f"{a} {b}" for a in TEXTS for b in TEXTS]
-    tokenizer = train_unigram(
-        texts, 80, STYLES["xlnet"], "classify-last", byte_fallback=False, strip_accents=True, coverage=1.0
-    )
+    words = sorted({"\u2581" + word for text in TEXTS for word in text.rstrip(".").split()})
+    letters = ["\u2581", *"abcdefghijklmnopqrstuvwxyzARTU.,\"1"]
+    scored = [Piece(piece, -float(5 + len(piece))) for piece in (*letters, *words)]
+    pieces = (*first_pieces(STYLES["xlnet"], byte_fallback=False), *scored)
+    tokenizer = stripping(finished(pieces, "unigram", STYLES["xlnet"], "classify-last", byte_fallback=False))
     model = initialise(network(XLNET.size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad, init_std=0.3)), 0)
     target = tmp_path_factory.mktemp("xlnet")
     assert save(model, XLNET, tokenizer, target) is XLNET
@@ -355,7 +359,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(folder: Path) -> tuple[torch.nn.Module, trivium.LanguageModel]:
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval(), trivium.load(folder)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
+    return theirs.eval(), trivium.load(folder)
 
 
 def next_scores(theirs: torch.nn.Module, prompt: list[int], new: list[int]) -> Tensor:

@@ -209,8 +209,8 @@ def test_dropout_falls_in_training_alone():
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        (Inputs(Tokens(torch.ones(1, 3, dtype=torch.long), queries=torch.ones(1, 1, dtype=torch.long))), "give an order"),
-        (Inputs(target=Tokens(torch.ones(1, 3, dtype=torch.long), order=torch.ones(1, 3))), "from left to right"),
+        (Inputs(Tokens(drawn(1, 3), queries=torch.ones(1, 1, dtype=torch.long))), "give an order"),
+        (Inputs(target=Tokens(drawn(1, 3), order=torch.ones(1, 3))), "from left to right"),
         (Inputs(), r"reads inputs\.source"),
     ],
 )

@@ -1,8 +1,8 @@
 """Which questions a text makes: a continuation after a prompt, or a whole text in sliding windows.
 
 Decoders, encoder-decoders and two-stream networks give the exact log-probability. Encoders have none; for them every
-token is masked in turn and the log-probabilities of the masked tokens are added up: the pseudo-log-likelihood of Salazar
-et al. (2020).
+token is masked in turn and the log-probabilities of the masked tokens are added up: the pseudo-log-likelihood of
+Salazar et al. (2020).
 """
 
 from collections.abc import Sequence

@@ -61,8 +61,9 @@ def encode(
         ids.append(np.array([*opening, *closing] if pair else [*opening, *layout.after], np.int64))
         if characters:
             unknown.append(_unknown(example, tokenizer, opening, kept, kept_second))
-        texts = [kept, *[1] * len(layout.between), kept_second] if pair else [kept]
-        kinds.append(np.repeat(np.array(layout.segments), [*[1] * len(layout.before), *texts, *[1] * len(layout.after)]))
+        counts = [kept, *[1] * len(layout.between), kept_second] if pair else [kept]
+        counts = [*[1] * len(layout.before), *counts, *[1] * len(layout.after)]
+        kinds.append(np.repeat(np.array(layout.segments), counts))
     labels = np.array([numbers.get(example.label, -1) for example in examples], np.int64)
     return Encoded(ids, kinds if segments else None, labels, truncated, characters, unknown)
 

@@ -29,8 +29,8 @@ LONG_CHARACTERS = 10_000  # of a text whose spans are looked for only when they 
 
 @dataclass(frozen=True)
 class Affixes:
-    """The control ids that a layout puts before, between and after one text or two. ``segments``: of each of them and of
-    each text, in their order."""
+    """The control ids that a layout puts before, between and after one text or two. ``segments``: of each of them and
+    of each text, in their order."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
