@@ -310,6 +310,41 @@ def test_a_head_that_their_class_has_not_makes_the_folder_trivium(tmp_path: Path
     assert torch.equal(a, b)
 
 
+HEADS = {
+    "sequence": transformers.XLNetForSequenceClassification,
+    "token": transformers.XLNetForTokenClassification,
+    "span": transformers.XLNetForQuestionAnsweringSimple,
+    "choice": transformers.XLNetForMultipleChoice,
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_both_ways(name: str, close: Close, tmp_path: Path) -> None:
+    """Padded on the left, as their summary of the last place needs it."""
+    theirs = reference(HEADS[name], **({"num_labels": 3} if name in ("sequence", "token") else {}))
+    theirs.save_pretrained(tmp_path / "theirs")
+    ours = load(tmp_path / "theirs").model.eval()
+    ids, mask = drawn(2, T), torch.ones(2, T)
+    mask[1, :4] = 0
+    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": SEGMENTS}
+    scores = ours(Inputs(Tokens(ids, mask.long() - 1, segments=SEGMENTS)), heads=[name]).heads[name]
+
+    def of(model: torch.nn.Module) -> Tensor:
+        if name == "choice":  # one question with two answers, where ours are rows
+            return model(**{key: value[None] for key, value in given.items()}).logits[0][:, None]
+        out = model(**given)
+        return torch.stack([out.start_logits, out.end_logits], -1) if name == "span" else out.logits
+
+    real = mask.bool() if name in ("token", "span") else slice(None)
+    close(scores[real], of(theirs)[real], "scores")
+    assert save(ours, XLNET, None, tmp_path / "ours") is XLNET
+    opened, report = HEADS[name].from_pretrained(
+        tmp_path / "ours", attn_implementation="eager", output_loading_info=True
+    )
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    assert torch.equal(of(opened.eval()), of(theirs))
+
+
 @pytest.mark.slow
 def test_at_full_size(tmp_path: Path, close: Close) -> None:
     """xlnet-base with random weights, on 300 tokens: the content stream, then both streams of a permuted text."""

@@ -3,11 +3,14 @@
 from collections.abc import Collection, Mapping
 
 from trivium.families.bert import ACTIVATIONS
-from trivium.families.family import Family, Fields, Key, Value, Weight
+from trivium.families.family import Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
+from trivium.transformer.head_config import EachToken, Pooled
 from trivium.transformer.two_stream_config import TwoStreamConfig
 
 PUBLISHED = {"vocab_size": 32000, "dropout": 0.1, "context": 512, "pad_token": 5}
+SUMMARY = {"summary_type": "last", "summary_use_proj": True, "summary_activation": "tanh"}
+SUMMED_UP = {"dense.*": "sequence_summary.summary.*", "classifier.*": "logits_proj.*"}
 ATTENTION = "transformer.layer.{n}.rel_attn"
 
 
@@ -71,16 +74,20 @@ XLNET = Family(
         Weight("vocabulary.bias", "lm_loss.bias"),
     ),
     architectures={"vocabulary": "XLNetLMHeadModel", "body": "XLNetModel"},
+    heads={
+        "sequence": Head(
+            Pooled(0, "last", dense="tanh"), SUMMED_UP, "XLNetForSequenceClassification", fixed=SUMMARY
+        ),
+        "token": Head(EachToken(0, dropout=0.0), {"classifier.*": "classifier.*"}, "XLNetForTokenClassification"),
+        "span": Head(
+            EachToken(2, dropout=0.0), {"classifier.*": "qa_outputs.*"}, "XLNetForQuestionAnsweringSimple"
+        ),
+        "choice": Head(Pooled(1, "last", dense="tanh"), SUMMED_UP, "XLNetForMultipleChoice", fixed=SUMMARY),
+    },
     prefix="transformer.",
     aliases={"lm_loss.weight": "transformer.word_embedding.weight"},
     fixed={"same_length": False, "bi_data": False, "untie_r": True},
-    written={
-        "mem_len": None,
-        "reuse_len": None,
-        "summary_type": "last",
-        "summary_use_proj": True,
-        "summary_activation": "tanh",
-    },
+    written={"mem_len": None, "reuse_len": None, **SUMMARY},
     specials=specials.XLNET,
     features=features,
 )
