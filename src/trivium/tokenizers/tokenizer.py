@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -116,7 +116,8 @@ class Tokenizer:
             one = self.plain.encode("a", add_special_tokens=False)
             for pair in (False, True):
                 found = self.whole.post_process(one, one if pair else None, True).sequence_ids
-                before, between, after = (len(part) for part in astuple(self.layout(pair)))
+                around = self.layout(pair)
+                before, between, after = map(len, (around.before, around.between, around.after))
                 second = [*[None] * between, *[1] * len(one)] if pair else []
                 if found != [*[None] * before, *[0] * len(one), *second, *[None] * after]:
                     return False
