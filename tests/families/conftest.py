@@ -10,7 +10,7 @@ import transformers
 from torch import Tensor
 
 from trivium.families import FAMILIES, Family
-from trivium.transformer import Inputs, Tokens
+from trivium.transformer import Inputs, Tokens, TransformerConfig
 
 V = 61
 DECODER_START = {"decoder_start_token_id": 0}
@@ -194,6 +194,8 @@ def padded(ids: Tensor, lengths: tuple[int, ...], pad: int = 0) -> tuple[Tensor,
 
 def stacks_of(family: str) -> str:
     """What transformers calls a model with a vocabulary: of an encoder, of a decoder, or of both."""
+    if FAMILIES[family].config is not TransformerConfig:  # XLNet's class writes
+        return "CausalLM"
     tiny = FAMILIES[family].sizes["tiny"]
     if "encoder_layers" in tiny:
         return "Seq2SeqLM" if "decoder_layers" in tiny else "MaskedLM"

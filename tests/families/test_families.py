@@ -10,14 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivium.errors import DataError, SettingsError
-from trivium.families import BART, BERT, DISTILBERT, FAMILIES, GPT1, GPT2, GPT3, LLAMA, QWEN2, ROBERTA, SPANBERT, T5
+from trivium.families import (
+    BART,
+    BERT,
+    DISTILBERT,
+    FAMILIES,
+    GPT1,
+    GPT2,
+    GPT3,
+    LLAMA,
+    QWEN2,
+    ROBERTA,
+    SPANBERT,
+    T5,
+    XLNET,
+)
+from trivium.families.bodies import network
 from trivium.families.family import canonical
 from trivium.transformer import (
     Band,
+    Config,
     Learned,
     LinearScaling,
     Llama3Scaling,
-    Model,
     Rotary,
     SequenceHead,
     TransformerConfig,
@@ -26,10 +41,10 @@ from trivium.transformer import (
 PUBLISHED = {name: family for name, family in FAMILIES.items() if family.architectures}  # transformers has a class
 
 
-def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -> int:
+def parameters(config: Config, heads: dict[str, int] | None = None) -> int:
     with torch.device("meta"):
         made = {name: SequenceHead(config, labels, "first") for name, labels in (heads or {}).items()}
-        return sum(parameter.numel() for parameter in Model(config, made).parameters())
+        return sum(parameter.numel() for parameter in network(config, made).parameters())
 
 
 @pytest.mark.parametrize(
@@ -102,6 +117,8 @@ def parameters(config: TransformerConfig, heads: dict[str, int] | None = None) -
         (QWEN2, "2.5-14b", 14_770_033_664),
         (QWEN2, "2.5-32b", 32_763_876_352),
         (QWEN2, "2.5-72b", 72_706_203_648),
+        (XLNET, "base", 116_718_336 + 32_000),
+        (XLNET, "large", 360_268_800 + 32_000),
     ],
 )
 def test_published_sizes_have_the_published_number_of_parameters(family, size, count):
@@ -177,6 +194,14 @@ def test_t5_by_its_closed_form(size):
     assert parameters(c) == c.vocab_size * d + stacks + 2 * 32 * c.heads + 2 * d
 
 
+@pytest.mark.parametrize("size, count", [("base", 116_718_336), ("large", 360_268_800)])
+def test_xlnet_by_its_closed_form(size, count):
+    c = XLNET.size(size, vocabulary_head="none")
+    d, f = c.width, c.ffn_width
+    layer = 5 * d * d + 5 * d + 2 * d * f + f + d + 4 * d  # five matrices, three biases and two segments, two norms
+    assert parameters(c) == count == c.vocab_size * d + d + c.encoder_layers * layer
+
+
 @pytest.mark.parametrize("size", LLAMA.sizes)
 def test_llama_by_its_closed_form(size):
     c = LLAMA.size(size, 128256 if size in ("tiny", "mini") else None)
@@ -241,6 +266,7 @@ def test_every_size_is_expressed_by_its_family(family):
         (T5, {"bias": True}),
         (T5, {"attention_scale": None}),
         (T5, {"decoder_layers": 0}),
+        (XLNET, {"pooler": True}),
     ],
 )
 def test_what_a_family_cannot_say_is_noticed(family, changes):
@@ -264,6 +290,8 @@ def test_what_a_family_cannot_say_is_noticed(family, changes):
         (LLAMA, {"position": Rotary(2e4, Llama3Scaling(2.0, 1.5, 3.0, 99)), "kv_heads": None, "head_width": 64}),
         (T5, {"activation": "gelu_tanh", "gated": True, "tied": False, "logit_scale": 1.0}),
         (T5, {"attention_dropout": 0.1, "head_width": 40, "encoder_layers": 5}),
+        (XLNET, {"causal": True, "clamp": 7, "tied": False, "context": 99, "activation": "gelu_tanh"}),
+        (XLNET, {"vocabulary_head": "none", "dropout": 0.3, "init_std": 0.1}),
     ],
 )
 def test_what_a_family_can_say(family, changes):

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from trivium.errors import SettingsError
+from trivium.families import FAMILIES
 from trivium.objectives import Masked
 from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws
@@ -172,6 +173,11 @@ def test_masks_are_left_out_where_they_change_nothing(tokenizer, make_rows):
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(SettingsError, match=message):
         Masked(**settings)
+
+
+def test_a_two_stream_network_is_refused_before_it_learns_what_it_never_uses():
+    with pytest.raises(SettingsError, match=r"a stream that does not: set objective\.kind = \"causal\""):
+        Masked().heads(FAMILIES["xlnet"].size("tiny", 50))
 
 
 def test_a_decoder_is_refused():

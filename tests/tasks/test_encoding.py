@@ -31,6 +31,17 @@ def test_one_text_and_two_as_bert_reads_them(tokenizer):
     assert encoded.lengths.tolist() == [len(one.ids), len(two.ids)]
 
 
+def test_one_text_and_two_as_xlnet_reads_them(tokenizer):
+    xlnet = tokenizer.with_layout("classify-last")
+    examples = [Labelled("It's a snow day!", "yes"), Pair("It's a snow day!", "There is snow outside.", "entails")]
+    encoded = encode(examples, xlnet, 64, {"entails": 3}, segments=True)
+    one = xlnet.encode("It's a snow day!", specials=True)
+    two = xlnet.encode("It's a snow day!", "There is snow outside.", specials=True)
+    assert [ids.tolist() for ids in encoded.ids] == [one.ids, two.ids]
+    assert [segments.tolist() for segments in encoded.segments] == [one.segments, two.segments]
+    assert two.segments[-2:] == [1, 2] and two.ids[-1] == tokenizer.classify
+
+
 def test_long_texts_are_cut_and_counted(tokenizer):
     bert = tokenizer.with_layout("classify")
     examples = [Pair("snow " * 50, "storm", "x"), Labelled("winter " * 50, "x"), Labelled("cat", "x")]

@@ -5,9 +5,10 @@ from torch.nn import functional as F
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import FAMILIES
+from trivium.families.bodies import initialise, network
 from trivium.tasks import Classified, SequenceClassification, predict_all
 from trivium.text.examples import Labelled, Located, Pair
-from trivium.transformer import SEQUENCE, Model, TransformerConfig, initialise
+from trivium.transformer import SEQUENCE, TransformerConfig
 
 LABELS = ("entails", "contradicts", "neutral")
 TEXTS = ["It's a snow day!", "cat", "my dog is hairy, after such a late night we drive home", "There is snow outside."]
@@ -16,12 +17,13 @@ TEXTS = ["It's a snow day!", "cat", "my dog is hairy, after such a late night we
 def built(family, pooling, tokenizer):
     task = SequenceClassification(LABELS, pooling)
     config = task.configure(FAMILIES[family].size("tiny", tokenizer.vocab_size))
-    model = initialise(Model(config, task.heads(config)), 0).eval()
+    model = initialise(network(config, task.heads(config)), 0).eval()
     return task, model, task.layout(tokenizer, config)
 
 
 @pytest.mark.parametrize(("family", "pooling", "summary"), [
     ("bert", "family", "first"), ("bert", "mean", "mean"), ("gpt2", "family", "last"), ("gpt2", "mean", "mean"),
+    ("xlnet", "family", "last"),
 ])  # fmt: skip
 def test_a_row_does_not_depend_on_its_neighbours(family, pooling, summary, tokenizer):
     task, model, tokenizer = built(family, pooling, tokenizer)

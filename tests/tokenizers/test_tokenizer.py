@@ -200,7 +200,7 @@ def test_segments_words_and_offsets(trained):
 
 
 def test_layouts_that_the_tokens_do_not_allow(trained):
-    with pytest.raises(SettingsError, match="choose one of plain, classify, end"):
+    with pytest.raises(SettingsError, match="choose one of plain, classify, classify-last, end"):
         trained.with_layout("bert")
     gpt = train_bpe(CORPUS, 270, specials=STYLES["gpt2"])
     with pytest.raises(SettingsError, match="needs special tokens"):

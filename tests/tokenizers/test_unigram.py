@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import unicodedata
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from scipy.special import digamma as scipy_digamma
 
 from trivium.errors import DataError, SettingsError
 from trivium.text.python_docs import documents
-from trivium.tokenizers import ALGORITHMS, expectation, unigram
+from trivium.tokenizers import ALGORITHMS, Tokenizer, expectation, unigram
 from trivium.tokenizers.charsmap import nmt_nfkc
 from trivium.tokenizers.expectation import digamma, e_step, fit, m_step, prune_losses
 from trivium.tokenizers.seeds import Lattices, seeds
+from trivium.tokenizers.sentencepiece import sentencepieces_of
 from trivium.tokenizers.units import Units, count_units
 
 WORKED = {"h": 0.2, "u": 0.2, "g": 0.2, "hu": 0.1, "ug": 0.2, "hug": 0.1}
@@ -264,6 +266,26 @@ def test_scores_are_sorted_and_exact_in_32_bits(texts):
     scores = [score for _, score in model["vocab"][37:]]
     assert scores == sorted(scores, reverse=True)
     assert all(float(np.float32(score)) == score and score * 1024 == round(score * 1024) for score in scores)
+
+
+def test_accents_are_taken_off_before_anything_is_learnt(texts, tmp_path):
+    """XLNet's recipe: the pieces of what its preprocess_text leaves, and the same ids for a text with accents."""
+    accented = [text.replace("e", "\u00e9").replace("o", "o\u0308") + " ``so''" for text in texts]
+    straight = [unicodedata.normalize("NFKD", text.replace("``", '"').replace("''", '"')) for text in accented]
+    plain = ["".join(sign for sign in text if unicodedata.category(sign) != "Mn") for text in straight]
+    stripping = unigram.train_unigram(accented, 600, strip_accents=True)
+    assert stripping.whole.get_vocab() == unigram.train_unigram(plain, 600).whole.get_vocab()
+    assert stripping.encode_batch(accented) == stripping.encode_batch(plain)
+    assert stripping.normalise("``Caf\u00e9''") == '"Cafe"'
+    again = Tokenizer.load(_saved(stripping, tmp_path))
+    assert again.encode(accented[0]).ids == stripping.encode(plain[0]).ids
+    with pytest.raises(SettingsError, match="does not follow SentencePiece's conventions"):
+        sentencepieces_of(stripping)
+
+
+def _saved(tokenizer, folder):
+    tokenizer.save(folder)
+    return folder
 
 
 def test_sizes_that_cannot_be(texts):

@@ -15,7 +15,7 @@ from trivium.training.allocator import keep_freed_memory
 from trivium.training.flops import Passes, training_flops
 from trivium.training.progress import TrainingProgress
 from trivium.training.settings import TrainingSettings
-from trivium.transformer import TransformerConfig
+from trivium.transformer import TransformerConfig, TwoStreamConfig
 
 
 def test_devices_by_name():
@@ -99,6 +99,13 @@ def test_flops_of_the_documented_shapes():
     weights = 3 * 12 * width**2 * (source + target) + 3 * 2 * width**2 * (source + target) + vocabulary * width * target
     scores = width * (3 * source * 256 + 3 * target * 64 / 2 + 3 * target * 256)
     assert training_flops(t5, Passes(source, 256, target, 64, target)) == pytest.approx(6 * weights + 12 * scores)
+    # XLNet: two streams of which one has keys and values, and scores of two products.
+    xlnet = TwoStreamConfig(vocabulary, width, 6, 4 * width, encoder_layers=layers, context=length)
+    streams = layers * ((2 + 2 + 8) + (2 + 8)) * width**2
+    written = 6 * (streams + vocabulary * width) * tokens + 1.5 * attention
+    assert training_flops(xlnet, Passes(target=tokens, target_length=length, logits=tokens)) == pytest.approx(written)
+    once = 6 * matrices * tokens + 1.5 * attention
+    assert training_flops(xlnet, Passes(source=tokens, source_length=length)) == pytest.approx(once)
     # Attention by a causal decoder is cheaper than by an encoder, and gated layers have a third matrix.
     gated = TransformerConfig(vocabulary, width, 6, 1000, decoder_layers=1, gated=True, kv_heads=2)
     inner = 2 * width**2 + 2 * width * width // 3 + 3 * width * 1000

@@ -6,7 +6,7 @@ from toy_model import Toy, feed, loss, trainer, weights
 
 from trivium.errors import DataError
 from trivium.training.muon import orthogonal
-from trivium.training.optimizer import MasterOptimizer, hidden_matrices
+from trivium.training.optimizer import MasterOptimizer, build, hidden_matrices
 from trivium.training.settings import AdamW, Muon
 from trivium.transformer import Model, TransformerConfig
 
@@ -28,6 +28,14 @@ def test_muon_leaves_tied_embeddings_and_heads_alone():
     model.layers[2].weight = model.embedding.weight
     model.heads = torch.nn.ModuleDict({"task": torch.nn.Sequential(torch.nn.Linear(8, 8))})
     assert hidden_matrices(model) == {"layers.0.weight", "layers.1.weight"}
+
+
+def test_a_bias_is_not_decayed_whatever_its_shape():
+    """XLNet's are a vector for each head."""
+    weights = {"attention.content_bias": torch.ones(2, 3), "attention.segments": torch.ones(2, 2, 3)}
+    ((adamw, _),) = build(AdamW(weight_decay=0.5), weights, (), low_precision=False)
+    decays = {id(tensor): group["weight_decay"] for group in adamw.param_groups for tensor in group["params"]}
+    assert [decays[id(tensor)] for tensor in weights.values()] == [0.0, 0.5]
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

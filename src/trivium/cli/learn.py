@@ -80,7 +80,7 @@ def _next(config: "Config", directory: Path) -> str:
     """The command to type after a run, by the kind of its model."""
     if config.vocabulary_head == "two-way":
         return f"trivium inspect text --word WORD --model {directory} --data FILES"
-    if config.encoder_layers:
+    if config.encoder_layers and not config.two_stream:
         return f"trivium fill 'some text with a ___ in it' --model {directory}"
     return f"trivium generate --model {directory} --prompt 'a beginning'"
 

@@ -66,11 +66,11 @@ def generate(
     )  # fmt: skip
     if as_json or samples > 1 or isinstance(sampling, Search):  # a search knows its text at the end only
         made = loaded.complete([prompt], sampling, samples)
-        shown = "" if loaded.config.encoder_layers else prompt
+        shown = "" if loaded.kind == "encoder-decoder" else prompt
         emit(made, as_json, "\n---\n".join(shown + each.text for each in made))
         return
     pieces = loaded.stream([prompt], sampling)  # before the prompt is shown: it may be refused
-    if not loaded.config.encoder_layers:
+    if loaded.kind != "encoder-decoder":
         typer.echo(prompt, nl=False)
     finish = None
     for piece in pieces:

@@ -15,6 +15,7 @@ from trivium.families.roberta import ROBERTA
 from trivium.families.spanbert import SPANBERT
 from trivium.families.t5 import T5
 from trivium.families.trivium import TRIVIUM
+from trivium.families.xlnet import XLNET
 
 FAMILIES: dict[str, Family] = {
     "bert": BERT,
@@ -28,6 +29,7 @@ FAMILIES: dict[str, Family] = {
     "bart": BART,
     "llama": LLAMA,
     "qwen2": QWEN2,
+    "xlnet": XLNET,
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,
@@ -56,5 +58,6 @@ __all__ = [
     "SPANBERT",
     "T5",
     "TRIVIUM",
+    "XLNET",
     "Family",
 ]

@@ -9,6 +9,7 @@ from trivium.errors import DataError
 from trivium.recurrent.config import RecurrentConfig
 from trivium.recurrent.elmo_config import ElmoConfig
 from trivium.transformer.config import TransformerConfig
+from trivium.transformer.two_stream_config import TwoStreamConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +29,9 @@ class Body:
 BODIES: dict[str, Body] = {
     "transformer": Body(TransformerConfig, "trivium.transformer:Model", "trivium.transformer:initialise"),
     "recurrent": Body(RecurrentConfig, "trivium.recurrent:RecurrentModel", "trivium.recurrent:initialise"),
+    "two-stream": Body(
+        TwoStreamConfig, "trivium.transformer:TwoStream", "trivium.transformer.two_stream:initialise_two_stream"
+    ),
     "elmo": Body(ElmoConfig, "trivium.recurrent.elmo:Elmo", "trivium.recurrent.elmo:initialise_elmo"),
 }
 """By the name that ``config.json`` has for the kind."""

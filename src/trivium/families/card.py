@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from trivium.families.family import Family
-from trivium.transformer import CHOICE, SEQUENCE, SPAN, TOKEN, Network, SequenceHead
+from trivium.transformer import CHOICE, SEQUENCE, SPAN, TOKEN, Config, Network, SequenceHead
+from trivium.transformer.network import answers, writes
 
 TASKS = {
     SEQUENCE: "text-classification",
@@ -19,7 +20,7 @@ def model_card(model: Network, family: Family, labels: Mapping[str, Sequence[str
     config = model.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
     by_head = [task for head, task in TASKS.items() if head in model.heads]
-    task = by_head[0] if by_head else _task(config.encoder_layers, config.decoder_layers)
+    task = by_head[0] if by_head else _task(config)
     lines = [
         "---",
         "library_name: transformers" if family.architectures else "library_name: trivium",
@@ -47,7 +48,7 @@ def model_card(model: Network, family: Family, labels: Mapping[str, Sequence[str
     return "\n".join(lines) + "\n"
 
 
-def _task(encoder: int, decoder: int) -> str:
-    if encoder and decoder:
+def _task(config: Config) -> str:
+    if answers(config):
         return "translation"
-    return "text-generation" if decoder else "fill-mask"
+    return "text-generation" if writes(config) else "fill-mask"

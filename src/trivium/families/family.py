@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 from trivium.errors import DataError, SettingsError
 from trivium.settings import build, dump
@@ -41,7 +41,7 @@ class Key:
     default: Value = MISSING
     values: Mapping[Value, Value] | None = None
     least: int | None = None  # below this their class does not work
-    write: Callable[[TransformerConfig], Value] | None = None
+    write: Callable[[Any], Value] | None = None
     read: Callable[[Value, Mapping[str, Value]], Value] | None = None
 
     @property
@@ -52,12 +52,14 @@ class Key:
 @dataclass(frozen=True)
 class Weight:
     """A row of a rename table. ``{n}`` is a layer's number, ``*`` stands for weight or bias. Several tensors of ours
-    may be one of theirs, joined along the output; ``transposed``: theirs is (in, out)."""
+    may be one of theirs, joined along the output; ``transposed``: theirs is (in, out); ``heads_apart``: the last
+    dimension of theirs is two, heads and their width."""
 
     ours: str | tuple[str, ...]
     theirs: str
     transposed: bool = False
     gated: bool | None = None  # a row only for gated, or only for plain, feed-forward layers
+    heads_apart: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -146,7 +148,7 @@ class Family:
             for ours, theirs in self.heads[name].weights.items()
         )
 
-    def config_out(self, config: TransformerConfig) -> dict[str, Value]:
+    def config_out(self, config: "Config") -> dict[str, Value]:
         """The keys of ``config.json`` that describe the body."""
         out: dict[str, Value] = {"model_type": self.hf_type, **self.fixed, **self.written}
         for row in self.keys:
@@ -157,7 +159,7 @@ class Family:
                 out |= dict.fromkeys(row.keys, value)
         return out
 
-    def config_in(self, written: Mapping[str, Value], names: Collection[str] = ()) -> TransformerConfig:
+    def config_in(self, written: Mapping[str, Value], names: Collection[str] = ()) -> "Config":
         """Read ``config.json``; ``names`` are the tensors in the file, which show the parts that no key names."""
         for key, value in self.fixed.items():
             if written.get(key, value) != value:
@@ -170,8 +172,8 @@ class Family:
             for row in self.keys:
                 self._read(row, written, settings)
             settings |= self.features(names, written)
-            made = TransformerConfig(**settings)  # type: ignore[arg-type]
-            return canonical(build(TransformerConfig, dump(made)))  # with the type of every field checked
+            made = self.config(**settings)
+            return canonical(build(self.config, dump(made)))  # with the type of every field checked
         except SettingsError as problem:
             theirs = {row.ours: row.keys[0] for row in reversed(self.keys)}
             reason = re.sub(r"\bmodel\.(\w+)", lambda found: theirs.get(found[1], found[0]), str(problem))
@@ -211,13 +213,13 @@ class Family:
 
     def expresses(self, config: "Config") -> bool:
         """Whether reading back what is written gives the same model."""
-        if not isinstance(config, TransformerConfig) or not self.architectures:
+        if type(config) is not self.config or not self.architectures:
             return False
         if config.pooler and not any(row.parts[0].startswith("pooler.") for row in self.weights):
             return False
         if any(row.least is not None and _look(config, row.ours) < row.least for row in self.keys):  # type: ignore[operator]
             return False
-        same: Fields = {name: getattr(config, name) for name in UNSEEN}
+        same: Fields = {f.name: getattr(config, f.name) for f in fields(config) if f.name in UNSEEN}
         same["pooler"] = config.pooler  # seen from the tensors in the file
         if config.vocabulary_head == "none":
             same["vocabulary_head"] = "none"
@@ -225,14 +227,14 @@ class Family:
             read = self.config_in(self.config_out(config), self.marks(config))
         except DataError:
             return False
-        return replace(read, **same) == canonical(config)  # type: ignore[arg-type]
+        return replace(cast(Any, read), **same) == canonical(config)
 
-    def marks(self, config: TransformerConfig) -> Collection[str]:
+    def marks(self, config: "Config") -> Collection[str]:
         """Names of tensors that a file of this configuration would have, as far as ``features`` asks for them."""
         return [row.theirs for row in self.weights if not _is_absent(row, config)]
 
 
-def _is_absent(row: Weight, config: TransformerConfig) -> bool:
+def _is_absent(row: Weight, config: "Config") -> bool:
     part = row.parts[0].partition(".")[0]
     if part != "vocabulary":
         return part == "decoder" and config.decoder_layers == 0
@@ -241,8 +243,10 @@ def _is_absent(row: Weight, config: TransformerConfig) -> bool:
     return config.vocabulary_head == "none" or (config.tied and "projection" in row.parts[0])
 
 
-def canonical(config: TransformerConfig) -> TransformerConfig:
+def canonical(config: "Config") -> "Config":
     """The same model with what can be left to a default left to it."""
+    if not isinstance(config, TransformerConfig):
+        return config
     plain = config.width % config.heads == 0 and config.per_head == config.width // config.heads
     return replace(
         config,
@@ -253,7 +257,7 @@ def canonical(config: TransformerConfig) -> TransformerConfig:
     )
 
 
-def _look(config: TransformerConfig, dotted: str) -> Value:
+def _look(config: "Config", dotted: str) -> Value:
     """A field, or a field of the position; MISSING where another kind of position has none."""
     value: Value = config
     for name in dotted.split("."):

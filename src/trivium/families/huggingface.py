@@ -28,7 +28,7 @@ from trivium.families.model_folder import WEIGHTS
 from trivium.families.trivium import TRIVIUM, settings_out
 from trivium.families.weights import body_prefix, full_names, plain_name, skipped, untrained, weights_in, weights_out
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import SEQUENCE, Config, Network, TransformerConfig
+from trivium.transformer import SEQUENCE, Config, Network
 from trivium.vectors.room import physical_memory
 
 LISTED = 5  # tensors named in an error before "and N more"
@@ -92,7 +92,6 @@ def config_out(
     if family is TRIVIUM:
         out: dict[str, object] = {"model_type": TRIVIUM.hf_type, "trivium": settings_out(model.config)}
     else:
-        assert isinstance(model.config, TransformerConfig)  # the family would not express another
         out = {"architectures": [class_of(family, model)], **family.config_out(model.config)}
     out |= heads_out(model, family, labels, problem)
     out |= _control_tokens(model.config, tokenizer, generation)

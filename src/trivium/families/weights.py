@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trivium.errors import DataError
 from trivium.families.family import Family, Weight
 from trivium.transformer.config import TransformerConfig
+from trivium.transformer.two_stream_config import TwoStreamConfig
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +37,8 @@ def weights_out(state: "Mapping[str, Tensor]", family: Family, config: "Config")
         theirs = _fill(row.theirs, *blank)
         if prefix is not None and not row.parts[0].startswith(("vocabulary.", "heads.")):
             theirs = prefix + theirs.removeprefix(family.prefix)
-        result[theirs] = tensor.t().contiguous() if row.transposed and tensor.ndim == 2 else tensor
+        tensor = tensor.t().contiguous() if row.transposed and tensor.ndim == 2 else tensor
+        result[theirs] = tensor.unflatten(-1, _heads(config)) if row.heads_apart else tensor
     left = sorted(set(state) - used)
     if left:
         raise DataError(f"family {family.name} has no name for {', '.join(left)}: save as model_type 'trivium'")
@@ -56,11 +58,19 @@ def weights_in(
     result: dict[str, Tensor] = {}
     for row, blank in _matches(family, config, tensors, heads, ours=False):
         tensor = tensors[_fill(row.theirs, *blank)]
+        if row.heads_apart:
+            tensor = tensor.flatten(-2)
         if row.transposed and tensor.ndim == 2:
             tensor = tensor.t()
         for part, piece in zip(row.parts, tensor.chunk(len(row.parts)), strict=True):
             result[_fill(part, *blank)] = piece.contiguous()
     return result
+
+
+def _heads(config: "Config") -> tuple[int, int]:
+    """How many there are, and the width of each."""
+    assert isinstance(config, TransformerConfig | TwoStreamConfig)  # others have none
+    return config.heads, config.per_head
 
 
 def untrained(model: "nn.Module") -> "dict[str, Tensor]":

@@ -17,6 +17,7 @@ from trivium.generation.search import Search, search
 from trivium.generation.text_stream import TextStream
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
+from trivium.transformer.network import answers
 
 
 @dataclass(frozen=True)
@@ -146,5 +147,5 @@ def _ends(tokenizer: Tokenizer, files: GenerationConfig) -> frozenset[int]:
 
 
 def _streams(model: Network, tokenizer: Tokenizer, rows: Sequence[Prompt], stop: Sequence[str]) -> list[TextStream]:
-    continues = model.config.encoder_layers == 0
+    continues = not answers(model.config)
     return [TextStream(tokenizer.decode, stop, row.ids if continues else ()) for row in rows]

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from trivium.errors import SettingsError
 from trivium.generation.prompts import Prompt
-from trivium.generation.rows import check_length, left_padded, right_padded
+from trivium.generation.rows import check_length, left_padded, read_both_ways, right_padded
 from trivium.generation.rules import Forced, Rules, check_any_left, texts
 from trivium.generation.sampling import Sampling, choose, uniforms
 from trivium.transformer import Inputs, Network, Tokens
-from trivium.transformer.network import Progress
+from trivium.transformer.network import Progress, answers, writes
 
 Finish = Literal["end", "stop", "length", "context"]
 
@@ -123,7 +123,7 @@ class Decoding:
 def rooms(model: Network, prompts: Sequence[Prompt], most: int) -> list[int]:
     """How many tokens can follow each prompt, at most ``most``; refuses what cannot be done, with the numbers."""
     config = model.config
-    if config.decoder_layers == 0:
+    if not writes(config):
         raise SettingsError("this model is an encoder, which writes no text: use fill to predict missing words")
     for prompt in prompts:
         if config.limit is not None and len(prompt.ids) >= config.limit:
@@ -145,8 +145,10 @@ def prefill(model: Network, prompts: Sequence[Prompt], room: int) -> tuple[Tenso
     rows = torch.tensor([places.setdefault((prompt.ids, prompt.source), len(places)) for prompt in prompts])
     weight, pad = next(model.parameters()), model.config.pad_token
     target = left_padded([ids for ids, _ in places], pad, weight.device)
+    if model.config.two_stream:
+        target = read_both_ways(target, [target.ids.shape[1]] * len(places))
     source = None
-    if model.config.encoder_layers:
+    if answers(model.config):
         source = right_padded([source or () for _, source in places], pad, weight.device)
     count, width = target.ids.shape
     cache = model.new_cache(count, width + room, weight.device, weight.dtype)

@@ -11,7 +11,7 @@ import torch
 from trivium.errors import SettingsError
 from trivium.generation.blanks import split, with_blanks
 from trivium.generation.prompts import frame
-from trivium.generation.rows import check_length, right_padded
+from trivium.generation.rows import check_length, right_padded, unread
 from trivium.generation.sampling import exact
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Inputs, Network
@@ -63,6 +63,8 @@ def fill_masks(model: Network, tokenizer: Tokenizer, texts: Sequence[str], top: 
     places = [[i for i, token in enumerate(row) if token == tokenizer.mask] for row in rows]
     width = source.ids.shape[1]
     at = torch.tensor([r * width + p for r, row in enumerate(places) for p in row], device=device)
+    if model.config.two_stream:
+        source, at = unread(source, places)
     probabilities = exact(model(Inputs(source=source), at=at).logits).softmax(dim=-1)  # (N, V)
     best = probabilities.topk(min(top, probabilities.shape[-1]), dim=-1)
     found = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from trivium.errors import SettingsError
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
+from trivium.transformer.network import answers
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Prompt:
 def prompt_of(model: Network, tokenizer: Tokenizer, text: str, sample: int = 0) -> Prompt:
     """The prompt a text becomes: the beginning to continue, or the source to answer."""
     ids = tokenizer.encode(text).ids
-    if model.config.encoder_layers:
+    if answers(model.config):
         return Prompt((start_token(model),), source_ids(tokenizer, ids), sample)
     return Prompt(opening(tokenizer, ids), None, sample)
 

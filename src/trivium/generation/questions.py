@@ -1,7 +1,8 @@
 """Which questions a text makes: a continuation after a prompt, or a whole text in sliding windows.
 
-Decoders and encoder-decoders give the exact log-probability. Encoders have none; for them every token is masked in turn
-and the log-probabilities of the masked tokens are added up: the pseudo-log-likelihood of Salazar et al. (2020).
+Decoders, encoder-decoders and two-stream networks give the exact log-probability. Encoders have none; for them every
+token is masked in turn and the log-probabilities of the masked tokens are added up: the pseudo-log-likelihood of
+Salazar et al. (2020).
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from trivium.generation.prompts import beginning, frame, opening, source_ids, st
 from trivium.generation.score import Question
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
+from trivium.transformer.network import answers, writes
 
 
 def about_continuation(model: Network, tokenizer: Tokenizer, prompt: str, continuation: str) -> list[Question]:
     """How probable is ``continuation`` after ``prompt``? A token that spans both counts as the continuation's."""
-    if model.config.encoder_layers and model.config.decoder_layers:
+    if answers(model.config):
         targets = tuple(tokenizer.encode(continuation).ids)
         _check_not_empty(targets)
         inputs = (start_token(model), *targets[:-1])
@@ -24,11 +26,11 @@ def about_continuation(model: Network, tokenizer: Tokenizer, prompt: str, contin
     whole = tokenizer.encode(prompt + continuation)
     known = next((i for i, (_, end) in enumerate(whole.offsets) if end > len(prompt)), len(whole.ids))
     _check_not_empty(whole.ids[known:])
-    if model.config.decoder_layers == 0:
+    if not writes(model.config):
         return _masked(tokenizer, whole.ids, range(known, len(whole.ids)))
     begun, targets = opening(tokenizer, whole.ids[:known]), tuple(whole.ids[known:])
     positions = tuple(range(len(begun) - 1, len(begun) + len(targets) - 1))
-    return [Question((*begun, *targets[:-1]), positions, targets)]
+    return [Question((*begun, *targets[:-1]), positions, targets, known=len(begun))]
 
 
 def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | None = None) -> list[Question]:
@@ -39,11 +41,11 @@ def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | No
     all before it, and there are no windows.
     """
     ids, context = tokenizer.encode(text).ids, model.config.context
-    if model.config.decoder_layers == 0:
+    if not writes(model.config):
         room = context - sum(map(len, frame(tokenizer)))
         parts = [ids[start : start + room] for start in range(0, len(ids), room)]
         return [question for part in parts for question in _masked(tokenizer, part, range(len(part)))]
-    if model.config.encoder_layers:
+    if answers(model.config):
         raise SettingsError(
             "an encoder-decoder gives no probability to a text alone: score a continuation after a prompt instead"
         )
@@ -52,7 +54,12 @@ def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | No
         count = len(begun) - 1
         return [Question(begun[:-1], tuple(range(count)), begun[1:])] if count else []
     return [
-        Question(begun[start:end], tuple(range(end - start - scored, end - start)), begun[end - scored + 1 : end + 1])
+        Question(
+            begun[start:end],
+            tuple(range(end - start - scored, end - start)),
+            begun[end - scored + 1 : end + 1],
+            known=end - start - scored + 1,
+        )
         for start, end, scored in windows(len(begun) - 1, context, stride or max(1, context // 2))
     ]
 

@@ -1,6 +1,7 @@
 """Lists of token ids of different lengths, as the padded tensors the model takes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,6 +32,24 @@ def left_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -
         documents=((positions >= 0).long() - 1).to(device),
         positions=positions.clamp(min=0).to(device),
     )
+
+
+def read_both_ways(tokens: Tokens, known: Sequence[int]) -> Tokens:
+    """The same, where the first columns of each row, as many as are ``known``, are seen from everywhere."""
+    columns = torch.arange(tokens.ids.shape[1], device=tokens.ids.device)
+    return replace(tokens, prefix=columns < torch.tensor(known, device=columns.device)[:, None])
+
+
+def unread(tokens: Tokens, places: Sequence[Sequence[int]]) -> tuple[Tokens, Tensor]:
+    """The same, where the ``places`` of each row are predicted from all others and seen by none of them, for two-stream
+    networks; and the flat indices (N,) of the predictions."""
+    device, most = tokens.ids.device, max(map(len, places))
+    queries = torch.tensor([[*row, *[0] * (most - len(row))] for row in places], device=device)  # (B, R)
+    asked = torch.arange(most, device=device) < torch.tensor([len(row) for row in places], device=device)[:, None]
+    order = torch.zeros_like(tokens.ids)
+    rows = asked.nonzero()[:, 0]
+    order[rows, queries[asked]] = 1
+    return replace(tokens, order=order, queries=queries), asked.flatten().nonzero()[:, 0]
 
 
 def check_length(length: int, limit: int | None, what: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from trivium.generation.rows import check_length, right_padded
+from trivium.generation.rows import check_length, read_both_ways, right_padded
 from trivium.transformer import Inputs, Network, Tokens
 
 _LOGITS = 2**26  # at most this many logits in one pass: 256 MB in float32
@@ -20,13 +20,15 @@ _STRETCH = 2048  # tokens of a text without end that are read in one pass
 class Question:
     """One row for the model, and the ``targets`` whose log-probabilities are asked for at ``positions`` of ``ids``.
 
-    ``ids`` feed the last stack; ``source`` feeds the encoder below a decoder.
+    ``ids`` feed the last stack; ``source`` feeds the encoder below a decoder. The first ``known`` of the ids are only
+    read, and so see each other both ways in a network that can do that.
     """
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
     targets: tuple[int, ...]
     source: tuple[int, ...] | None = None
+    known: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def _answer(model: Network, questions: Sequence[Question]) -> list[Score]:
     if config.limit is None and not config.encoder_layers and max(len(q.ids) for q in questions) > _STRETCH:
         return [_read_through(model, question, device) for question in questions]
     last = right_padded([q.ids for q in questions], config.pad_token, device)
-    if config.decoder_layers == 0:
+    if config.two_stream:
+        inputs = Inputs(target=read_both_ways(last, [q.known for q in questions]))
+    elif config.decoder_layers == 0:
         inputs = Inputs(source=last)
     elif config.encoder_layers == 0:
         inputs = Inputs(target=last)

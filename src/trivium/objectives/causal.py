@@ -18,6 +18,7 @@ from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Config, Inputs, Tokens
+from trivium.transformer.network import answers, writes
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
@@ -52,7 +53,7 @@ class Causal:
 
     def heads(self, config: Config) -> dict[str, nn.Module]:
         """None of its own; refuses a model without a decoder or with an encoder."""
-        if config.decoder_layers == 0 or config.encoder_layers:
+        if not writes(config) or answers(config):
             raise SettingsError(
                 f"the causal objective trains a decoder alone, but the model has {config.encoder_layers} encoder and "
                 f"{config.decoder_layers} decoder layers: set model.encoder_layers = 0 and model.decoder_layers"

@@ -69,6 +69,11 @@ class Masked:
                 "the masked objective needs a model that reads both ways, and this recurrent one reads forwards only: "
                 'set model.family = "bilstm"'
             )
+        if config.two_stream:
+            raise SettingsError(
+                "the masked objective trains what reads a place, and this model predicts with a stream that does not: "
+                'set objective.kind = "causal", or another model.family'
+            )
         if config.encoder_layers == 0 or config.decoder_layers:
             raise SettingsError(
                 f"the masked objective trains an encoder alone, but the model has {config.encoder_layers} encoder and "

@@ -83,6 +83,11 @@ class RecurrentConfig:
         return self.encoder_layers == 0
 
     @property
+    def two_stream(self) -> bool:
+        """Each position reads its own token."""
+        return False
+
+    @property
     def pooling(self) -> Literal["first", "last", "mean"]:
         """What sums up a text: the last state; of both directions, the mean."""
         return "mean" if self.encoder_layers else "last"

@@ -102,6 +102,11 @@ class ElmoConfig:
         return False
 
     @property
+    def two_stream(self) -> bool:
+        """Each position reads its own token."""
+        return False
+
+    @property
     def pooling(self) -> Literal["mix"]:
         """What a classifier reads unless told otherwise: all layers, weighed by the task (section 3.2)."""
         return "mix"

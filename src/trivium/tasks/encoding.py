@@ -41,7 +41,7 @@ def encode(
 ) -> Encoded:
     """``[CLS] A [SEP]`` or ``[CLS] A [SEP] B [SEP]``, by the tokenizer's own layout, in at most ``length`` tokens.
 
-    ``segments``: 0 up to and with what stands between the texts, 1 after. A label that has no number becomes -1.
+    ``segments``: as the layout has them. A label that has no number becomes -1.
     Where a network reads so many ``characters`` of a word, words that the tokenizer does not know are kept as written.
     """
     pairs = [isinstance(example, Pair) for example in examples]
@@ -61,7 +61,9 @@ def encode(
         ids.append(np.array([*opening, *closing] if pair else [*opening, *layout.after], np.int64))
         if characters:
             unknown.append(_unknown(example, tokenizer, opening, kept, kept_second))
-        kinds.append(np.repeat(np.array([0, 1]), [len(ids[-1]) - len(closing), len(closing)]))
+        counts = [kept, *[1] * len(layout.between), kept_second] if pair else [kept]
+        counts = [*[1] * len(layout.before), *counts, *[1] * len(layout.after)]
+        kinds.append(np.repeat(np.array(layout.segments), counts))
     labels = np.array([numbers.get(example.label, -1) for example in examples], np.int64)
     return Encoded(ids, kinds if segments else None, labels, truncated, characters, unknown)
 

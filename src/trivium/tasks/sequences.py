@@ -123,7 +123,9 @@ class SequenceClassification:
         own = tokenizer.layout()
         if own.before or own.after:
             return tokenizer
-        return tokenizer.with_layout("classify" if config.encoder_layers else "end")
+        if not config.encoder_layers:
+            return tokenizer.with_layout("end")
+        return tokenizer.with_layout("classify-last" if config.pooling == "last" else "classify")
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, config: Config) -> Encoded:
         length = self.length or config.context

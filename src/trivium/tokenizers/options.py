@@ -65,6 +65,7 @@ class Unigram:
     coverage: float = 0.9995  # share of the characters' occurrences that the alphabet holds
     byte_fallback: bool = True  # other characters become bytes; false: the unknown token
     split_digits: bool = False  # each digit is a piece of its own
+    strip_accents: bool = False  # XLNet's: accents are taken off first, and quotes made straight
     seed_pieces: int = 1_000_000  # candidates to begin with
     threads: int = 2  # the result does not depend on them
 

@@ -47,11 +47,12 @@ QWEN2 = SpecialTokens("<|endoftext|>", None, "<|endoftext|>", None, None, None, 
 LLAMA = SpecialTokens(None, "<s>", "</s>", "<unk>", None, None, None, ())
 ROBERTA = SpecialTokens("<pad>", "<s>", "</s>", "<unk>", "<mask>", "</s>", "<s>", ())
 T5 = SpecialTokens("<pad>", None, "</s>", "<unk>", None, None, None, tuple(f"<extra_id_{n}>" for n in range(100)))
+XLNET = SpecialTokens("<pad>", "<s>", "</s>", "<unk>", "<mask>", "<sep>", "<cls>", ())
 TRIVIUM = SpecialTokens()
 # BERT's spelling for all three kinds of model: [SEP] ends a text, and there are sentinels.
 BRACKETS = SpecialTokens("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "[SEP]", "[CLS]", TRIVIUM.sentinels)
 
-STYLES = {"trivium": TRIVIUM, "brackets": BRACKETS, "bert": BERT, "gpt2": GPT2, "t5": T5}
+STYLES = {"trivium": TRIVIUM, "brackets": BRACKETS, "bert": BERT, "gpt2": GPT2, "t5": T5, "xlnet": XLNET}
 
 
 def recognise(contents: Sequence[str]) -> SpecialTokens:
@@ -68,8 +69,8 @@ def recognise(contents: Sequence[str]) -> SpecialTokens:
         end=end,
         unknown=first("<unk>", "[UNK]"),
         mask=first("<mask>", "[MASK]"),
-        separator=first("[SEP]") or (end if "<mask>" in known else None),
-        classify=first("[CLS]") or (first("<s>") if "<mask>" in known else None),
+        separator=first("[SEP]", "<sep>") or (end if "<mask>" in known else None),
+        classify=first("[CLS]", "<cls>") or (first("<s>") if "<mask>" in known else None),
         sentinels=sentinels_among(contents),
     )
 

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -29,11 +29,13 @@ LONG_CHARACTERS = 10_000  # of a text whose spans are looked for only when they 
 
 @dataclass(frozen=True)
 class Affixes:
-    """The control ids that a layout puts before, between and after one text or two."""
+    """The control ids that a layout puts before, between and after one text or two. ``segments``: of each of them and
+    of each text, in their order."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
     after: tuple[int, ...]
+    segments: tuple[int, ...] = ()
 
 
 class Tokenizer:
@@ -95,8 +97,16 @@ class Tokenizer:
             texts = [-1 if text is None else text for text in sample.sequence_ids]
             inner = [place for place, text in enumerate(texts) if text >= 0] or [len(texts)]
             first, last = inner[0], inner[-1]
-            between = tuple(i for i, text in zip(sample.ids[first:last], texts[first:last], strict=True) if text < 0)
-            found.append(Affixes(tuple(sample.ids[:first]), between, tuple(sample.ids[last + 1 :])))
+            between = [place for place in range(first, last) if texts[place] < 0]
+            shown = [*range(first), first, *between, *([last] if 1 in texts else []), *range(last + 1, len(texts))]
+            found.append(
+                Affixes(
+                    tuple(sample.ids[:first]),
+                    tuple(sample.ids[place] for place in between),
+                    tuple(sample.ids[last + 1 :]),
+                    tuple(sample.type_ids[place] for place in shown if place < len(texts)),
+                )
+            )
         return found[0], found[1]
 
     @cached_property
@@ -106,7 +116,8 @@ class Tokenizer:
             one = self.plain.encode("a", add_special_tokens=False)
             for pair in (False, True):
                 found = self.whole.post_process(one, one if pair else None, True).sequence_ids
-                before, between, after = (len(part) for part in astuple(self.layout(pair)))
+                around = self.layout(pair)
+                before, between, after = map(len, (around.before, around.between, around.after))
                 second = [*[None] * between, *[1] * len(one)] if pair else []
                 if found != [*[None] * before, *[0] * len(one), *second, *[None] * after]:
                     return False
@@ -119,7 +130,8 @@ class Tokenizer:
         return keeps_single_texts(self.whole.post_processor)
 
     def with_layout(self, name: LayoutName) -> Self:
-        """The same tokens with another layout: "plain" (nothing), "classify" (BERT's), "end" (T5's)."""
+        """The same tokens with another layout: "plain" (nothing), "classify" (BERT's), "classify-last" (XLNet's), "end"
+        (T5's)."""
         document = json.loads(self.whole.to_str())
         document["post_processor"] = post_processor(name, self.specials, self.whole)
         return type(self)(document, self.specials)
@@ -228,6 +240,8 @@ class Tokenizer:
             config["additional_special_tokens"] = list(self.specials.sentinels)
         if context is not None:
             config["model_max_length"] = context
+        if self.classify is not None and self.layout().after[-1:] == (self.classify,):
+            config["padding_side"] = "left"  # so that every row ends in the token that sums it up
         config |= {"model_input_names": names, "clean_up_tokenization_spaces": False}
         replace_file(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False).encode())
 

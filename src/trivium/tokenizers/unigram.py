@@ -16,6 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from trivium.errors import DataError, SettingsError
+from trivium.tokenizers.accents import stripped, stripping
 from trivium.tokenizers.charsmap import nmt_nfkc
 from trivium.tokenizers.counting import MEMORY
 from trivium.tokenizers.expectation import fit
@@ -42,6 +43,7 @@ def train_unigram(
     coverage: float = 0.9995,
     byte_fallback: bool = True,
     split_digits: bool = False,
+    strip_accents: bool = False,
     seed_pieces: int = SEEDS,
     threads: int = 2,
 ) -> Tokenizer:
@@ -49,7 +51,8 @@ def train_unigram(
 
     ``prune``: share of the pieces dropped a round. ``sparse``: digamma in the M step. ``coverage``: share of the
     characters' occurrences in the alphabet; others become bytes, or the unknown token without ``byte_fallback``.
-    ``split_digits``: each digit is a piece of its own. The result does not depend on ``threads``.
+    ``split_digits``: each digit is a piece of its own. ``strip_accents``: as XLNet, no piece has an accent. The result
+    does not depend on ``threads``.
     """
     if not 0 < prune < 1:
         raise SettingsError(f"prune={prune} is no share of the pieces: between 0 and 1, usually 0.1 to 0.25")
@@ -57,6 +60,7 @@ def train_unigram(
         if value < 1:
             raise SettingsError(f"{name} is {value}: it is at least 1")
     first = first_pieces(specials, byte_fallback)
+    documents = stripped(documents) if strip_accents else documents
     units = count_units(documents, nmt_nfkc(), check_coverage(coverage), split_digits, memory)
     size = check_size(vocab_size, first, len(units.alphabet))
     check_memory(units, memory)
@@ -74,4 +78,5 @@ def train_unigram(
     order = order[characters | (np.cumsum(~characters) <= spare)]
     grid = np.round(lattices.scores * _GRID) / _GRID
     learnt = [Piece(lattices.texts[number], float(grid[number])) for number in order]
-    return finished((*first, *learnt), "unigram", specials, layout, byte_fallback)
+    made = finished((*first, *learnt), "unigram", specials, layout, byte_fallback)
+    return stripping(made) if strip_accents else made

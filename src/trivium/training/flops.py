@@ -13,6 +13,7 @@ from trivium.recurrent.config import RecurrentConfig
 from trivium.recurrent.elmo_config import ElmoConfig
 from trivium.transformer.config import TransformerConfig
 from trivium.transformer.network import Config
+from trivium.transformer.two_stream_config import TwoStreamConfig
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,18 @@ def _transformer(config: TransformerConfig, passes: Passes) -> float:
         + (config.decoder_layers * passes.target * passes.source_length if both else 0)
     )
     return 6.0 * (encoder + decoder + cross + head) + 12.0 * attention
+
+
+@training_flops.register
+def _two_stream(config: TwoStreamConfig, passes: Passes) -> float:
+    """A source is read by one stream, a target by two, of which the second has no keys and values of its own. A score
+    is two products, of contents and of distances; the keys of distances are made once for a batch and not counted."""
+    stream = config.encoder_layers * (2 * config.width**2 + 2 * config.width * config.ffn_width)
+    keys = config.encoder_layers * 2 * config.width**2
+    weights = (stream + keys) * passes.source + (2 * stream + keys) * passes.target
+    pairs = passes.source * passes.source_length + passes.target * passes.target_length  # half of each of two streams
+    head = config.vocab_size * config.width * passes.logits
+    return 6.0 * (weights + head) + 1.5 * 12.0 * config.width * config.encoder_layers * pairs
 
 
 @training_flops.register

@@ -175,9 +175,10 @@ def build(
     """torch's optimizers with the peak learning rate of each of their parameter groups."""
     hidden = set(hidden)
     rest = {name: tensor for name, tensor in trained.items() if name not in hidden}
+    matrices = {name for name, tensor in rest.items() if tensor.ndim >= 2 and not name.endswith("bias")}
     groups = [
-        ([tensor for tensor in rest.values() if tensor.ndim >= 2], settings.weight_decay),
-        ([tensor for tensor in rest.values() if tensor.ndim < 2], 0.0),
+        ([tensor for name, tensor in rest.items() if name in matrices], settings.weight_decay),
+        ([tensor for name, tensor in rest.items() if name not in matrices], 0.0),
     ]
     groups = [(tensors, decay) for tensors, decay in groups if tensors]
     peak = settings.learning_rate if isinstance(settings, AdamW) else settings.rest_learning_rate

@@ -25,6 +25,7 @@ from trivium.transformer.head_config import (
     HeadConfig,
     Pooled,
 )
+from trivium.transformer.two_stream_config import TwoStreamConfig
 
 if TYPE_CHECKING:
     from trivium.transformer.cache import Cache
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens, moved_right
     from trivium.transformer.model import Model
     from trivium.transformer.network import Config, Network
+    from trivium.transformer.segment_memory import Memory
+    from trivium.transformer.two_stream import TwoStream
 
 _LAZY = {
     "Cache": "cache",
@@ -48,6 +51,8 @@ _LAZY = {
     "Model": "model",
     "Config": "network",
     "Network": "network",
+    "Memory": "segment_memory",
+    "TwoStream": "two_stream",
 }
 
 __all__ = [
@@ -65,6 +70,7 @@ __all__ = [
     "Learned",
     "LinearScaling",
     "Llama3Scaling",
+    "Memory",
     "Model",
     "Network",
     "NoPosition",
@@ -79,6 +85,8 @@ __all__ = [
     "TokenHead",
     "Tokens",
     "TransformerConfig",
+    "TwoStream",
+    "TwoStreamConfig",
     "initialise",
     "make_head",
     "moved_right",

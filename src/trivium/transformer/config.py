@@ -117,8 +117,8 @@ class TransformerConfig:
     attention_bias: bool | None = None  # of queries, keys and values; None: as bias (Qwen 2: these and no others)
     segments: int = 0  # kinds of segment embeddings (BERT: 2)
     tied: bool = True  # output projection shares the token embedding
-    # transform: BERT's dense, activation, norm, bias; offset: BART's fixed number per token
-    vocabulary_head: Literal["plain", "transform", "offset", "none"] = "plain"
+    # transform: BERT's dense, activation, norm, bias; bias: that alone; offset: BART's fixed number per token
+    vocabulary_head: Literal["plain", "transform", "bias", "offset", "none"] = "plain"
     logit_scale: float = 1.0
     attention_scale: float | None = None  # None: head_width ** -0.5; T5: 1
     pooler: bool = False  # BERT's dense + tanh on the first token
@@ -201,6 +201,11 @@ class TransformerConfig:
     @property
     def carries_state(self) -> bool:
         """Nothing goes over from one row to the next."""
+        return False
+
+    @property
+    def two_stream(self) -> bool:
+        """Each position reads its own token."""
         return False
 
     @property

@@ -18,7 +18,9 @@ class Tokens:
     are equal; padding is -1. None: the row is one document without padding. ``prefix`` marks positions that a decoder
     may see from everywhere (prefix LM). ``lanes``: which of a training run's endless texts each row goes on with, for
     networks that carry their state from row to row. ``characters``: how words are spelt that the vocabulary does not
-    hold, for networks that read characters; zeros where it does.
+    hold, for networks that read characters; zeros where it does. ``order`` and ``queries``, for two-stream networks:
+    when each position comes in the order of prediction, equal numbers see each other; and the positions to predict,
+    each from those that come before it.
     """
 
     ids: Tensor  # (B, T) int64
@@ -28,6 +30,8 @@ class Tokens:
     prefix: Tensor | None = None  # (B, T) bool
     lanes: Tensor | None = None  # (B,) int64
     characters: Tensor | None = None  # (B, T, C) integers
+    order: Tensor | None = None  # (B, T) int64
+    queries: Tensor | None = None  # (B, R) int64
 
     def to(self, device: torch.device | str) -> Self:
         def moved(tensor: Tensor | None) -> Tensor | None:
@@ -41,6 +45,8 @@ class Tokens:
             moved(self.prefix),
             moved(self.lanes),
             moved(self.characters),
+            moved(self.order),
+            moved(self.queries),
         )
 
 

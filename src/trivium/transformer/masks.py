@@ -46,6 +46,15 @@ def in_prefix(prefix: Tensor, keys: int) -> Tensor:
     return torch.nn.functional.pad(prefix, (keys - prefix.shape[1], 0))[:, None, None, :]
 
 
+def in_order(asking: Tensor, keys: Tensor, past: int, strictly: bool = False) -> Tensor:
+    """(B, 1, R, past + T) from places in an order, (B, R) and (B, T): what comes before the asking position or with
+    it, ``strictly``: before it alone. The ``past`` keys of earlier passes come before all."""
+    earlier = keys[:, None, None, :] < asking[:, None, :, None]
+    if not strictly:
+        earlier = earlier | (keys[:, None, None, :] == asking[:, None, :, None])
+    return torch.nn.functional.pad(earlier, (past, 0), value=True)
+
+
 def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where visible, the lowest finite number elsewhere."""
     return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, torch.finfo(dtype).min)

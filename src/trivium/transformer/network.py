@@ -36,6 +36,8 @@ class Config(Protocol):
     @property
     def carries_state(self) -> bool: ...  # whether a row can go on from the state after another
     @property
+    def two_stream(self) -> bool: ...  # whether a position can be predicted without being read
+    @property
     def pooling(self) -> Literal["first", "last", "mean", "mix"]: ...  # what sums up a text unless told
     @property
     def mixed_layers(self) -> int: ...  # how many layers, embeddings included, a head can mix
@@ -143,6 +145,16 @@ class Network(nn.Module):
             hidden = hidden.reshape(-1, hidden.shape[-1]).index_select(0, at)  # (N, W)
         scores: Tensor = self.vocabulary(hidden, self.tokens.weight)
         return scores
+
+
+def writes(config: Config) -> bool:
+    """Whether it goes on from a text: a decoder, and an encoder whose positions can be predicted without being read."""
+    return config.decoder_layers > 0 or config.two_stream
+
+
+def answers(config: Config) -> bool:
+    """Whether what it writes is an answer to a source of its own: an encoder-decoder."""
+    return config.encoder_layers > 0 and config.decoder_layers > 0
 
 
 def given(side: Tokens | None, name: str) -> Tokens:

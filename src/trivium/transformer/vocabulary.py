@@ -11,7 +11,8 @@ from trivium.transformer.layers import ACTIVATIONS, norm
 class Vocabulary(nn.Module):
     """The output projection; tied, it has no matrix of its own and is handed the token embeddings.
 
-    ``transform`` is BERT's head (Devlin et al. 2019, code release): dense, activation, norm, then a bias per token.
+    ``transform`` is BERT's head (Devlin et al. 2019, code release): dense, activation, norm, then a bias per token;
+    ``bias`` is that bias alone (XLNet).
     ``offset`` is BART's (Lewis et al. 2020, code release): a number per token that is stored but never trained.
     """
 
@@ -25,7 +26,8 @@ class Vocabulary(nn.Module):
         self.dense = nn.Linear(config.width, config.width) if transform else None
         self.norm = norm(config) if transform else None
         self.projection = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
-        self.bias = nn.Parameter(Tensor(config.vocab_size).zero_()) if transform else None
+        biased = config.vocabulary_head in ("transform", "bias")
+        self.bias = nn.Parameter(Tensor(config.vocab_size).zero_()) if biased else None
         self.register_buffer(
             "offset", torch.zeros(1, config.vocab_size) if config.vocabulary_head == "offset" else None
         )

@@ -55,7 +55,7 @@ class LanguageModel:
     def search(self) -> Search:
         """The beam search that the model's makers published with it, or else one with the defaults."""
         try:
-            opening = 1 if self.config.encoder_layers else None
+            opening = 1 if self.kind == "encoder-decoder" else None
             return Search.published(self.generation.written, opening)
         except SettingsError as problem:
             raise DataError(f"{self.directory / GENERATION} cannot be followed: {problem}") from None

@@ -31,6 +31,7 @@ COMPONENTS = (
     ("segments", r".*\.segments\."),
     ("norms", r".*norm\."),
     ("cross-attention", r".*\.cross\."),
+    ("query stream", r".*\.start$"),
     ("attention", r".*\.attention\."),
     ("feed-forward", r".*\.feed_forward\."),
     ("recurrent cells", r".*\.(cell|reverse|ahead|back)\."),
@@ -40,7 +41,8 @@ COMPONENTS = (
 
 FIRST = ("token embeddings",)
 IN_STACKS = (
-    "positions", "segments", "attention", "cross-attention", "feed-forward", "norms", "recurrent cells", "projections"
+    "positions", "segments", "query stream", "attention", "cross-attention", "feed-forward", "norms", "recurrent cells",
+    "projections",
 )  # fmt: skip
 LAST = ("pooler", "vocabulary head", "other heads")
 BYTES = {"float32": 4, "bfloat16": 2}

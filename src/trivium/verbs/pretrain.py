@@ -31,7 +31,7 @@ from trivium.training.run_directory import CHAT_TEMPLATE, RECIPE, RunDirectory, 
 from trivium.training.signals import Stop, stop_on_signals
 from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Config, Network
-from trivium.transformer.network import changed
+from trivium.transformer.network import answers, changed, writes
 from trivium.verbs.continuing import begun, placed, rows_of
 from trivium.verbs.judging import FOLDER, KIND, Continued, Measure, continued, new_text, old_text
 from trivium.verbs.pretraining_batches import Feed, batch_flops, evaluation
@@ -327,7 +327,7 @@ def _train(
 
 def _sampler(model: Network, tokenizer: Tokenizer) -> Callable[[], str] | None:
     """What a decoder writes from nothing, always by the same numbers; other models write nothing by themselves."""
-    if model.config.decoder_layers == 0 or model.config.encoder_layers:
+    if not writes(model.config) or answers(model.config):
         return None
     limit = model.config.limit
     sampling = SAMPLE if limit is None else replace(SAMPLE, max_tokens=min(SAMPLE.max_tokens, limit - 1))

@@ -100,9 +100,10 @@ def _learnt(
 
 
 def layout_for(config: Config) -> LayoutName:
-    """What goes around a text: an encoder's classify and separator, an encoder-decoder's end, a decoder's nothing."""
+    """What goes around a text: an encoder's classify and separator, the one that it sums a text up in first or last; an
+    encoder-decoder's end, a decoder's nothing."""
     if config.decoder_layers == 0:
-        return "classify"
+        return "classify-last" if config.pooling == "last" else "classify"
     return "end" if config.encoder_layers else "plain"
 
 

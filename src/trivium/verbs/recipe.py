@@ -98,7 +98,7 @@ class ModelSettings:
     bias: bool | None = None
     segments: int | None = None
     tied: bool | None = None
-    vocabulary_head: Literal["plain", "transform", "offset"] | None = None
+    vocabulary_head: Literal["plain", "transform", "bias", "offset"] | None = None
     logit_scale: float | None = None
     attention_scale: float | None = None
     pooler: bool | None = None
@@ -112,6 +112,8 @@ class ModelSettings:
     characters: int | None = None
     character_width: int | None = None
     filters: tuple[tuple[int, int], ...] | None = None
+    causal: bool | None = None
+    clamp: int | None = None
     highway: int | None = None
     cell_clip: float | None = None
     state_clip: float | None = None

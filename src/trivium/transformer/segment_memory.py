@@ -1,0 +1,55 @@
+"""What a two-stream network has read before: its own hidden states for training, keys and values for use.
+
+``Memory`` is Transformer-XL's (Dai et al. 2019, section 3.2): the inputs of every layer for earlier segments, without
+gradient, so that keys and values are made of them by the current weights. All rows see all of it.
+"""
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from trivium.transformer.cache import Cache
+from trivium.transformer.two_stream_config import TwoStreamConfig
+
+
+class Memory:
+    """``most``: how many positions are kept, the latest; None: all. ``reuse``: how many of each segment's, the first;
+    None: all (XLNet's pretraining overlaps its segments, and keeps the part that the next one does not repeat)."""
+
+    def __init__(self, most: int | None = None, reuse: int | None = None):
+        self.most, self.reuse = most, reuse
+        self.states: dict[int, Tensor] = {}  # by layer, (B, M, W)
+
+    @property
+    def length(self) -> int:
+        return self.states[0].shape[1] if self.states else 0
+
+    def of(self, layer: int) -> Tensor | None:
+        """(B, M, W): what a layer was given for the earlier segments."""
+        return self.states.get(layer)
+
+    def keep(self, layer: int, inputs: Tensor) -> None:
+        """Add a segment (B, T, W)."""
+        latest = inputs.detach()[:, : self.reuse]
+        before = self.of(layer)
+        joined = latest if before is None else torch.cat([before, latest], dim=1)
+        self.states[layer] = joined if self.most is None else joined[:, max(0, joined.shape[1] - self.most) :]
+
+
+class TwoStreamCache(Cache):
+    """Keys and values of the content read so far, and each layer's keys of distances, which are the same at every
+    step."""
+
+    def __init__(self, keys: Tensor, values: Tensor):
+        super().__init__(keys, values)
+        self.farthest = 0
+        self.distances: dict[int, Tensor] = {}  # by layer, (H, N, D), of the farthest downwards
+
+    @classmethod
+    def sized(
+        cls, config: TwoStreamConfig, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype
+    ) -> Self:
+        """Preallocate for ``rows`` sequences of at most ``capacity`` tokens."""
+        shape = (config.encoder_layers, rows, config.heads, capacity, config.per_head)
+        return cls(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
