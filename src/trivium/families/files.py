@@ -30,14 +30,19 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     replace_file(path, tensor_pieces(tensors))
 
 
-def read_json(path: Path) -> dict[str, object]:
-    """A JSON object; what it is not is said with the file's name."""
+def read_document(path: Path) -> object:
+    """Any JSON; what is wrong is said with the file's name."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing: a model's folder needs it") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise DataError(f"{path} cannot be read: {problem}") from None
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object."""
+    content = read_document(path)
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no JSON object: it is not a model's configuration")
     return content

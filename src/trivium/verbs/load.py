@@ -13,6 +13,7 @@ from trivium.families.demo_models import DEMO_MODELS, find_model
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
 from trivium.families.huggingface import load as read_folder
+from trivium.families.sentence_modules import SentencePooling
 from trivium.generation.completion import Completion, Piece, complete, stream
 from trivium.generation.fill import Filling, fill_masks
 from trivium.generation.questions import about_continuation, about_text
@@ -25,6 +26,8 @@ from trivium.training.precision import choose_device
 from trivium.transformer import Config, Network
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from trivium.text.readers import Row
     from trivium.verbs.predict import Predicted
 
@@ -126,6 +129,19 @@ class LanguageModel:
         if task is None:
             raise SettingsError(f"{self.directory} predicts no labels: fine-tune it first, with trivium finetune")
         return list(predict(Tuned(self.model, self.tokenizer, task), rows))
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        pooling: SentencePooling | None = None,
+        normalise: bool | None = None,
+        length: int | None = None,
+    ) -> "np.ndarray":
+        """(N, W) float32: a vector for each text, made as the folder says (``modules.json``), else the mean of its
+        tokens as it is; each argument changes one thing. ``length``: tokens of a text that are read."""
+        from trivium.verbs.embed import embedded
+
+        return embedded(self, texts, pooling, normalise, length).vectors
 
     def _check_vocabulary(self) -> None:
         if self.model.vocabulary is None:
