@@ -18,7 +18,7 @@ Sets = Annotated[
 ]
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.")]
 ModelDirectory = Annotated[
-    Path, typer.Option("--model", metavar="M", help="The folder of a model: a run's, or a Hugging Face one.")
+    Path, typer.Option("--model", metavar="M", help="The folder of a model, a .gguf file, or a hub id.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 ColumnNames = Annotated[

@@ -15,6 +15,7 @@ from trivium.errors import DataError
 from trivium.families.tensor_bytes import tensor_pieces
 
 WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -85,16 +86,14 @@ class TensorFiles:
 def tensor_files(folder: Path) -> list[Path]:
     """The files of a model's weights."""
     index = folder / f"{WEIGHTS}.index.json"
+def _tensor_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).exists():
         return [folder / WEIGHTS]
-    if index.exists():
-        weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict) or not all(isinstance(n, str) for n in weight_map.values()):
-            raise DataError(f"{index} has no weight_map from tensors to files")
-        names = sorted(set(weight_map.values()))
+    if (folder / INDEX).exists():
+        names = shards(folder / INDEX)
         for name in names:
-            if Path(name).name != name or not (folder / name).is_file():
-                raise DataError(f"{index} names {name!r}, which is not a file in that folder")
+            if not (folder / name).is_file():
+                raise DataError(f"{folder / INDEX} names {name!r}, which is not a file in that folder")
         return [folder / name for name in names]
     if any(folder.glob("*.bin")):
         raise DataError(
@@ -102,3 +101,15 @@ def tensor_files(folder: Path) -> list[Path]:
             "get the model.safetensors of the model instead"
         )
     raise DataError(f"{folder} has no {WEIGHTS}: it is not a model's folder, or its download is unfinished")
+
+
+def shards(index: Path) -> list[str]:
+    """The names of the files that an index spreads tensors over."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(n, str) for n in weight_map.values()):
+        raise DataError(f"{index} has no weight_map from tensors to files")
+    names = sorted(set(weight_map.values()))
+    for name in names:
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise DataError(f"{index} names {name!r}, which is not a safetensors file in that folder")
+    return names

@@ -24,7 +24,7 @@ _OLD_KEYS = {  # pooling as a table of yes and no, up to version 5
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_SETTINGS = tuple(
+SETTINGS = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
@@ -75,7 +75,7 @@ def read_modules(folder: Path, width: int) -> SentenceModules:
     settings = _settings(folder)
     if settings.get("transformer_task", "feature-extraction") != "feature-extraction":
         raise DataError(
-            f"{folder / _SETTINGS[0]} has transformer_task = {settings['transformer_task']!r}, and only "
+            f"{folder / SETTINGS[0]} has transformer_task = {settings['transformer_task']!r}, and only "
             "'feature-extraction' is known here"
         )
     return SentenceModules(
@@ -118,7 +118,7 @@ def _pooling(path: Path, width: int) -> tuple[SentencePooling, bool]:
 
 def _settings(folder: Path) -> Mapping[str, object]:
     """The first file there is of those that the library has called so."""
-    return next((read_json(folder / name) for name in _SETTINGS if (folder / name).exists()), {})
+    return next((read_json(folder / name) for name in SETTINGS if (folder / name).exists()), {})
 
 
 def _length(folder: Path) -> int | None:

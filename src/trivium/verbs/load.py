@@ -1,6 +1,7 @@
 """``trivium.load``: a model's folder as one object that writes, fills, scores and predicts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ from trivium.families import Family
 from trivium.families.demo_models import DEMO_MODELS, find_model
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
+from trivium.families.hub import fetch, hub_model
 from trivium.families.huggingface import load as read_folder
 from trivium.families.sentence_modules import SentencePooling
 from trivium.generation.completion import Completion, Piece, complete, stream
@@ -160,7 +162,7 @@ def load(
     model: "str | Path | LanguageModel", *, precision: Precision = "float32", device: str = "auto"
 ) -> LanguageModel:
     """The model in a folder: one that ``trivium`` made, or a Hugging Face model folder on this machine; or a ``.gguf``
-    file, or the name of a demo model (``families/demo_models.py``).
+    file, the name of a demo model (``families/demo_models.py``), or a hub id (``families/hub.py``).
 
     ``precision``: bfloat16 halves memory; on most CPUs float32 is as fast for one text at a time. A model that is
     loaded already is given back as it is.
@@ -169,18 +171,10 @@ def load(
         return model
     if precision not in _PRECISIONS:
         raise SettingsError(f"precision is {precision!r}: choose float32 or bfloat16")
-    directory = find_model(str(model)) if str(model) in DEMO_MODELS and not Path(model).exists() else Path(model)
+    directory = find(model)
     where = choose_device(device)
-    if directory.suffix == ".gguf" and not directory.is_dir():
-        loaded = load_gguf(directory, device=where, dtype=_PRECISIONS[precision])
-    elif directory.is_dir():
-        loaded = read_folder(directory, device=where, dtype=_PRECISIONS[precision])
-    else:
-        raise DataError(
-            f"there is no model folder {directory}: give the folder that a run wrote (--out), or a Hugging Face model "
-            "folder with config.json, model.safetensors and tokenizer.json, or a .gguf file, or a demo model: "
-            f"{', '.join(DEMO_MODELS)}"
-        )
+    read = read_folder if directory.is_dir() else load_gguf
+    loaded = read(directory, device=where, dtype=_PRECISIONS[precision])
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
     if loaded.tokenizer.vocab_size > loaded.config.vocab_size:
@@ -192,3 +186,30 @@ def load(
     return LanguageModel(
         body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels, loaded.generation
     )
+    return LanguageModel(body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels)
+
+
+def find(model: str | Path, tell: Callable[[str], None] | None = None) -> Path:
+    """Where a model is on this machine: a folder or a ``.gguf`` file; what is on the hub only is fetched first.
+
+    What is here goes first: a name ``a/b`` is looked for on the hub where no folder ``a`` is, ``hf://a/b`` always.
+    ``tell`` is told what is fetched and how much; if not given, standard error is.
+    """
+    path, name = Path(model), str(model)
+    if path.is_dir() or path.suffix == ".gguf":
+        return path
+    if name in DEMO_MODELS and not path.exists():
+        return find_model(name)
+    wanted = hub_model(name)
+    if wanted is not None and (wanted.explicit or not path.parent.is_dir()):
+        return fetch(wanted, tell or _told)
+    elsewhere = f", or hf://{wanted} to take it from the hub" if wanted is not None else ""
+    raise DataError(
+        f"there is no model folder {path}: give the folder that a run wrote (--out), or a Hugging Face model "
+        "folder with config.json, model.safetensors and tokenizer.json, or a .gguf file, or a demo model: "
+        f"{', '.join(DEMO_MODELS)}{elsewhere}"
+    )
+
+
+def _told(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
