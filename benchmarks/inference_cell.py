@@ -110,7 +110,7 @@ def timed(encode, count: int) -> dict:
 
 
 def loaded(folder: Path, dtype: str, engine: str) -> dict:
-    """Seconds of import, load and first call; the peak of the resident size above that before, by the weights' bytes."""
+    """Seconds of import, load and first call; by how much the resident size grew at its peak, by the weights' bytes."""
     started = time.perf_counter()
     import torch
 
@@ -126,7 +126,7 @@ def loaded(folder: Path, dtype: str, engine: str) -> dict:
             return model(ids).logits[0, -1]
     else:
         from trivium.families import huggingface
-        from trivium.transformer import Inputs, Tokens
+        from trivium.transformer import Inputs, Model, Tokens  # noqa: F401 (the module that load imports)
 
         def load():
             return huggingface.load(folder, dtype=getattr(torch, dtype)).model.eval()

@@ -1,5 +1,6 @@
 """`trivium embed` as a user meets it: lines of JSON whose numbers are those of the library."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ def test_the_command_streams_lines(
     assert np.array_equal(np.array([row["embedding"] for row in rows], np.float32), model.embed(TEXTS))
     table = tmp_path / "texts.jsonl"
     table.write_text("".join(json.dumps({"q": text, "text2": 1}) + "\n" for text in TEXTS), encoding="utf-8")
-    outcome = trivium_command("embed", "--model", tiny_models["bert"], table, "--text-column", "q", "--json")
+    outcome = trivium_command("embed", "--model", tiny_models["bert"], table, "--column", "text=q", "--json")
     assert json.loads(outcome.out) == rows
-    monkeypatch.setattr("sys.stdin", iter([f"{text}\n" for text in TEXTS]))
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{text}\n" for text in TEXTS)))
     options = ["--pooling", "last", "--normalise", "--length", "10"]
     outcome = trivium_command("embed", "--model", tiny_models["bert"], *options)
     assert "longer than what the model reads" in outcome.err
@@ -48,4 +49,5 @@ def test_errors_of_the_command(trivium_command: Any, tiny_models: dict[str, Path
     code, said = failed(tiny_models["bert"], tmp_path / "texts.jsonl")
     assert code == 3 and "texts.jsonl:1" in said
     assert failed(tiny_models["bert"], "--pooling", "max")[0] == 2
+    assert failed(tiny_models["bert"], tmp_path / "texts.jsonl", "--column", "label=x")[0] == 2
     assert failed(tmp_path / "nowhere")[0] == 3

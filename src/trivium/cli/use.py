@@ -138,22 +138,21 @@ def embed(
         bool | None, typer.Option("--normalise/--as-is", help="Vectors of length 1, or as they come.")
     ] = None,
     length: Annotated[int | None, typer.Option("--length", help="Read at most so many tokens of a text.")] = None,
-    text_column: Annotated[str, typer.Option("--text-column", help="Column or key of the text.")] = "text",
+    column: ColumnNames = None,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """A vector for each text, a JSON object a line."""
     from trivium.verbs.embed import embed as embedded
-    from trivium.verbs.embed import read_lines
 
     rows = embedded(
         model,
-        read_lines(sys.stdin, text_column) if file is None else file,
+        sys.stdin if file is None else file,
         pooling=pooling,
         normalise=normalise,
         length=length,
-        column=text_column,
+        columns=columns_of(column),
         precision=precision,
         device=device,
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trivium.durable import replace_file
 from trivium.errors import DataError
-from trivium.families.tensor_bytes import tensor_pieces
+from trivium.families.tensor_bytes import DTYPES, tensor_pieces
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
@@ -56,10 +56,12 @@ class TensorFiles:
         self.folder = folder
         self._stack = ExitStack()
         self._home: dict[str, safe_open] = {}
+        self._places: dict[str, tuple[Path, int]] = {}  # where in a file the bytes of a tensor begin
         try:
             for path in tensor_files(folder):
                 file = self._stack.enter_context(safe_open(path, framework="pt"))
                 self._home |= dict.fromkeys(file.keys(), file)
+                self._places |= _places(path)
         except (SafetensorError, OSError) as problem:
             self._stack.close()
             raise DataError(f"{path} is damaged or cut short ({problem}): copy or download it again") from None
@@ -78,9 +80,28 @@ class TensorFiles:
         return tuple(self._home[name].get_slice(name).get_shape())
 
     def read(self, name: str, device: torch.device | str, dtype: torch.dtype | None) -> Tensor:
-        """One tensor; floating-point ones in ``dtype``."""
-        tensor: Tensor = self._home[name].get_tensor(name)
-        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+        """One tensor; floating-point ones in ``dtype``. As it is in the file it stays there, mapped into memory; what
+        changes is read apart, so that never both are held of more than one tensor."""
+        home = self._home[name]
+        stored = DTYPES.get(home.get_slice(name).get_dtype())
+        if stored is None or not stored.is_floating_point or dtype in (None, stored):
+            tensor: Tensor = home.get_tensor(name)
+            return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+        tensor = torch.empty(self.shape(name), dtype=stored)
+        path, start = self._places[name]
+        with open(path, "rb") as file:
+            file.seek(start)
+            file.readinto(tensor.view(-1).view(torch.uint8).numpy())
+        return tensor.to(device=device, dtype=dtype)
+
+
+def _places(path: Path) -> dict[str, tuple[Path, int]]:
+    """From a header that was checked before."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    tensors = {name: about for name, about in header.items() if name != "__metadata__"}
+    return {name: (path, 8 + length + about["data_offsets"][0]) for name, about in tensors.items()}
 
 
 def tensor_files(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trivium.errors import DataError
 from trivium.families import FAMILIES
-from trivium.families.bodies import network
+from trivium.families.bodies import outline
 from trivium.families.card import model_card
 from trivium.families.family import Family
 from trivium.families.files import WEIGHTS, TensorFiles, read_json, write_json, write_tensors, write_text
@@ -163,8 +163,7 @@ def filled(
                 renamed[first] = renamed.pop(second)
     shapes = {name: files.shape(own) for name, own in renamed.items()}
     made, labels, problem = made_heads(written, family, config, described, shapes)
-    with torch.device("meta"):
-        model = network(config, {**made, **(heads or {})})
+    model = outline(config, {**made, **(heads or {})})
     expected = {k: tuple(t.shape) for k, t in weights_out(model.state_dict(), family, config).items()}
     left_out = _check(expected, shapes, family, config, source, prefix)
     tensors = {name: files.read(renamed[name], device, dtype) for name in expected}

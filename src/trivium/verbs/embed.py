@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOBase
 from itertools import islice
 from pathlib import Path
 from typing import get_args
@@ -12,7 +13,7 @@ from tokenizers.normalizers import Lowercase
 from trivium.errors import DataError, SettingsError
 from trivium.families.sentence_modules import SentencePooling, read_modules
 from trivium.tasks.embeddings import Embeddings, embed_texts
-from trivium.text.fields import text_of
+from trivium.text.fields import Columns, text_of
 from trivium.verbs.examples import file_rows, stream_rows
 from trivium.verbs.load import LanguageModel, Precision, load
 
@@ -34,25 +35,33 @@ class Embedded:
 
 def embed(
     model: str | Path | LanguageModel,
-    data: str | Path | Iterable[str],
+    data: str | Path | TextIOBase | Iterable[str],
     *,
     pooling: SentencePooling | None = None,
     normalise: bool | None = None,
     length: int | None = None,
-    column: str = "text",
+    columns: Columns | None = None,
     precision: Precision = "float32",
     device: str = "auto",
 ) -> Iterator[Embedded]:
-    """Vectors in the order of ``data``: a path to .jsonl, .csv or .tsv (the texts in ``column``) or to a text with one
-    example a line; or texts themselves.
+    """Vectors in the order of ``data``: a path to a table (.jsonl, .csv, .tsv) with a column ``text``, or another that
+    ``columns`` names, or to a text with one example a line; an open stream of such lines; or texts themselves.
 
     ``pooling``: "mean", "cls" (the first token) or "last"; ``normalise``: to length 1; ``length``: tokens of a text
     that are read. What is not given is as the model's folder says (``modules.json``), else the mean as it is.
     """
     loaded = load(model, precision=precision, device=device)
+    known = dict(columns or {})
+    column = known.pop("text", "text")
+    if known:
+        raise SettingsError(f"embed reads no column {next(iter(known))!r}: it reads text")
     if isinstance(data, str | Path):
-        data = (text_of(place, row, column) for place, row in file_rows(Path(data)))
-    return _streamed(loaded, iter(data), pooling, normalise, length)
+        texts = (text_of(place, row, column) for place, row in file_rows(Path(data)))
+    elif isinstance(data, TextIOBase):
+        texts = (text_of(place, row, column) for place, row in stream_rows(data))
+    else:
+        texts = (text for text in data)
+    return _streamed(loaded, texts, pooling, normalise, length)
 
 
 def embedded(
@@ -82,12 +91,6 @@ def embedded(
         own.normalise if normalise is None else normalise,
         own.length if length is None else length,
     )
-
-
-def read_lines(stream: Iterable[str], column: str = "text") -> Iterator[str]:
-    """The texts of an open stream, such as standard input: JSON objects or plain texts, one a line."""
-    for place, row in stream_rows(stream):
-        yield text_of(place, row, column)
 
 
 def _streamed(
