@@ -62,7 +62,7 @@ def outline(config: "Config", heads: "Mapping[str, nn.Module] | None" = None) ->
                 return given[0] if given else named["tensor"]
             return function(*given, **named)
 
-    with torch.device("meta"), Unfilled():
+    with Unfilled(), torch.device("meta"):
         return network(config, heads)
 
 

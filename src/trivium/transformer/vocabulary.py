@@ -25,7 +25,7 @@ class Vocabulary(nn.Module):
         self.dense = nn.Linear(config.width, config.width) if transform else None
         self.norm = norm(config) if transform else None
         self.projection = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
-        self.bias = nn.Parameter(Tensor(config.vocab_size).zero_()) if transform else None
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if transform else None
         self.register_buffer(
             "offset", torch.zeros(1, config.vocab_size) if config.vocabulary_head == "offset" else None
         )
