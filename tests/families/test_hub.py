@@ -221,7 +221,7 @@ def test_a_token_opens_what_is_gated(
         ({"config.json": b"{}", "model.safetensors.index.json": b"[]"}, "holds no JSON object"),
         (
             {"config.json": b"{}", "model.safetensors.index.json": b'{"weight_map": {"a": "../b.safetensors"}}'},
-            "not a safetensors file in that folder",
+            "not a file in that folder",
         ),
     ],
 )

@@ -91,7 +91,7 @@ class TensorFiles:
         path, start = self._places[name]
         with open(path, "rb") as file:
             file.seek(start)
-            file.readinto(tensor.view(-1).view(torch.uint8).numpy())
+            file.readinto(tensor.view(-1).view(torch.uint8).numpy().data)
         return tensor.to(device=device, dtype=dtype)
 
 
@@ -106,8 +106,6 @@ def _places(path: Path) -> dict[str, tuple[Path, int]]:
 
 def tensor_files(folder: Path) -> list[Path]:
     """The files of a model's weights."""
-    index = folder / f"{WEIGHTS}.index.json"
-def _tensor_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).exists():
         return [folder / WEIGHTS]
     if (folder / INDEX).exists():
@@ -132,5 +130,5 @@ def shards(index: Path) -> list[str]:
     names = sorted(set(weight_map.values()))
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
-            raise DataError(f"{index} names {name!r}, which is not a safetensors file in that folder")
+            raise DataError(f"{index} names {name!r}, which is not a file in that folder")
     return names

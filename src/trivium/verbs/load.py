@@ -186,7 +186,6 @@ def load(
     return LanguageModel(
         body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels, loaded.generation
     )
-    return LanguageModel(body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels)
 
 
 def find(model: str | Path, tell: Callable[[str], None] | None = None) -> Path:
