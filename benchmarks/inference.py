@@ -1,6 +1,6 @@
 """Encoding real sentences, and loading a checkpoint: Trivium against ``transformers``, on this machine, in one run.
 
-    python benchmarks/inference.py                    # the tables of docs/benchmarks.md; measure on an idle machine
+    python benchmarks/inference.py                    # measure on an idle machine
     python benchmarks/inference.py --quick            # does it run at all
 
 Each measurement is a fresh process (``inference_cell.py``); rounds alternate the order of the engines. Encoding counts

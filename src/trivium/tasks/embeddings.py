@@ -25,7 +25,7 @@ from trivium.transformer import Inputs, Tokens
 if TYPE_CHECKING:
     from trivium.transformer import Network
 
-BATCH_TOKENS = 2048  # with padding; measured: larger batches leave the processor's caches
+BATCH_TOKENS = 2048  # with padding
 
 
 @dataclass(frozen=True, eq=False)
