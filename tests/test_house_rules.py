@@ -39,6 +39,7 @@ PUBLIC = [
     "classify_with_vectors",
     "compare",
     "compare_tokenizers",
+    "convert",
     "convert_tokenizer",
     "convert_vectors",
     "doctor",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trivium.vectors.word2vec import Word2VecSettings
     from trivium.verbs.compare import compare
     from trivium.verbs.config import recipe_schema, show_config
+    from trivium.verbs.convert import convert
     from trivium.verbs.doctor import doctor
     from trivium.verbs.embed import embed
     from trivium.verbs.fill import fill
@@ -61,6 +62,7 @@ _HOMES = {
     "classify_with_vectors": "verbs.vector_classifier",
     "compare": "verbs.compare",
     "compare_tokenizers": "verbs.tokenizer_comparison",
+    "convert": "verbs.convert",
     "convert_tokenizer": "verbs.tokenizer",
     "convert_vectors": "verbs.vectors",
     "doctor": "verbs.doctor",
@@ -112,6 +114,7 @@ __all__ = [
     "classify_with_vectors",
     "compare",
     "compare_tokenizers",
+    "convert",
     "convert_tokenizer",
     "convert_vectors",
     "doctor",

@@ -203,5 +203,5 @@ def test_what_the_format_cannot_hold_is_said(tmp_path: Path, metadata: dict, ten
 
 
 def test_an_unknown_precision_is_said() -> None:
-    with pytest.raises(SettingsError, match="F32, F16, Q8_0, not as 'Q4_K'"):
+    with pytest.raises(SettingsError, match="F32, F16, Q8_0, BF16, not as 'Q4_K'"):
         outgoing("t", (1, 2), "Q4_K", lambda: np.zeros((1, 2)))  # type: ignore[arg-type]

@@ -124,7 +124,7 @@ from pathlib import Path
 from trivium.errors import DataError
 from trivium.families.gguf import GgufFile
 from trivium.families.gguf_tokenizer import gguf_tokenizer
-from trivium.families.llama_gguf import config_in
+from trivium.families.gguf_layouts import layout_in
 
 path, seed, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 whole = path.read_bytes()
@@ -155,7 +155,7 @@ for number in range(count):
     try:
         with GgufFile(broken) as file:
             if "llama" in path.name:
-                config_in(file.header)
+                layout_in(file.header).config_in(file.header, None)
                 gguf_tokenizer(file.header).encode("a word <s> 1")
             for name in file.header.tensors:
                 file.read(name)

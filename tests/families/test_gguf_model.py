@@ -16,7 +16,7 @@ from trivium.errors import DataError
 from trivium.families import FAMILIES
 from trivium.families.demo_models import find_model
 from trivium.families.gguf_model import load_gguf
-from trivium.families.gguf_tensors import GgufTensors, write_llama
+from trivium.families.gguf_tensors import GgufTensors, write_model
 from trivium.families.gguf_vocabulary import vocabulary_out
 from trivium.tokenizers import SpecialTokens, Tokenizer, train_bpe
 from trivium.transformer import Inputs, Tokens
@@ -43,7 +43,7 @@ def written(vocabulary: Tokenizer, tmp_path: Path) -> Callable[..., tuple[Path, 
             parameter.data.normal_(0.0, 0.2)
         path = tmp_path / "model.gguf"
         metadata = {"general.name": "tiny", **vocabulary_out(vocabulary)}
-        write_llama(path, config.to_dict(), model.state_dict(), metadata, precision)  # type: ignore[arg-type]
+        write_model(path, config.to_dict(), model.state_dict(), metadata, precision)  # type: ignore[arg-type]
         return path, model
 
     return write
@@ -153,7 +153,7 @@ def test_smollm2_agrees_with_llama_cpp(tmp_path: Path) -> None:
     plain = tmp_path / "plain.gguf"
     with GgufTensors(path) as tensors:
         state = {name: tensors.read(name, "cpu", None) for name in tensors.names}
-        write_llama(plain, tensors.config, state, {"general.name": "x", **vocabulary_out(model.tokenizer)}, "F32")
+        write_model(plain, tensors.config, state, {"general.name": "x", **vocabulary_out(model.tokenizer)}, "F32")
     for file, mean, most, least in ((plain, 0.001, 0.001, 50), (path, 0.15, 1.5, 45)):
         theirs = llama_cpp_tops(file, prompts, tmp_path)
         differences = [abs(float(o[n]) - p) for o, top in zip(ours, theirs, strict=True) for n, p in top]

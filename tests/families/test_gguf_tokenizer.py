@@ -19,7 +19,7 @@ import transformers
 from trivium.errors import DataError, SettingsError
 from trivium.families.demo_models import find_model
 from trivium.families.gguf import GgufFile, write_gguf
-from trivium.families.gguf_tensors import write_llama
+from trivium.families.gguf_tensors import write_model
 from trivium.families.gguf_tokenizer import CUTS, SAME_CUT, chat_template, gguf_tokenizer
 from trivium.families.gguf_vocabulary import vocabulary_out
 from trivium.text import python_docs
@@ -114,7 +114,7 @@ def write(tiny: transformers.LlamaForCausalLM, tmp_path: Path) -> Callable[..., 
     def written(tokenizer: Tokenizer, **changes: object) -> Path:
         path = tmp_path / "model.gguf"
         metadata = {"general.name": "tiny", **vocabulary_out(tokenizer), **changes}
-        write_llama(path, tiny.config.to_dict(), tiny.state_dict(), metadata, "F32")
+        write_model(path, tiny.config.to_dict(), tiny.state_dict(), metadata, "F32")
         return path
 
     return written

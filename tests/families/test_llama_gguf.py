@@ -10,10 +10,10 @@ import torch
 import transformers
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from trivium.errors import DataError
+from trivium.errors import DataError, SettingsError
 from trivium.families.gguf import GgufFile, outgoing, write_gguf
-from trivium.families.gguf_tensors import GgufTensors, write_llama
-from trivium.families.llama_gguf import NAMES, frequencies_out, halved, interleaved, llama3_factors, name_in, name_out
+from trivium.families.gguf_tensors import GgufTensors, write_model
+from trivium.families.llama_gguf import LLAMA_LAYOUT, NAMES, frequencies_out, halved, interleaved, llama3_factors
 
 SIZES = {
     "vocab_size": 61, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -44,7 +44,7 @@ def reference(**settings: Any) -> transformers.LlamaForCausalLM:
 
 
 def written(model: transformers.LlamaForCausalLM, path: Path, precision: Any = "F32", **metadata: object) -> Path:
-    write_llama(path, model.config.to_dict(), model.state_dict(), {"general.name": "tiny", **metadata}, precision)
+    write_model(path, model.config.to_dict(), model.state_dict(), {"general.name": "tiny", **metadata}, precision)
     return path
 
 
@@ -54,6 +54,7 @@ def read(path: Path, dtype: torch.dtype = torch.float32) -> tuple[dict[str, Any]
 
 
 def test_names_are_those_of_the_converter() -> None:
+    name_in, name_out = LLAMA_LAYOUT.name_in, LLAMA_LAYOUT.name_out
     table = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 30)
     for own, theirs in NAMES:
         for number, ending in ((0, "weight"), (29, "bias")):
@@ -185,7 +186,7 @@ CHANGES = {
 def test_settings_that_are_not_known_are_said_before_any_weight_is_read(tmp_path: Path, key: str) -> None:
     value, words = CHANGES[key]
     path = written(reference(), tmp_path / "a.gguf", **{key: value})
-    with GgufTensors(path) as tensors, pytest.raises(DataError, match=words) as error:
+    with pytest.raises(DataError, match=words) as error, GgufTensors(path) as tensors:
         _ = tensors.config
     assert str(path) in str(error.value)
 
@@ -211,6 +212,6 @@ def test_every_missing_setting_is_named(tmp_path: Path) -> None:
 def test_what_gguf_has_no_name_for_is_said(tmp_path: Path) -> None:
     model = reference()
     with pytest.raises(DataError, match="'score.weight' has no name"):
-        write_llama(tmp_path / "a.gguf", model.config.to_dict(), {"score.weight": torch.zeros(2, 2)}, {}, "F32")
-    with pytest.raises(DataError, match="of type 'bert'"):
-        write_llama(tmp_path / "a.gguf", {"model_type": "bert", "num_attention_heads": 2}, {}, {}, "F32")
+        write_model(tmp_path / "a.gguf", model.config.to_dict(), {"score.weight": torch.zeros(2, 2)}, {}, "F32")
+    with pytest.raises(SettingsError, match="of type 't5' cannot be written as GGUF, only 'llama', 'gpt2' and 'bert'"):
+        write_model(tmp_path / "a.gguf", {"model_type": "t5", "num_attention_heads": 2}, {}, {}, "F32")

@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from trivium import __version__
-from trivium.cli import compare, inspect, learn, look, plan, quickstart, tokenizer, use, vector_training, vectors
+from trivium.cli import (
+    compare,
+    convert,
+    inspect,
+    learn,
+    look,
+    plan,
+    quickstart,
+    tokenizer,
+    use,
+    vector_training,
+    vectors,
+)
 
 app = typer.Typer(
     name="trivium",
@@ -70,6 +82,7 @@ app.add_typer(tokenizers, name="tokenizer")
 app.add_typer(words, name="vectors")
 app.add_typer(config, name="config")
 app.command("plan")(plan.plan)
+app.command("convert")(convert.convert)
 app.command("compare")(compare.compare)
 app.command("runs")(look.runs)
 app.command("doctor")(look.doctor)

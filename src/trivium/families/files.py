@@ -16,6 +16,8 @@ from trivium.families.tensor_bytes import DTYPES, tensor_pieces
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
+PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+"""Endings of files of weights that run code when they are opened, and so never are."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -114,7 +116,7 @@ def tensor_files(folder: Path) -> list[Path]:
             if not (folder / name).is_file():
                 raise DataError(f"{folder / INDEX} names {name!r}, which is not a file in that folder")
         return [folder / name for name in names]
-    if any(folder.glob("*.bin")):
+    if any(each.suffix in PICKLED for each in folder.iterdir()):
         raise DataError(
             f"{folder} holds pickled weights only, which can run code when opened and are never read: "
             "get the model.safetensors of the model instead"

@@ -33,7 +33,7 @@ from trivium.families.gguf_header import (
     parse_header,
 )
 
-Precision = Literal["F32", "F16", "Q8_0"]
+Precision = Literal["F32", "F16", "BF16", "Q8_0"]
 
 
 class GgufFile:

@@ -167,6 +167,12 @@ def _pack_float16(values: Floats) -> Bytes:
     return values.astype("<f2").view(np.uint8)
 
 
+def _pack_bfloat16(values: Floats) -> Bytes:
+    """The upper half of a float32, rounded to the nearest, ties to even."""
+    bits = np.ascontiguousarray(values, "<f4").view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").view(np.uint8)
+
+
 def _pack_q8_0(values: Floats) -> Bytes:
     """Largest magnitude 127; halves away from zero, by the unrounded scale, as the C code does."""
     scale = np.abs(values).max(axis=1, keepdims=True) / np.float32(127)
@@ -213,7 +219,7 @@ KINDS: Mapping[int, Kind] = {
         Kind("I64", 27, 1, 8),
         Kind("F64", 28, 1, 8),
         Kind("IQ1_M", 29, 256, 56),
-        Kind("BF16", 30, 1, 2, _bfloat16),
+        Kind("BF16", 30, 1, 2, _bfloat16, _pack_bfloat16),
         Kind("TQ1_0", 34, 256, 54),
         Kind("TQ2_0", 35, 256, 66),
         Kind("MXFP4", 39, 32, 17),

@@ -1,4 +1,5 @@
-"""The vocabulary in a GGUF file as our tokenizer: byte-level BPE with its way of cutting words, or SentencePiece's BPE.
+"""The vocabulary in a GGUF file as our tokenizer: byte-level BPE with its way of cutting words, SentencePiece's BPE, or
+BERT's WordPiece.
 
 A GGUF file names the way in which text is cut before merging (``tokenizer.ggml.pre``) and leaves it to the reader to
 know it; ``CUTS`` is what is known here, and a name that is not in it is refused, for a wrong cut gives wrong ids
@@ -13,6 +14,7 @@ import numpy as np
 
 from trivium.errors import DataError
 from trivium.families.gguf_header import Header
+from trivium.families.gguf_wordpiece import wordpiece_in
 from trivium.tokenizers.sentencepiece import Kind, Piece, SentencePieces, check_pieces, tokenizer_document
 from trivium.tokenizers.specials import SpecialTokens, sentinels_among
 from trivium.tokenizers.tokenizer import Tokenizer
@@ -61,6 +63,7 @@ _ROLES = {
     "pad": "padding_token_id",
     "separator": "seperator_token_id",  # so spelt in the format
     "mask": "mask_token_id",
+    "classify": "cls_token_id",
 }
 
 
@@ -71,18 +74,27 @@ def gguf_tokenizer(header: Header) -> Tokenizer:
         document = _byte_level(header)
     elif model == "llama":
         document = _sentencepiece(header)
+    elif model == "bert":
+        document = _wordpiece(header)
     elif model is None:
         _refuse(header, "it holds no vocabulary (no tokenizer.ggml.model)")
     else:
         _refuse(
-            header, f"its kind is {str(model)[:40]!r}, known are 'gpt2' (byte-level BPE) and 'llama' (SentencePiece)"
+            header,
+            f"its kind is {str(model)[:40]!r}, known are 'gpt2' (byte-level BPE), 'llama' (SentencePiece) and 'bert' "
+            "(WordPiece)",
         )
     specials = _specials(header)
+    if model == "bert":  # the tokens around a text, which stand in two roles in the file
+        first, last = specials.classify or specials.begin, specials.separator or specials.end
+        specials = replace(specials, classify=first, separator=last, begin=None, end=None)
     _make_special(document, specials)
     where = f"the tokenizer in {header.path}"
     with guarded(f"{where} cannot be used"):
         check(document, header.path)
         tokenizer = Tokenizer(document, specials, header.path)
+        if model == "bert":
+            return tokenizer.with_layout("classify")
         layout = _layout(header, tokenizer, begins=model == "llama" or _cut(header).begins)
         return tokenizer if layout is None else Tokenizer({**document, "post_processor": layout}, specials, header.path)
 
@@ -205,6 +217,12 @@ def _sentencepiece(header: Header) -> dict[str, Any]:
     )
     check_pieces(model, f"the tokenizer in {header.path} cannot be used")
     return tokenizer_document(model)
+
+
+def _wordpiece(header: Header) -> dict[str, Any]:
+    tokens = _tokens(header)
+    kinds = _numbers(header, "token_type", "iu", len(tokens)) or [Kind.NORMAL] * len(tokens)
+    return wordpiece_in(header, tokens, kinds, _specials(header).unknown)
 
 
 def _specials(header: Header) -> SpecialTokens:

@@ -16,7 +16,7 @@ from typing import Any
 from trivium.durable import replace_file
 from trivium.errors import DataError, TriviumError
 from trivium.extras import extra_module
-from trivium.families.files import INDEX, WEIGHTS, shards
+from trivium.families.files import INDEX, PICKLED, WEIGHTS, shards
 from trivium.families.sentence_modules import SETTINGS as SENTENCE_SETTINGS
 
 _NAME = re.compile(
@@ -29,7 +29,6 @@ _ALWAYS = (
 )  # fmt: skip
 _VOCABULARIES = re.compile(r"vocab\.(txt|json)|merges\.txt|added_tokens\.json|[^/]+\.model")  # no tokenizer.json
 _MODULES = re.compile(r"\d+_\w+/config\.json")  # what modules.json names
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def _check(model: HubModel, names: Collection[str]) -> None:
         raise DataError(f"{model} has no config.json, so it is not a model that can be opened here{more}")
     if WEIGHTS in names or INDEX in names:
         return
-    if any(name.endswith(_PICKLES) for name in names):
+    if any(name.endswith(PICKLED) for name in names):
         raise DataError(
             f"{model} has pickled weights only, which can run code when opened and are never fetched or read: look for "
             "a revision or a copy of it with model.safetensors"

@@ -8,12 +8,13 @@ frequencies are four numbers in ``config.json`` and a tensor ``rope_freqs.weight
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from trivium.errors import DataError
 from trivium.families.gguf_header import Header
+from trivium.families.gguf_layout import GgufLayout, Settings
 
 ARCHITECTURE = "llama"
 ROPE_FREQUENCIES = "rope_freqs.weight"
@@ -35,35 +36,6 @@ NAMES = (
 )
 
 LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
-
-
-def _template(text: str) -> re.Pattern[str]:
-    return re.compile(
-        re.escape(text).replace(r"\{n\}", r"(?P<n>0|[1-9]\d{0,5})").replace(r"\*", "(?P<end>weight|bias)")
-    )
-
-
-_IN = [(_template(gguf), theirs) for gguf, theirs in NAMES]
-_OUT = [(_template(theirs), gguf) for gguf, theirs in NAMES]
-
-
-def _renamed(name: str, table: list[tuple[re.Pattern[str], str]]) -> str | None:
-    for pattern, other in table:
-        found = pattern.fullmatch(name)
-        if found:
-            groups = found.groupdict()
-            return other.replace("{n}", groups.get("n") or "").replace("*", groups.get("end") or "")
-    return None
-
-
-def name_in(name: str) -> str | None:
-    """Hugging Face's name of a GGUF tensor; None: it has none."""
-    return _renamed(name, _IN)
-
-
-def name_out(name: str) -> str | None:
-    """GGUF's name of a tensor under Hugging Face's."""
-    return _renamed(name, _OUT)
 
 
 def turned_heads(name: str, config: Mapping[str, Any]) -> int | None:
@@ -91,20 +63,12 @@ def halved(values: np.ndarray, heads: int) -> np.ndarray:
 def config_in(header: Header, frequencies: np.ndarray | None = None) -> dict[str, Any]:
     """``config.json`` as Hugging Face writes it, from metadata and the shapes of the tensors; ``frequencies`` are the
     numbers of ``rope_freqs.weight`` where the file has it."""
-    file = _Metadata(header)
-    if header.metadata.get("general.architecture") != ARCHITECTURE:
-        what = str(header.metadata.get("general.architecture"))[:40]
-        raise DataError(
-            f"{header.path} holds a model of architecture {what!r}: of GGUF files, {ARCHITECTURE!r} is read"
-        )
+    file = Settings(header, ARCHITECTURE)
     if header.metadata.get("llama.expert_count", 0):
         file.refuse("llama.expert_count: it is a mixture of experts, which is not known here")
     layers = file.integer("block_count", most=len(header.tensors))
     width = file.integer("embedding_length")
-    embedded = header.tensors.get("token_embd.weight")
-    if embedded is None or len(embedded.shape) != 2 or embedded.shape[1] != width:
-        found = "no tensor token_embd.weight" if embedded is None else f"token_embd.weight of shape {embedded.shape}"
-        file.refuse(f"embedding_length is {width}, and it has {found}")
+    vocabulary = file.rows("token_embd.weight", width)
     heads = file.integer("attention.head_count", most=width)
     groups = file.integer("attention.head_count_kv", heads, most=heads)
     head_width = file.integer("attention.key_length", width // heads)
@@ -118,7 +82,7 @@ def config_in(header: Header, frequencies: np.ndarray | None = None) -> dict[str
     config = {
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
-        "vocab_size": embedded.shape[0],
+        "vocab_size": vocabulary,
         "hidden_size": width,
         "intermediate_size": file.integer("feed_forward_length"),
         "num_hidden_layers": layers,
@@ -135,16 +99,12 @@ def config_in(header: Header, frequencies: np.ndarray | None = None) -> dict[str
         "tie_word_embeddings": "output.weight" not in header.tensors,
     }
     config["rope_scaling"] = _scaling_in(file, config, frequencies)
-    for ours, theirs in (("bos", "bos"), ("eos", "eos"), ("pad", "padding")):
-        number = header.metadata.get(f"tokenizer.ggml.{theirs}_token_id")
-        config[f"{ours}_token_id"] = number if type(number) is int and number < embedded.shape[0] else None
+    config |= file.control_tokens(vocabulary)
     return config
 
 
 def metadata_out(config: Mapping[str, Any]) -> dict[str, object]:
     """The settings of a ``config.json`` in GGUF's words."""
-    if config.get("model_type") != "llama":
-        raise DataError(f"a model of type {config.get('model_type')!r} cannot be written as GGUF: only 'llama' can")
     rope = _rope(config)
     if rope.get("rope_type", "default") not in ("default", "linear", "llama3"):
         raise DataError(f"rope scaling {rope['rope_type']!r} cannot be written as GGUF: only 'linear' and 'llama3' can")
@@ -197,7 +157,7 @@ def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
     return rope
 
 
-def _scaling_in(file: "_Metadata", config: Mapping[str, Any], frequencies: np.ndarray | None) -> dict[str, Any] | None:
+def _scaling_in(file: Settings, config: Mapping[str, Any], frequencies: np.ndarray | None) -> dict[str, Any] | None:
     kind = file.header.metadata.get("llama.rope.scaling.type", "none")
     if frequencies is not None and kind in ("none", "llama3"):
         rope = {"rope_type": "llama3", "factor": float(frequencies.max()), **LLAMA3_ROPE}
@@ -213,26 +173,4 @@ def _scaling_in(file: "_Metadata", config: Mapping[str, Any], frequencies: np.nd
     return {"rope_type": "linear", "factor": file.real("rope.scaling.factor")}
 
 
-class _Metadata:
-    """The keys ``llama.…`` of a file, checked one by one."""
-
-    def __init__(self, header: Header) -> None:
-        self.header = header
-
-    def refuse(self, what: str) -> NoReturn:
-        raise DataError(f"the Llama in {self.header.path} cannot be read: {what}")
-
-    def integer(self, key: str, otherwise: int | None = None, most: int = 1 << 31) -> int:
-        value = self.header.metadata.get(f"llama.{key}", otherwise)
-        if value is None:
-            self.refuse(f"llama.{key} is missing")
-        if type(value) is not int or not 0 < value <= most:
-            self.refuse(f"llama.{key} is {str(value)[:40]}, not a whole number from 1 to {most}")
-        return value
-
-    def real(self, key: str, otherwise: float | None = None) -> float:
-        """A float32 by its shortest spelling: 1e-05 and not 9.999999747378752e-06."""
-        value = self.header.metadata.get(f"llama.{key}", otherwise)
-        if not isinstance(value, float) or not math.isfinite(value) or value <= 0:
-            self.refuse(f"llama.{key} is {str(value)[:40]}, not a number above 0")
-        return float(str(np.float32(value)))
+LLAMA_LAYOUT = GgufLayout(ARCHITECTURE, "llama", NAMES, config_in, metadata_out, turned_heads)

@@ -137,7 +137,10 @@ class Attention(nn.Module):
 
     def _joined_pays(self, x: Tensor) -> bool:
         """Joining the weights is worth its copy when there are many more rows than columns, and right only while the
-        three are plain linear layers: an adapter in the place of one has its own forward."""
+        three are plain linear layers: an adapter in the place of one has its own forward. A graph that is exported has
+        no number of rows yet."""
+        if torch.compiler.is_exporting():
+            return False
         plain = type(self.query) is type(self.key) is type(self.value) is nn.Linear
         return plain and x.shape[0] * x.shape[1] >= 4 * x.shape[2]
 

@@ -113,7 +113,13 @@ class RelativePositions(nn.Module):
     def forward(self, queries: int, keys: int) -> Tensor:
         """(1, H, T, S), to be added to the scores. Positions are offsets in the sequence: packed documents are
         contiguous, so a distance inside one is the same as in the row."""
-        table = bucket_table(queries, keys, self.buckets, self.farthest, self.both_ways, self.bias.weight.device)
+        device = self.bias.weight.device
+        if torch.compiler.is_exporting():  # a graph for any length: a view's strides would fix it to one
+            places = torch.arange(keys, device=device)
+            distance = places - (torch.arange(queries, device=device) + (keys - queries))[:, None]  # (T, S)
+            table = relative_buckets(distance, self.buckets, self.farthest, self.both_ways)
+            return self.bias(table).permute(2, 0, 1)[None]
+        table = bucket_table(queries, keys, self.buckets, self.farthest, self.both_ways, device)
         by_distance = self.bias(table).t()  # (H, T + S - 1)
         # Row i of the result is the window of S distances that starts T - 1 - i in: a view, instead of T x S look-ups.
         return by_distance.unfold(1, keys, 1).flip(1)[None]

@@ -21,7 +21,7 @@ EXTRAS = {
     "eval": ("sacrebleu", "scikit-learn", "scipy", "nltk"),
     "plots": ("matplotlib",),
     "serve": ("fastapi", "uvicorn", "llguidance"),
-    "export": ("gguf", "onnxscript", "onnxruntime"),
+    "export": ("onnxscript", "onnxruntime", "transformers", "xllamacpp"),
     "hub": ("huggingface_hub", "datasets"),
     "scale": ("ray",),
     "sweep": ("optuna",),

@@ -11,6 +11,7 @@ import torch
 from trivium.errors import DataError, SettingsError
 from trivium.families import Family
 from trivium.families.demo_models import DEMO_MODELS, find_model
+from trivium.families.files import PICKLED
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
 from trivium.families.hub import fetch, hub_model
@@ -202,6 +203,11 @@ def find(model: str | Path, tell: Callable[[str], None] | None = None) -> Path:
     wanted = hub_model(name)
     if wanted is not None and (wanted.explicit or not path.parent.is_dir()):
         return fetch(wanted, tell or _told)
+    if path.suffix in PICKLED and path.is_file():
+        raise DataError(
+            f"{path} holds pickled weights, which can run code when opened and are never read: get the "
+            "model.safetensors of the model, and give its folder"
+        )
     elsewhere = f", or hf://{wanted} to take it from the hub" if wanted is not None else ""
     raise DataError(
         f"there is no model folder {path}: give the folder that a run wrote (--out), or a Hugging Face model "
