@@ -43,6 +43,7 @@ PUBLIC = [
     "convert_tokenizer",
     "convert_vectors",
     "doctor",
+    "embed",
     "evaluate_vectors",
     "fill",
     "finetune",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trivium.verbs.config import recipe_schema, show_config
     from trivium.verbs.convert import convert
     from trivium.verbs.doctor import doctor
+    from trivium.verbs.embed import embed
     from trivium.verbs.fill import fill
     from trivium.verbs.finetune import finetune
     from trivium.verbs.generate import generate
@@ -65,6 +66,7 @@ _HOMES = {
     "convert_tokenizer": "verbs.tokenizer",
     "convert_vectors": "verbs.vectors",
     "doctor": "verbs.doctor",
+    "embed": "verbs.embed",
     "evaluate_vectors": "verbs.vectors",
     "fill": "verbs.fill",
     "finetune": "verbs.finetune",
@@ -116,6 +118,7 @@ __all__ = [
     "convert_tokenizer",
     "convert_vectors",
     "doctor",
+    "embed",
     "evaluate_vectors",
     "fill",
     "finetune",

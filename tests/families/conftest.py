@@ -1,5 +1,6 @@
 """Small random models of transformers, in float32, eager attention, eval mode: what ours are held against."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from trivium.families import FAMILIES, Family
 from trivium.transformer import Inputs, Tokens, TransformerConfig
+
+sys.path.insert(0, str(Path(__file__).parent))  # for hub_server
 
 V = 61
 DECODER_START = {"decoder_start_token_id": 0}

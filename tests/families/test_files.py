@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trivium.families.files import write_json, write_tensors, write_text
+from trivium.families.files import TensorFiles, write_json, write_tensors, write_text
 
 
 @pytest.fixture
@@ -50,3 +50,20 @@ def test_an_older_attempts_rest_is_written_over(tmp_path):
     write_json(tmp_path / "a.json", {"é": 1})
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "é": 1\n}\n'
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_tensors_are_read_in_another_precision(tmp_path):
+    tensors = {
+        "matrix": torch.randn(17, 5).bfloat16(),
+        "half": torch.randn(3).half(),
+        "number": torch.tensor(1.5, dtype=torch.float64),
+        "nothing": torch.empty(0, 4).bfloat16(),
+        "integers": torch.arange(5),
+    }
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    for dtype in (torch.float32, torch.bfloat16, None):
+        with TensorFiles(tmp_path) as files:
+            for name, tensor in tensors.items():
+                read = files.read(name, "cpu", dtype)
+                wanted = tensor.to(dtype) if tensor.is_floating_point() and dtype else tensor
+                assert read.dtype == wanted.dtype and torch.equal(read, wanted)

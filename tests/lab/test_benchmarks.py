@@ -1,6 +1,7 @@
 """The benchmarks run, count the work by the rule they state, and give every engine the same problem."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,24 @@ def test_tokenizers_against_their_rivals(tmp_path: Path) -> None:
     found = json.loads(out.read_text())["algorithms"]
     assert "sentencepiece" in found["unigram"]["training_seconds"] and "| `wordpiece` |" in table
     assert all(each["encoding"]["bytes_per_token"] > 0.9 for each in found.values())
+
+
+@pytest.mark.slow
+def test_inference_runs_and_its_engines_agree() -> None:
+    from trivium.errors import DataError
+    from trivium.families.demo_models import find_model
+
+    pytest.importorskip("transformers")
+    if "TRIVIUM_DATA" not in os.environ:
+        pytest.skip("TRIVIUM_DATA names no folder with sst2/train.tsv")
+    try:
+        find_model("all-minilm-l6-v2")
+    except DataError as problem:
+        pytest.skip(str(problem))
+    command = [sys.executable, str(BENCHMARKS / "inference.py"), "--quick", "--parts", "minilm", "loading"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+    vectors = {row[0]: float(row[4]) for row in rows if len(row) == 5 and row[1] != "sentences/s"}
+    assert len(vectors) == 4 and vectors["**Trivium**, float32"] < 1e-5
+    logits = [float(row[6]) for row in rows if row[1] == "trivium"]
+    assert len(logits) == 3 and max(logits) < 0.02

@@ -33,7 +33,7 @@ ModelDirectory = Annotated[
     typer.Option(
         "--model",
         metavar="M",
-        help="The folder of a model: a run's, or a Hugging Face one.",
+        help="The folder of a model, a .gguf file, or a hub id.",
         callback=_inspected,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Commands that use a model: generate, fill, predict."""
+"""Commands that use a model: generate, fill, predict, embed."""
 
 import json
 import sys
@@ -122,3 +122,48 @@ def predict(
         return
     for each in rows:
         print(json.dumps(each.row(), ensure_ascii=False))
+
+
+def embed(
+    model: ModelDirectory,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
+    ] = None,
+    pooling: Annotated[
+        Literal["mean", "cls", "last"] | None,
+        typer.Option("--pooling", help="What makes one vector of a text's tokens; if not given, the model's own way."),
+    ] = None,
+    normalise: Annotated[
+        bool | None, typer.Option("--normalise/--as-is", help="Vectors of length 1, or as they come.")
+    ] = None,
+    length: Annotated[int | None, typer.Option("--length", help="Read at most so many tokens of a text.")] = None,
+    column: ColumnNames = None,
+    precision: Precision = "float32",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """A vector for each text, a JSON object a line."""
+    from trivium.verbs.embed import embed as embedded
+
+    rows = embedded(
+        model,
+        sys.stdin if file is None else file,
+        pooling=pooling,
+        normalise=normalise,
+        length=length,
+        columns=columns_of(column),
+        precision=precision,
+        device=device,
+    )
+    found, texts, truncated = [], 0, 0
+    for each in rows:
+        texts, truncated = texts + 1, truncated + each.truncated
+        if as_json:
+            found.append(each.row())
+        else:
+            print(json.dumps(each.row(), ensure_ascii=False))
+    if as_json:
+        emit(found, True, "")
+    if truncated:
+        note(f"{truncated} of {texts} texts were longer than what the model reads, and cut")

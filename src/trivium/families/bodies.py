@@ -50,6 +50,26 @@ def network(config: "Config", heads: "Mapping[str, nn.Module] | None" = None) ->
     return made
 
 
+def outline(config: "Config", heads: "Mapping[str, nn.Module] | None" = None) -> "Network":
+    """The same without memory for its weights (torch's meta device): their names and shapes.
+
+    torch's functions for first weights are passed over: there is nothing to fill, and one of them would import torch's
+    compiler, which takes seconds.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Unfilled(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+            named = named or {}
+            if getattr(function, "__module__", None) == "torch.nn.init":
+                return given[0] if given else named["tensor"]
+            return function(*given, **named)
+
+    with Unfilled(), torch.device("meta"):
+        return network(config, heads)
+
+
 def initialise(model: AnyNetwork, seed: int) -> AnyNetwork:
     """Set every weight to its first value; by the table of the network's kind."""
     _imported(BODIES[kind_of(model.config)].initialise)(model, seed)

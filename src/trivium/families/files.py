@@ -13,7 +13,7 @@ from torch import Tensor
 from trivium.durable import replace_file
 from trivium.errors import DataError
 from trivium.families.model_folder import FLOATS, Stored
-from trivium.families.tensor_bytes import tensor_pieces
+from trivium.families.tensor_bytes import DTYPES, tensor_pieces
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,14 +52,28 @@ class TensorFiles:
         return self._tensors[name].shape
 
     def read(self, name: str, device: torch.device | str, dtype: torch.dtype | None) -> Tensor:
-        """One tensor of floating-point numbers, in ``dtype``."""
+        """One tensor of floating-point numbers, in ``dtype``. As it is in the file it stays there, mapped into memory;
+        what changes is read apart, so that never both are held of more than one tensor."""
         stored = self._tensors[name]
         if stored.dtype not in FLOATS:
             raise DataError(f"{stored.path} keeps {name} as {stored.dtype}: weights must be one of {', '.join(FLOATS)}")
         try:
-            if stored.path not in self._open:
-                self._open[stored.path] = self._stack.enter_context(safe_open(stored.path, framework="pt"))
-            tensor: Tensor = self._open[stored.path].get_tensor(name)
+            same = dtype in (None, DTYPES[stored.dtype])
+            tensor = self._mapped(name, stored) if same else _read_apart(stored)
         except (SafetensorError, OSError) as problem:
             raise DataError(f"{stored.path} is damaged ({problem}): copy or download it again") from None
         return tensor.to(device=device, dtype=dtype)
+
+    def _mapped(self, name: str, stored: Stored) -> Tensor:
+        if stored.path not in self._open:
+            self._open[stored.path] = self._stack.enter_context(safe_open(stored.path, framework="pt"))
+        tensor: Tensor = self._open[stored.path].get_tensor(name)
+        return tensor
+
+
+def _read_apart(stored: Stored) -> Tensor:
+    tensor = torch.empty(stored.shape, dtype=DTYPES[stored.dtype])
+    with open(stored.path, "rb") as file:
+        file.seek(stored.begin)
+        file.readinto(tensor.view(-1).view(torch.uint8).numpy().data)
+    return tensor

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from trivium.errors import DataError, RefusedError
-from trivium.families.bodies import network
+from trivium.families.bodies import outline
 from trivium.families.card import model_card
 from trivium.families.config_file import config_in, family_of, heads_in
 from trivium.families.family import Family
@@ -165,8 +165,7 @@ def filled(
                 renamed[first] = renamed.pop(second)
     shapes = {name: files.shape(own) for name, own in renamed.items()}
     made, labels, problem = made_heads(written, family, config, described, shapes)
-    with torch.device("meta"):
-        model = network(config, {**made, **(heads or {})})
+    model = outline(config, {**made, **(heads or {})})
     expected = {k: tuple(t.shape) for k, t in weights_out(model.state_dict(), family, config).items()}
     left_out = _check(expected, shapes, family, config, source, prefix)
     check_memory(sum(map(math.prod, expected.values())), device, dtype, source)

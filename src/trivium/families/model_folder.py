@@ -40,40 +40,54 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor as a header describes it; ``path`` is the file that holds it."""
+    """A tensor as a header describes it; ``path`` is the file that holds it, from byte ``begin`` on."""
 
     dtype: str
     shape: tuple[int, ...]
     path: Path
+    begin: int
 
 
 def read_json(path: Path, largest: int = LARGEST_CONFIG) -> dict[str, object]:
     """A JSON object; what it is not is said with the file's name."""
+    return parse_object(_content(path, largest), path)
+
+
+def read_document(path: Path) -> object:
+    """Any JSON, with the same limits."""
+    return _parsed(_content(path, LARGEST_CONFIG), path)
+
+
+def _content(path: Path, largest: int) -> bytes:
     try:
         if path.stat().st_size > largest:
             raise DataError(f"{path} has {path.stat().st_size:,} bytes: a file of its kind has at most {largest:,}")
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path} is missing: a model's folder needs it") from None
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror}") from None
-    return parse_object(content, path)
 
 
 def parse_object(content: bytes, path: Path) -> dict[str, object]:
     """A JSON object of so few values that it cannot fill the memory, no name in it twice."""
+    found = _parsed(content, path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path} holds no JSON object: it does not describe a model")
+    return found
+
+
+def _parsed(content: bytes, path: Path) -> object:
     if max(content.count(b","), content.count(b"["), content.count(b"{")) > MOST_VALUES:
         raise DataError(f"{path} holds more than {MOST_VALUES:,} values: it is damaged, or made to fill the memory")
     try:
-        found = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
+        found: object = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
+        return found
     except RecursionError:
         raise DataError(f"{path} nests too deeply: copy or download it again") from None
     except ValueError as problem:  # not UTF-8, not JSON, a number of thousands of digits, a name twice
         reason = str(problem).partition(";")[0]
         raise DataError(f"{path} cannot be read ({reason}): copy or download it again") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{path} holds no JSON object: it does not describe a model")
-    return found
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -118,15 +132,31 @@ def stored_tensors(folder: Path) -> dict[str, Stored]:
 
 
 def _weight_map(folder: Path) -> dict[str, str]:
-    placed = read_json(folder / INDEX, LARGEST_HEADER).get("weight_map")
-    if not isinstance(placed, dict) or not placed or not all(isinstance(name, str) for name in placed.values()):
-        raise DataError(f"{folder / INDEX} has no weight_map from tensors to files: download it again")
-    for name in sorted(set(placed.values())):
+    placed = _placed(folder / INDEX)
+    for name in shards(folder / INDEX):
+        if not (folder / name).is_file():
+            _missing(folder / INDEX, name)
+    return placed
+
+
+def shards(index: Path) -> list[str]:
+    """The names of the files that an index spreads tensors over: plain ones, which need not be there."""
+    names = sorted(set(_placed(index).values()))
+    for name in names:
         plain = name == Path(name).name and "\\" not in name and name.isprintable() and len(name) < 256
-        if not plain or not (folder / name).is_file():
-            raise DataError(
-                f"{folder / INDEX} names {name[:80]!r}, which is not a file in that folder: download the missing one"
-            )
+        if not plain or not name.endswith(".safetensors"):
+            _missing(index, name)
+    return names
+
+
+def _missing(index: Path, name: str) -> NoReturn:
+    raise DataError(f"{index} names {name[:80]!r}, which is not a file in that folder: download the missing one")
+
+
+def _placed(index: Path) -> dict[str, str]:
+    placed = read_json(index, LARGEST_HEADER).get("weight_map")
+    if not isinstance(placed, dict) or not placed or not all(isinstance(name, str) for name in placed.values()):
+        raise DataError(f"{index} has no weight_map from tensors to files: download it again")
     return placed
 
 
@@ -158,7 +188,8 @@ def read_header(path: Path) -> dict[str, Stored]:
     _check_metadata(listed.pop("__metadata__", {}), path)
     if len(listed) > MOST_TENSORS:
         _damaged(path, f"it lists {len(listed):,} tensors, of at most {MOST_TENSORS:,}")
-    placed = sorted((_tensor(name, described, path) for name, described in listed.items()), key=lambda each: each[1:3])
+    found = (_tensor(name, described, path, 8 + length) for name, described in listed.items())
+    placed = sorted(found, key=lambda each: each[1:3])
     end = 0
     for name, first, last, _ in placed:
         if first != end:
@@ -185,8 +216,8 @@ def _check_metadata(described: object, path: Path) -> None:
         _damaged(path, "its __metadata__ is not an object of texts")
 
 
-def _tensor(name: str, described: object, path: Path) -> tuple[str, int, int, Stored]:
-    """The name, the first and last byte in the data, and what is stored there."""
+def _tensor(name: str, described: object, path: Path, data: int) -> tuple[str, int, int, Stored]:
+    """The name, the first and last byte in the data, which begins at byte ``data``, and what is stored there."""
     what = f"the tensor {name[:80]!r}"
     if not name.isprintable() or len(name) > LONGEST_NAME:
         _damaged(path, f"{what} has a name that is longer than {LONGEST_NAME} or cannot be printed")
@@ -203,7 +234,7 @@ def _tensor(name: str, described: object, path: Path) -> tuple[str, int, int, St
     first, last = offsets
     if last - first != math.prod(shape) * BYTES[dtype]:
         _damaged(path, f"{what} is {dtype} of shape {tuple(shape)} and lies at bytes {first:,} to {last:,}")
-    return name, first, last, Stored(dtype, tuple(shape), path)
+    return name, first, last, Stored(dtype, tuple(shape), path, data + first)
 
 
 def _are_sizes(values: object, most: int) -> bool:

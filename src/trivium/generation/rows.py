@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,9 +62,9 @@ def check_length(length: int, limit: int | None, what: str) -> None:
 
 
 def _filled(rows: Sequence[Sequence[int]], pad: int, left: bool) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.full((len(rows), int(lengths.max())), pad, dtype=torch.int64)
-    for line, row in zip(ids, rows, strict=True):
-        if len(row):
-            (line[-len(row) :] if left else line[: len(row)]).copy_(torch.tensor(list(row)))
-    return ids, lengths
+    lengths = np.array([len(row) for row in rows], np.int64)
+    places = np.arange(lengths.max())
+    ids = np.full((len(rows), len(places)), pad, np.int64)
+    real = places >= len(places) - lengths[:, None] if left else places < lengths[:, None]
+    ids[real] = [number for row in rows for number in row]
+    return torch.from_numpy(ids), torch.from_numpy(lengths)

@@ -27,7 +27,7 @@ class Vocabulary(nn.Module):
         self.norm = norm(config) if transform else None
         self.projection = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
         biased = config.vocabulary_head in ("transform", "bias")
-        self.bias = nn.Parameter(Tensor(config.vocab_size).zero_()) if biased else None
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if biased else None
         self.register_buffer(
             "offset", torch.zeros(1, config.vocab_size) if config.vocabulary_head == "offset" else None
         )

@@ -1,6 +1,7 @@
 """``trivium.load``: a model's folder as one object that writes, fills, scores and predicts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,8 +13,10 @@ from trivium.families import Family
 from trivium.families.demo_models import DEMO_MODELS, find_model
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
+from trivium.families.hub import fetch, hub_model
 from trivium.families.huggingface import load as read_folder
 from trivium.families.model_folder import PICKLES
+from trivium.families.sentence_modules import SentencePooling
 from trivium.generation.completion import Completion, Piece, complete, stream
 from trivium.generation.fill import Filling, fill_masks
 from trivium.generation.questions import about_continuation, about_text
@@ -26,6 +29,8 @@ from trivium.training.precision import choose_device
 from trivium.transformer import Config, Network
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from trivium.text.readers import Row
     from trivium.verbs.predict import Predicted
 
@@ -128,6 +133,19 @@ class LanguageModel:
             raise SettingsError(f"{self.directory} predicts no labels: fine-tune it first, with trivium finetune")
         return list(predict(Tuned(self.model, self.tokenizer, task), rows))
 
+    def embed(
+        self,
+        texts: Sequence[str],
+        pooling: SentencePooling | None = None,
+        normalise: bool | None = None,
+        length: int | None = None,
+    ) -> "np.ndarray":
+        """(N, W) float32: a vector for each text, made as the folder says (``modules.json``), else the mean of its
+        tokens as it is; each argument changes one thing. ``length``: tokens of a text that are read."""
+        from trivium.verbs.embed import embedded
+
+        return embedded(self, texts, pooling, normalise, length).vectors
+
     def _check_vocabulary(self) -> None:
         if self.model.vocabulary is None:
             raise SettingsError(
@@ -145,7 +163,7 @@ def load(
     model: "str | Path | LanguageModel", *, precision: Precision = "float32", device: str = "auto"
 ) -> LanguageModel:
     """The model in a folder: one that ``trivium`` made, or a Hugging Face model folder on this machine; or a ``.gguf``
-    file, or the name of a demo model (``families/demo_models.py``).
+    file, the name of a demo model (``families/demo_models.py``), or a hub id (``families/hub.py``).
 
     ``precision``: bfloat16 halves memory; on most CPUs float32 is as fast for one text at a time. A model that is
     loaded already is given back as it is.
@@ -154,26 +172,44 @@ def load(
         return model
     if precision not in _PRECISIONS:
         raise SettingsError(f"precision is {precision!r}: choose float32 or bfloat16")
-    directory = find_model(str(model)) if str(model) in DEMO_MODELS and not Path(model).exists() else Path(model)
+    directory = find(model)
     where = choose_device(device)
-    if directory.suffix == ".gguf" and not directory.is_dir():
-        loaded = load_gguf(directory, device=where, dtype=_PRECISIONS[precision])
-    elif directory.is_dir():
-        loaded = read_folder(directory, device=where, dtype=_PRECISIONS[precision])
-    elif directory.suffix in PICKLES and directory.is_file():
-        raise DataError(
-            f"{directory} holds pickled weights, which can run code when opened and are never read: get the "
-            "model.safetensors of the model, and give its folder"
-        )
-    else:
-        raise DataError(
-            f"there is no model folder {directory}: give the folder that a run wrote (--out), or a Hugging Face model "
-            "folder with config.json, model.safetensors and tokenizer.json, or a .gguf file, or a demo model: "
-            f"{', '.join(DEMO_MODELS)}"
-        )
+    read = read_folder if directory.is_dir() else load_gguf
+    loaded = read(directory, device=where, dtype=_PRECISIONS[precision])
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
     body = loaded.model.eval().requires_grad_(False)
     return LanguageModel(
         body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels, loaded.generation
     )
+
+
+def find(model: str | Path, tell: Callable[[str], None] | None = None) -> Path:
+    """Where a model is on this machine: a folder or a ``.gguf`` file; what is on the hub only is fetched first.
+
+    What is here goes first: a name ``a/b`` is looked for on the hub where no folder ``a`` is, ``hf://a/b`` always.
+    ``tell`` is told what is fetched and how much; if not given, standard error is.
+    """
+    path, name = Path(model), str(model)
+    if path.is_dir() or path.suffix == ".gguf":
+        return path
+    if name in DEMO_MODELS and not path.exists():
+        return find_model(name)
+    wanted = hub_model(name)
+    if wanted is not None and (wanted.explicit or not path.parent.is_dir()):
+        return fetch(wanted, tell or _told)
+    if path.suffix in PICKLES and path.is_file():
+        raise DataError(
+            f"{path} holds pickled weights, which can run code when opened and are never read: get the "
+            "model.safetensors of the model, and give its folder"
+        )
+    elsewhere = f", or hf://{wanted} to take it from the hub" if wanted is not None else ""
+    raise DataError(
+        f"there is no model folder {path}: give the folder that a run wrote (--out), or a Hugging Face model "
+        "folder with config.json, model.safetensors and tokenizer.json, or a .gguf file, or a demo model: "
+        f"{', '.join(DEMO_MODELS)}{elsewhere}"
+    )
+
+
+def _told(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

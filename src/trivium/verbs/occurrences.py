@@ -9,6 +9,7 @@ import numpy as np
 
 from trivium.errors import DataError, SettingsError
 from trivium.families.demo_models import DEMO_MODELS
+from trivium.families.hub import hub_model
 from trivium.text import python_docs
 from trivium.text.documents import read_documents
 from trivium.tokenizers.alignment import word_spans
@@ -83,7 +84,7 @@ def _text(
 
 
 def _opened(model: "str | Path | LanguageModel | Vectors") -> "LanguageModel | Vectors":
-    """A folder, a GGUF file and a demo model's name are a model's; any other file holds vectors."""
+    """A folder, a GGUF file, a demo model's name and a hub id are a model's; any other file holds vectors."""
     if isinstance(model, str | Path) and not _is_model(Path(model)):
         if not Path(model).exists():
             raise DataError(
@@ -101,7 +102,9 @@ def _opened(model: "str | Path | LanguageModel | Vectors") -> "LanguageModel | V
 
 
 def _is_model(path: Path) -> bool:
-    return path.is_dir() or (path.suffix == ".gguf" if path.exists() else str(path) in DEMO_MODELS)
+    if path.exists():
+        return path.is_dir() or path.suffix == ".gguf"
+    return str(path) in DEMO_MODELS or (hub_model(str(path)) is not None and not path.parent.is_dir())
 
 
 def _name(model: "str | Path | LanguageModel | Vectors") -> str:

@@ -14,7 +14,7 @@ import torch
 
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES, Family
-from trivium.families.bodies import network
+from trivium.families.bodies import outline
 from trivium.families.presets import preset
 from trivium.settings import Layer, build, merge, override
 from trivium.tokenizers import Tokenizer
@@ -93,7 +93,8 @@ def plan(name: str | Path, sets: Sequence[str] = ()) -> Plan:
         config = family.size(settings.size, vocab_size, **settings.changes())
         heads = None
     with torch.device("meta"):
-        model = network(config, heads(config) if heads is not None else None)
+        made = heads(config) if heads is not None else None
+    model = outline(config, made)
     components = count(model)
     total = sum(each.parameters for each in components)
     pooler = any(row.parts[0].startswith("pooler.") for row in family.weights)
@@ -135,8 +136,7 @@ def _place(part: str) -> tuple[int, int]:
 
 def _body(config: Config, pooler: bool) -> int:
     more = {"pooler": True} if pooler else {}
-    with torch.device("meta"):
-        body = network(changed(config, vocabulary_head="none", **more))
+    body = outline(changed(config, vocabulary_head="none", **more))
     return sum(weight.numel() for weight in body.parameters())
 
 

@@ -19,6 +19,7 @@ from trivium.text.readers import Row
 from trivium.training.precision import choose_device
 from trivium.training.run_directory import RECIPE
 from trivium.verbs.examples import checked_columns, file_rows
+from trivium.verbs.load import find
 from trivium.verbs.tuning import Tuned
 
 if TYPE_CHECKING:
@@ -68,11 +69,9 @@ def predict_rows(
 
 def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
     """A folder that ``finetune`` wrote, or a Hugging Face model with a head of a kind that a task has."""
-    where = choose_device(device)
-    if not Path(directory).is_dir():
-        raise DataError(f"there is no model folder {directory}: give the folder that `trivium finetune` wrote (--out)")
+    where, directory = choose_device(device), find(directory)
     loaded = huggingface.load(directory)
-    task = task_of(loaded.model, loaded.labels, Path(directory))
+    task = task_of(loaded.model, loaded.labels, directory)
     if task is None:
         raise SettingsError(
             f"{directory} was not fine-tuned for a task: make a model that was with `trivium finetune --model "
