@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from trivium.families.files import TensorFiles, write_json, write_tensors, write_text
+from trivium.families.model_folder import stored_tensors
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_tensors_are_read_in_another_precision(tmp_path):
     }
     write_tensors(tmp_path / "model.safetensors", tensors)
     for dtype in (torch.float32, torch.bfloat16, None):
-        with TensorFiles(tmp_path) as files:
+        with TensorFiles(stored_tensors(tmp_path)) as files:
             for name, tensor in tensors.items():
                 read = files.read(name, "cpu", dtype)
                 wanted = tensor.to(dtype) if tensor.is_floating_point() and dtype else tensor
