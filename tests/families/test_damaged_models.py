@@ -384,3 +384,12 @@ def test_every_family_is_sound_by_inspection_alone(tiny_models: dict[str, Path])
         found = inspect_folder(folder)
         assert found.tokenizer is not None and found.config == load(folder).config
         assert found.family.hf_type == FAMILIES[name].hf_type
+
+
+def test_a_header_as_long_as_a_pickle_begins_is_read(tmp_path: Path) -> None:
+    """Lengths of 640, 896, 1152 and 1408 bytes are spelt like the first bytes of pickles of protocols 2 to 5."""
+    for length in (640, 896, 1152, 1408):
+        header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode().ljust(length)
+        path = tmp_path / "model.safetensors"
+        path.write_bytes(length.to_bytes(8, "little") + header + bytes(4))
+        assert read_header(path)["a"].begin == 8 + length

@@ -245,7 +245,7 @@ PIECES: dict[str, object] = {
 }
 FAULTS: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "none": ({}, {}, "holds no vocabulary"),
-    "kind": (SMALL, {"model": "bert"}, "its kind is 'bert'"),
+    "kind": (SMALL, {"model": "rwkv"}, "its kind is 'rwkv'"),
     "pre": (SMALL, {"pre": "viking"}, "'viking'.*known are .*smollm"),
     "tokens": (SMALL, {"tokens": "abc"}, "tokens is not a list"),
     "tokens-numbers": (SMALL, {"tokens": [1, 2]}, "tokens is not a list"),

@@ -408,7 +408,7 @@ def test_a_config_that_describes_no_head(changes, message, cases, tmp_path):
         ({TOKEN: {"kind": "token", "labels": True}}, "labels"),
         ({TOKEN: {"kind": "token", "labels": 2, "names": 7}}, "names of labels"),
         ({TOKEN: {"labels": 2}}, "kind None"),
-        ({"topic": {"kind": "token", "labels": 1 << 60}}, "between 1 and 1,048,576"),
+        ({"topic": {"kind": "token", "labels": 1 << 60}}, "at most 1,048,576"),
         ({"topic": {"kind": "pooled", "labels": 0}}, "of 0 labels"),
     ],
 )

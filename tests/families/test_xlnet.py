@@ -276,8 +276,8 @@ def test_the_published_configuration_is_read() -> None:
         ({"bi_data": True}, "bi_data = True"),
         ({"untie_r": False}, "untie_r = False"),
         ({"attn_type": "left"}, "attn_type = 'left', but family xlnet knows only 'bi', 'uni'"),
-        ({"clamp_len": "far"}, "does not describe a xlnet model"),
-        ({"n_head": 5}, "multiple of model.heads"),
+        ({"clamp_len": "far"}, "clamp_len = 'far', which must be a whole number"),
+        ({"n_head": 5}, "d_model = 32 must be even and a multiple of n_head = 5"),
         ({"n_head": 8}, r"wrong in shape: transformer\.layer\.0\.rel_attn\.q"),
     ],
 )

@@ -16,18 +16,19 @@ TEXTS = ["It's a snow day!", "cat", "my dog is hairy, after such a late night we
 
 def built(family, pooling, tokenizer):
     task = SequenceClassification(LABELS, pooling)
-    config = task.configure(FAMILIES[family].size("tiny", tokenizer.vocab_size))
-    model = initialise(network(config, task.heads(config)), 0).eval()
+    published = FAMILIES[family].heads
+    config = task.configure(FAMILIES[family].size("tiny", tokenizer.vocab_size), published)
+    model = initialise(network(config, task.heads(config, published)), 0).eval()
     return task, model, task.layout(tokenizer, config)
 
 
 @pytest.mark.parametrize(("family", "pooling", "summary"), [
     ("bert", "family", "first"), ("bert", "mean", "mean"), ("gpt2", "family", "last"), ("gpt2", "mean", "mean"),
-    ("xlnet", "family", "last"),
+    ("xlnet", "family", "last"), ("roberta", "family", "first"), ("t5", "family", "last"), ("bart", "family", "last"),
 ])  # fmt: skip
 def test_a_row_does_not_depend_on_its_neighbours(family, pooling, summary, tokenizer):
     task, model, tokenizer = built(family, pooling, tokenizer)
-    assert task.summary(model.config) == summary
+    assert model.heads[SEQUENCE].pooling == summary
     examples = [Labelled(text, "neutral") for text in TEXTS]
     encoded = task.encode(examples, tokenizer, model.config)
     together = task.scores(model, task.batch(encoded, np.arange(4)))
@@ -143,4 +144,4 @@ def test_what_cannot_be_a_classifier_is_refused():
         SequenceClassification(("yes",))
     both = TransformerConfig(vocab_size=8, width=8, heads=1, ffn_width=8, encoder_layers=1, decoder_layers=1)
     with pytest.raises(SettingsError, match="encoder-decoder"):
-        SequenceClassification(LABELS).heads(both)
+        SequenceClassification(LABELS).heads(both, {})

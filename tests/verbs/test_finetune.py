@@ -7,10 +7,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.families import FAMILIES, huggingface
+from trivium.families.bodies import initialise, network
 from trivium.tasks import SequenceClassification
 from trivium.text.examples import Labelled
 from trivium.tokenizers import train_bpe
-from trivium.transformer import Model, initialise
+from trivium.transformer import Model
 from trivium.verbs.examples import stream_rows
 from trivium.verbs.finetune import finetune, task_options
 from trivium.verbs.predict import load_tuned, predict, predict_rows
@@ -73,6 +74,24 @@ def test_toy_sentiment_above_90_percent(family, pooling, bases, tmp_path):
         ours = torch.tensor([list(p.probabilities.values()) for p in predicted[:8]])
         torch.testing.assert_close(logits.softmax(-1), ours, rtol=1e-4, atol=1e-5)
         assert [theirs.config.id2label[i] for i in logits.argmax(-1).tolist()] == [p.label for p in predicted[:8]]
+
+
+@pytest.mark.parametrize("family", ["roberta", "distilbert", "xlnet", "t5", "bart", "llama"])
+def test_every_family_is_saved_as_its_published_classifier(family, tokenizer, tmp_path):
+    vocabulary = tokenizer.vocab_size
+    config = FAMILIES[family].size("tiny", vocabulary, pad_token=tokenizer.pad)
+    huggingface.save(initialise(network(config), 0), FAMILIES[family], tokenizer, tmp_path / "base")
+    report = finetune("sequence", tmp_path / "base", TRAIN[:32], out=tmp_path / "out", settings=SHORT)
+    assert report.opens_in_transformers
+    texts = [example.text for example in DEV[:4]]
+    ours = [each.prediction.probabilities["good"] for each in predict(tmp_path / "out", texts)]
+    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    tokens = load_tuned(tmp_path / "out").tokenizer
+    for text, chance in zip(texts, ours, strict=True):
+        layout = tokens.layout()
+        ids = torch.tensor([[*layout.before, *tokens.encode_batch([text])[0], *layout.after]])
+        with torch.no_grad():
+            assert theirs(ids).logits.softmax(-1)[0, 1].item() == pytest.approx(chance, abs=1e-5)
 
 
 def base_model(bases, family):

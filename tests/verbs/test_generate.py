@@ -181,8 +181,8 @@ def test_labels_are_predicted_by_fine_tuned_models_only(gpt2: Path, tmp_path: Pa
     for text, found in zip(PROMPTS, model.predict(PROMPTS), strict=True):
         with torch.no_grad():
             expected = theirs(**opened(text, return_tensors="pt")).logits[0].softmax(-1).tolist()
-        assert found.text == text
-        assert list(found.probabilities.values()) == pytest.approx(expected, abs=1e-5)
+        assert found.given == {"text": text}
+        assert list(found.prediction.probabilities.values()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_too_long_a_prompt_is_refused_with_the_numbers(gpt2: Path) -> None:

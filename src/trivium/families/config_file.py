@@ -87,9 +87,12 @@ def _described(name: str, table: Mapping[str, object]) -> HeadConfig:
     if not isinstance(kind, str) or kind not in KINDS:
         raise DataError(f"config.json has a head {name!r} of kind {kind!r}: this version knows {', '.join(KINDS)}")
     try:
-        return build(KINDS[kind], values)
+        made = build(KINDS[kind], values)
     except SettingsError as problem:
         raise DataError(f"config.json does not describe the head {name!r}: {problem}") from None
+    if made.labels < 1:
+        raise DataError(f"config.json has a head {name!r} of {made.labels} labels: it needs at least one")
+    return made
 
 
 def _with_dropout(head: HeadConfig, value: object) -> HeadConfig:

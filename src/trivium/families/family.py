@@ -207,7 +207,7 @@ class Family:
                 raise DataError(f"config.json has {key} = {shown(value)}, but family {self.name} knows only {known}")
             value = found[0]
         outer, _, inner = row.ours.partition(".")
-        kind = type(settings[outer]) if inner else TransformerConfig
+        kind = type(settings[outer]) if inner else self.config
         _check_kind(kind, inner or outer, value, key)
         settings[outer] = replace(settings[outer], **{inner: value}) if inner else value  # type: ignore[type-var]
 

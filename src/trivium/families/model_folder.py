@@ -175,11 +175,11 @@ def read_header(path: Path) -> dict[str, Stored]:
     with _opened(path) as file:
         size = path.stat().st_size
         start = file.read(8)
-        for beginning, what in DISGUISES.items():
-            if start.startswith(beginning):
-                raise DataError(f"{path} is no safetensors file but {what}: get the model's own {WEIGHTS}")
         length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > size - 8:
+        if len(start) < 8 or length > size - 8:  # what a file of another kind begins with is no length that fits
+            for beginning, what in DISGUISES.items():
+                if start.startswith(beginning):
+                    raise DataError(f"{path} is no safetensors file but {what}: get the model's own {WEIGHTS}")
             _damaged(path, f"its header claims {length:,} bytes and the file has {size:,}")
         if length > LARGEST_HEADER:
             _damaged(path, f"its header claims {length:,} bytes, of at most {LARGEST_HEADER:,}")

@@ -1,7 +1,8 @@
 """One label for a text or a pair of texts: y = softmax(W h), with h a summary of the text (Devlin et al. 2019, 4.1).
 
-The summary is the family's: BERT's pooled first token, GPT-2's last token; or the mean over tokens, which small models
-that never trained a first-token summary learn fastest from.
+The summary is the family's, with the head of its published class: BERT's pooled first token, RoBERTa's first token
+through a layer of the head, GPT-2's last token, T5's and BART's last state of the decoder; or the mean over tokens,
+which small models that never trained a first-token summary learn fastest from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from trivium.errors import DataError, SettingsError
+from trivium.families.family import Head
 from trivium.metrics import classification
 from trivium.objectives import Batch, Loss
 from trivium.recurrent.characters import place_spellings
@@ -21,14 +23,11 @@ from trivium.tasks.encoding import Encoded, encode
 from trivium.text.examples import Labelled, Located, Pair
 from trivium.text.fields import Columns, label_of, refuse_near_miss, text_of
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import SEQUENCE, Config, Inputs, SequenceHead, Tokens, moved_right
+from trivium.transformer import SEQUENCE, Config, Inputs, Pooled, SequenceHead, Tokens, make_head, moved_right
 from trivium.transformer.network import changed
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
-
-Summary = Literal["first", "last", "mean", "mix"]
-
 
 Example = Labelled | Pair
 
@@ -101,29 +100,34 @@ class SequenceClassification:
         head = model.heads[SEQUENCE] if SEQUENCE in model.heads else None
         return cls(labels, head.pooling) if labels and isinstance(head, SequenceHead) else None
 
-    def summary(self, config: Config) -> Summary:
-        """The pooling with "family" resolved; refuses encoder-decoders."""
+    def head(self, config: Config, published: Mapping[str, Head]) -> Pooled:
+        """What stands on top: with pooling "family" the published class's head, where the family has one."""
+        if self.pooling == "family" and SEQUENCE in published:
+            made = published[SEQUENCE].made
+            assert isinstance(made, Pooled)
+            return replace(made, labels=len(self.labels))
         if config.encoder_layers and config.decoder_layers:
             raise SettingsError(
-                "an encoder-decoder has no one summary of a text: classify with an encoder or a decoder"
+                "an encoder-decoder has no one summary of a text but its family's: leave out the pooling, or classify "
+                "with an encoder or a decoder"
             )
-        if self.pooling != "family":
-            return self.pooling
-        return config.pooling
+        pooling = config.pooling if self.pooling == "family" else self.pooling
+        return Pooled(len(self.labels), pooling, bias=pooling != "last", mix_norm=self.mix_norm)
 
-    def configure(self, config: Config) -> Config:
+    def configure(self, config: Config, published: Mapping[str, Head]) -> Config:
         """The classifier's configuration: no vocabulary projection, and BERT's pooler just where it is read."""
-        return changed(config, vocabulary_head="none", pooler=self.summary(config) == "first")
+        head = self.head(config, published)
+        return changed(config, vocabulary_head="none", pooler=head.pooling == "first" and head.dense is None)
 
-    def heads(self, config: Config) -> dict[str, nn.Module]:
-        return {SEQUENCE: SequenceHead(config, len(self.labels), self.summary(config), mix_norm=self.mix_norm)}
+    def heads(self, config: Config, published: Mapping[str, Head]) -> dict[str, nn.Module]:
+        return {SEQUENCE: make_head(config, self.head(config, published))}
 
     def layout(self, tokenizer: Tokenizer, config: Config) -> Tokenizer:
         """The tokenizer with control tokens around the text; one that has a layout of its own keeps it."""
         own = tokenizer.layout()
         if own.before or own.after:
             return tokenizer
-        if not config.encoder_layers:
+        if config.decoder_layers:
             return tokenizer.with_layout("end")
         return tokenizer.with_layout("classify-last" if config.pooling == "last" else "classify")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 import numpy as np
 from torch import nn
 
+from trivium.families.family import Head
 from trivium.objectives import Batch, Loss
 from trivium.text.examples import Located
 from trivium.text.fields import Columns
@@ -69,9 +70,13 @@ class Task(Protocol[Example, AnyItems]):
         """The task of a model that was fine-tuned elsewhere, seen from its heads; None where it is another's."""
         ...
 
-    def configure(self, config: Config) -> Config: ...
+    def configure(self, config: Config, published: Mapping[str, Head]) -> Config:
+        """Of the body below the heads. ``published``: what the classes of the model's family have on top, by name."""
+        ...
 
-    def heads(self, config: Config) -> dict[str, nn.Module]: ...
+    def heads(self, config: Config, published: Mapping[str, Head]) -> dict[str, nn.Module]:
+        """New ones, for a body that was configured."""
+        ...
 
     def layout(self, tokenizer: Tokenizer, config: Config) -> Tokenizer:
         """The tokenizer with the control tokens that belong around a text; they are saved with the model."""

@@ -94,6 +94,7 @@ def finetune(
             [located.example for located in held_out],
             settings,
             watch,
+            base.family.heads,
         )
         family = _save(run, base, fitted, settings, _data_hash(examples))
     return FineTuned(

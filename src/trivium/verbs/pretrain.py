@@ -175,6 +175,8 @@ def _config(recipe: Recipe, vocab_size: int, pad_token: int) -> Config:
     if family is None:
         raise SettingsError(f"there is no family {recipe.model.family!r}: choose one of {', '.join(FAMILIES)}")
     changes = {**recipe.model.changes(), "pad_token": pad_token}
+    if "start_token" in family.base:
+        changes["start_token"] = pad_token
     config = family.size(recipe.model.size, vocab_size, **changes)
     return changed(config, start_token=pad_token) if config.encoder_layers and config.decoder_layers else config
 

@@ -101,6 +101,7 @@ class ModelSettings:
     vocabulary_head: Literal["plain", "transform", "bias", "offset"] | None = None
     logit_scale: float | None = None
     attention_scale: float | None = None
+    attention_bias: bool | None = None
     pooler: bool | None = None
     dropout: float | None = None
     attention_dropout: float | None = None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trivium.errors import DataError, SettingsError, StoppedError, TriviumError
 from trivium.families.bodies import initialise, network
+from trivium.families.family import Head
 from trivium.objectives import Batch
 from trivium.randomness import key
 from trivium.tasks import Task, predict_all
@@ -113,13 +114,15 @@ def fit(
     dev: Sequence[Any] | None = None,
     settings: FineTuning | None = None,
     watch: Callable[[Step, int], None] | None = None,
+    published: Mapping[str, Head] = {},  # noqa: B006 (read only)
 ) -> Fitted:
-    """Fine-tunes a copy of ``model``. ``watch`` is told each step and the number of steps there will be."""
+    """Fine-tunes a copy of ``model``. ``watch`` is told each step and the number of steps there will be;
+    ``published``: the heads of the model's family, for tasks that make theirs alike."""
     settings, started = settings or FineTuning(), time.perf_counter()
     if not train:
         raise DataError("train has no examples")
     task = task.learn(placed(train, "train"), placed(dev or (), "dev"))
-    tuned = tuned_of(model, tokenizer, task, settings.seed)
+    tuned = tuned_of(model, tokenizer, task, settings.seed, published)
     freeze(tuned.model, settings.method)
     items = tuned.encode(train)
     dev_items = tuned.encode(dev) if dev else None
@@ -178,10 +181,13 @@ def placed(examples: Sequence[Any], name: str) -> list[Located[Any]]:
     return [Located(example, f"{name}[{number}]") for number, example in enumerate(examples)]
 
 
-def tuned_of(model: Network, tokenizer: Tokenizer, task: Task[Any, Any], seed: int) -> Tuned:
+def tuned_of(
+    model: Network, tokenizer: Tokenizer, task: Task[Any, Any], seed: int,
+    published: Mapping[str, Head] = {},  # noqa: B006 (read only)
+) -> Tuned:  # fmt: skip
     """A copy of the pretrained body, in float32, under heads with new weights."""
-    config = task.configure(model.config)
-    made = initialise(network(config, task.heads(config)), seed)
+    config = task.configure(model.config, published)
+    made = initialise(network(config, task.heads(config, published)), seed)
     made.read_vocabulary(tokenizer)
     fresh = made.state_dict()
     known = {name: t for name, t in model.state_dict().items() if name in fresh and not name.startswith("heads.")}
