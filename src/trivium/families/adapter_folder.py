@@ -21,7 +21,7 @@ from trivium.families.family import Family
 from trivium.families.files import TensorFiles, read_json, write_json, write_text
 from trivium.families.gguf_model import load_gguf
 from trivium.families.heads import Labels, heads_in, labels_of, made_heads
-from trivium.families.huggingface import Loaded, config_out, expressed_by, family_of, generation_out, with_tokenizer
+from trivium.families.huggingface import Loaded, config_out, expressed_by, family_of, with_tokenizer
 from trivium.families.huggingface import load as load_whole
 from trivium.families.trivium import settings_in, settings_out
 from trivium.tokenizers import Tokenizer, formats
@@ -55,7 +55,6 @@ def save_adapter(
     described = config_out(model, family, tokenizer, labels)
     about = {"trivium": settings_out(model.config), "adapter_base": {"sha256": fingerprint(model, whole)}}
     write_json(folder / "config.json", {**described, **about})
-    write_json(folder / "generation_config.json", generation_out(model.config, tokenizer))
     tokenizer.save(folder)
     write_text(folder / "README.md", adapter_card(model, family, base, labels_of(model, labels)))
     return SavedAdapter(family, save_files(model, family, folder, base=base, whole=whole))

@@ -1,4 +1,4 @@
-"""LoRA adapters in PEFT's layout: ``adapter_config.json`` and ``adapter_model.safetensors``, opened by ``peft`` and back.
+"""LoRA adapters in PEFT's layout, written and read: ``adapter_config.json`` and ``adapter_model.safetensors``.
 
 Tensors are called ``base_model.model.<their layer>.lora_A.weight`` and so on; parts that were learnt whole, such as a
 head, have their own names after the prefix. Where one matrix of theirs joins several of ours (GPT-2's ``c_attn``), an
@@ -30,8 +30,19 @@ TENSORS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 TASK_TYPES = {SEQUENCE: "SEQ_CLS", TOKEN: "TOKEN_CLS", SPAN: "QUESTION_ANS"}
 MATRICES = re.compile(r"(?P<module>.*)\.lora_(?P<embedding>embedding_)?(?P<which>[AB])(\.weight)?")
-PLAIN = ("bias", "use_dora", "use_qalora", "lora_bias", "layer_replication", "target_parameters",
-         "trainable_token_indices", "alora_invocation_tokens", "use_bdlora", "arrow_config", "monteclora_config")  # fmt: skip
+PLAIN = (
+    "bias",
+    "use_dora",
+    "use_qalora",
+    "lora_bias",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+    "use_bdlora",
+    "arrow_config",
+    "monteclora_config",
+)
 """Keys of theirs under which something else than low-rank matrices of frozen weights is described."""
 STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 """Values of ``init_lora_weights`` that leave the base as it is."""
@@ -181,7 +192,8 @@ def read_config(folder: Path) -> dict[str, object]:
     path = folder / CONFIG
     written = read_json(path)
     if written.get("peft_type") != "LORA":
-        raise DataError(f"{path} has peft_type = {written.get('peft_type')!r}: of PEFT's adapters only LORA can be read")
+        kind = written.get("peft_type")
+        raise DataError(f"{path} has peft_type = {kind!r}: of PEFT's adapters only LORA can be read")
     for key in PLAIN:
         if written.get(key) not in (None, False, "none", [], {}):
             raise DataError(f"{path} has {key} = {written[key]!r}: only plain LoRA can be read")
@@ -259,8 +271,8 @@ def _checked(
     for ours, piece in pieces.items():
         if tuple(piece.shape) != shapes[ours]:
             raise DataError(
-                f"{folder / TENSORS} has {name} of {tuple(tensor.shape)}, which does not fit the base's {shapes[ours]}: "
-                "it is an adapter for another base"
+                f"{folder / TENSORS} has {name} of {tuple(tensor.shape)}, which does not fit the base's "
+                f"{shapes[ours]}: it is an adapter for another base"
             )
     return pieces
 

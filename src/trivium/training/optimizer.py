@@ -44,7 +44,7 @@ class MasterOptimizer:
                 self.masters[name] = weight
         trained = [name for name, weight in self.weights.items() if weight.requires_grad]
         self.trained = {name: self.masters[name] for name in trained}
-        self._trained_weights = [self.weights[name] for name in trained]
+        self._trained_weights: list[Tensor] = [self.weights[name] for name in trained]
         self._trained_masters = list(self.trained.values())
         if self.separate:
             self._gradients = [torch.zeros_like(master) for master in self._trained_masters]

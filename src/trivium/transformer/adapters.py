@@ -34,6 +34,7 @@ class Adapters:
 
     def add(self, name: str, lora: Lora, seed: int = 0) -> None:
         """A new adapter, with first weights of ``seed``; the model computes the same as before."""
+        self._new(name)
         ranks = lora.ranks(self.model)
         fresh: dict[str, LowRank] = {}
         for path, rank in ranks.items():
@@ -43,10 +44,7 @@ class Adapters:
 
     def put(self, name: str, parts: Mapping[str, LowRank]) -> None:
         """An adapter with weights that are there, by the layers that it stands at."""
-        self._not_merged("put an adapter beside it")
-        if name in self.names or not re.fullmatch(r"[\w-]+", name):
-            why = "is taken" if name in self.names else "may have letters, digits, - and _ alone"
-            raise SettingsError(f"the adapter's name {name!r} {why}: choose another")
+        self._new(name)
         for path, part in parts.items():
             layer = self._wrapped(path)
             layer.adapters[name] = part.to(layer.weight.device, layer.weight.dtype).train(layer.training)
@@ -130,10 +128,16 @@ class Adapters:
             base = wrappable(self.model).get(path)
             if base is None:
                 raise SettingsError(f"the model has no layer {path} that can have an adapter")
-            made = LoraLinear(base, self.selection) if isinstance(base, nn.Linear) else LoraEmbedding(base, self.selection)
-            self.layers[path] = made
-            _put(self.model, path, made)
+            linear = isinstance(base, nn.Linear)
+            self.layers[path] = LoraLinear(base, self.selection) if linear else LoraEmbedding(base, self.selection)
+            _put(self.model, path, self.layers[path])
         return self.layers[path]
+
+    def _new(self, name: str) -> None:
+        self._not_merged("put an adapter beside it")
+        if name in self.names or not re.fullmatch(r"[\w-]+", name):
+            why = "is taken" if name in self.names else "may have letters, digits, - and _ alone"
+            raise SettingsError(f"the adapter's name {name!r} {why}: choose another")
 
     def _known(self, name: str) -> None:
         if name not in self.names:

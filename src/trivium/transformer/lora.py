@@ -84,7 +84,7 @@ class Lora:
 def wrappable(model: nn.Module) -> dict[str, nn.Linear | nn.Embedding]:
     """Layers that can have adapters, by their names."""
     kinds = (nn.Linear, nn.Embedding, LoraLinear, LoraEmbedding)
-    return {n: m for n, m in model.named_modules() if type(m) in kinds and not UNWRAPPED.fullmatch(n)}  # type: ignore[misc]
+    return {n: m for n, m in model.named_modules() if type(m) in kinds and not UNWRAPPED.fullmatch(n)}
 
 
 def added_parameters(model: nn.Module, lora: Lora) -> int:
