@@ -10,9 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import T5, adapter_folder, huggingface
+from trivium.families.adapter_config import CONFIG, TENSORS
 from trivium.families.adapters import (
-    CONFIG,
-    TENSORS,
     check_expressible,
     fingerprint,
     joined,

@@ -13,16 +13,19 @@ import torch
 from torch import nn
 
 from trivium.errors import DataError
-from trivium.families.adapters import CONFIG, PREFIX, TASK_TYPES, TENSORS, fingerprint, read_adapter, read_config
+from trivium.families.adapter_config import adapter_tensors, base_of, is_adapter, read_config
+from trivium.families.adapters import PREFIX, TASK_TYPES, fingerprint, read_adapter
 from trivium.families.adapters import save_adapter as save_files
-from trivium.families.bodies import network
+from trivium.families.bodies import outline
 from trivium.families.card import adapter_card
+from trivium.families.config_file import family_of, heads_in
 from trivium.families.family import Family
-from trivium.families.files import TensorFiles, read_json, write_json, write_text
+from trivium.families.files import write_json, write_text
 from trivium.families.gguf_model import load_gguf
-from trivium.families.heads import Labels, heads_in, labels_of, made_heads
-from trivium.families.huggingface import Loaded, config_out, expressed_by, family_of, with_tokenizer
+from trivium.families.heads import Labels, labels_of, made_heads
+from trivium.families.huggingface import Loaded, config_out, expressed_by, with_tokenizer
 from trivium.families.huggingface import load as load_whole
+from trivium.families.model_folder import read_json
 from trivium.families.trivium import settings_in, settings_out
 from trivium.tokenizers import Tokenizer, formats
 from trivium.transformer import Config, Network
@@ -36,11 +39,6 @@ class SavedAdapter:
 
     family: Family
     bytes: int
-
-
-def is_adapter(directory: str | Path) -> bool:
-    """Whether a folder holds an adapter and no whole model."""
-    return (Path(directory) / CONFIG).is_file()
 
 
 def save_adapter(
@@ -67,14 +65,14 @@ def load(
     folder = Path(directory)
     if not is_adapter(folder):
         return load_whole(folder, device=device, dtype=dtype)
-    base = _base(folder)
+    where = base_of(folder)
+    base = load_whole(where) if where.is_dir() else load_gguf(where)
     path = folder / "config.json"
     written = read_json(path) if path.exists() else {}
     own = "adapter_base" in written
     family = family_of(written, folder) if own else base.family
     config, heads, labels, problem = _own(folder, written, family) if own else _of_base(folder, base)
-    with torch.device("meta"):
-        model = network(config, heads)
+    model = outline(config, heads)
     adapter = read_adapter(folder, model, family)
     theirs = base.model.state_dict()
     tensors = {name: adapter.whole.get(name, theirs.get(name)) for name in model.state_dict()}
@@ -95,22 +93,6 @@ def load(
     model.to(device=device, dtype=dtype)
     loaded = Loaded(model, family, None, config, labels, problem, base.left_out, base.generation)
     return with_tokenizer(loaded, Tokenizer.load(folder) if formats.has_tokenizer(folder) else base.tokenizer)
-
-
-def _base(folder: Path) -> Loaded:
-    """The model that the adapter stands on, in float32."""
-    named = read_config(folder).get("base_model_name_or_path")
-    if not isinstance(named, str) or not named:
-        raise DataError(f"{folder / CONFIG} names no base_model_name_or_path: write the folder of its base there")
-    path = next((p for p in (Path(named), folder / named) if p.exists()), None)
-    if path is None:
-        raise DataError(
-            f"the base of the adapter {folder} is {named}, which is not there: put it back, or write where it is now "
-            f"into base_model_name_or_path of {folder / CONFIG}"
-        )
-    if path.is_dir() and is_adapter(path):
-        raise DataError(f"the base of the adapter {folder} is {named}, itself an adapter: save that one merged first")
-    return load_gguf(path) if path.suffix == ".gguf" and not path.is_dir() else load_whole(path)
 
 
 Described = tuple[Config, dict[str, nn.Module], Mapping[str, tuple[str, ...]], str | None]
@@ -138,8 +120,7 @@ def _of_base(folder: Path, base: Loaded) -> Described:
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    with TensorFiles(folder, TENSORS) as files:
-        return {name.removeprefix(PREFIX): files.shape(name) for name in files.names}
+    return {name.removeprefix(PREFIX): stored.shape for name, stored in adapter_tensors(folder).items()}
 
 
 def _check_base(folder: Path, written: Mapping[str, object], model: Network, whole: Collection[str]) -> None:

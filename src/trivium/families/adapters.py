@@ -17,35 +17,18 @@ from torch import Tensor, nn
 
 from trivium.durable import pieces_digest
 from trivium.errors import DataError, SettingsError
+from trivium.families.adapter_config import CONFIG, TENSORS, adapter_tensors, read_config
 from trivium.families.family import Family
-from trivium.families.files import TensorFiles, read_json, write_json, write_tensors
+from trivium.families.files import TensorFiles, write_json, write_tensors
 from trivium.families.tensor_bytes import tensor_pieces
 from trivium.families.weights import Place, places
 from trivium.transformer import SEQUENCE, SPAN, TOKEN, Network
 from trivium.transformer.adapters import DEFAULT, Adapters
 from trivium.transformer.lora import LowRank
 
-CONFIG = "adapter_config.json"
-TENSORS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 TASK_TYPES = {SEQUENCE: "SEQ_CLS", TOKEN: "TOKEN_CLS", SPAN: "QUESTION_ANS"}
 MATRICES = re.compile(r"(?P<module>.*)\.lora_(?P<embedding>embedding_)?(?P<which>[AB])(\.weight)?")
-PLAIN = (
-    "bias",
-    "use_dora",
-    "use_qalora",
-    "lora_bias",
-    "layer_replication",
-    "target_parameters",
-    "trainable_token_indices",
-    "alora_invocation_tokens",
-    "use_bdlora",
-    "arrow_config",
-    "monteclora_config",
-)
-"""Keys of theirs under which something else than low-rank matrices of frozen weights is described."""
-STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
-"""Values of ``init_lora_weights`` that leave the base as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +48,12 @@ def fingerprint(model: nn.Module, but: Collection[str] = ()) -> str:
 def check_expressible(family: Family, layers: Collection[str]) -> None:
     """Refuses what PEFT has no place for."""
     shared = {row.theirs for row in family.weights if row.parts == ("tokens.weight",)} & set(family.aliases.values())
+    apart = {part.removesuffix(".weight") for row in family.weights if row.heads_apart for part in row.parts}
+    if any(re.fullmatch(re.escape(name).replace(r"\{n\}", r"\d+"), layer) for name in apart for layer in layers):
+        raise SettingsError(
+            f"transformers keeps attention's matrices of {family.name} outside any layer, so that PEFT's format has no "
+            "place for adapters at them: choose feed_forward layers in lora.targets, or merge"
+        )
     if "tokens" in layers and shared and any(name.endswith("embed_tokens.weight") for name in family.aliases):
         raise SettingsError(
             "in transformers the encoder and the decoder of this family each read the token embeddings through a layer "
@@ -187,31 +176,6 @@ def split(whole: LowRank, rows: Sequence[int]) -> list[LowRank | None]:
     return found
 
 
-def read_config(folder: Path) -> dict[str, object]:
-    """``adapter_config.json``, with what this cannot do refused."""
-    path = folder / CONFIG
-    written = read_json(path)
-    if written.get("peft_type") != "LORA":
-        kind = written.get("peft_type")
-        raise DataError(f"{path} has peft_type = {kind!r}: of PEFT's adapters only LORA can be read")
-    for key in PLAIN:
-        if written.get(key) not in (None, False, "none", [], {}):
-            raise DataError(f"{path} has {key} = {written[key]!r}: only plain LoRA can be read")
-    if written.get("init_lora_weights", True) not in STARTS:
-        raise DataError(
-            f"{path} has init_lora_weights = {written['init_lora_weights']!r}, which changes the base's weights: save "
-            "the adapter again with peft's conversion to LoRA"
-        )
-    for key in ("r", "lora_alpha"):
-        value = written.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-            raise DataError(f"{path} has {key} = {value!r}: it must be a number above 0")
-    for key in ("rank_pattern", "alpha_pattern"):
-        if not isinstance(written.get(key) or {}, dict):
-            raise DataError(f"{path} has {key} = {written[key]!r}: it must be a table")
-    return written
-
-
 def read_adapter(folder: Path, model: Network, family: Family) -> Adapter:
     """An adapter's folder, ours or PEFT's, for a model that may be without memory. Names and shapes are checked."""
     settings = read_config(folder)
@@ -224,7 +188,7 @@ def read_adapter(folder: Path, model: Network, family: Family) -> Adapter:
     layout = {bare(theirs): place for theirs, place in places(shapes, family, model.config).items()}
     matrices: dict[str, dict[str, Tensor]] = {}
     whole: dict[str, Tensor] = {}
-    with TensorFiles(folder, TENSORS) as files:
+    with TensorFiles(adapter_tensors(folder)) as files:
         for full in files.names:
             name = full.removeprefix(PREFIX)
             tensor = files.read(full, "cpu", torch.float32)

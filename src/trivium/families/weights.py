@@ -152,7 +152,7 @@ def skipped(name: str, family: Family, config: "Config") -> bool:
 
 
 def _matches(
-    family: Family, config: "Config", names: Mapping[str, object], heads: Collection[str], ours: bool
+    family: Family, config: "Config", names: Collection[str], heads: Collection[str], ours: bool
 ) -> Iterator[tuple[Weight, tuple[str, str]]]:
     for row in family.rows(heads):
         if row.gated is not None and isinstance(config, TransformerConfig) and row.gated != config.gated:

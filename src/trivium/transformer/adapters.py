@@ -128,8 +128,10 @@ class Adapters:
             base = wrappable(self.model).get(path)
             if base is None:
                 raise SettingsError(f"the model has no layer {path} that can have an adapter")
-            linear = isinstance(base, nn.Linear)
-            self.layers[path] = LoraLinear(base, self.selection) if linear else LoraEmbedding(base, self.selection)
+            if isinstance(base, nn.Linear):
+                self.layers[path] = LoraLinear(base, self.selection)
+            else:
+                self.layers[path] = LoraEmbedding(base, self.selection)
             _put(self.model, path, self.layers[path])
         return self.layers[path]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import adapter_folder, huggingface
+from trivium.families.adapter_config import is_adapter
 from trivium.families.adapters import check_expressible
 from trivium.settings import build, dump, override, to_toml
 from trivium.tasks import TASKS, Task
@@ -156,12 +157,12 @@ def _check_lora(base: LanguageModel, task: Task[Any, Any], settings: FineTuning,
         if merge:
             raise SettingsError(f"merge is for the method lora: {settings.method} writes a whole model anyway")
         return
-    if not merge and adapter_folder.is_adapter(base.directory):
+    if not merge and is_adapter(base.directory):
         raise SettingsError(f"{base.directory} is an adapter itself: fine-tune its base, or give --merge")
     layers = settings.lora.ranks(base.model)
     if not merge:
         check_expressible(base.family, layers)
-    made = task.configure(base.config)
+    made = task.configure(base.config, base.family.heads)
     if merge and "tokens" in layers and made.tied and made.vocabulary_head != "none":
         raise SettingsError(
             "the token embeddings are also the vocabulary's projection, so merging an adapter of theirs would change "
