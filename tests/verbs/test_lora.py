@@ -158,6 +158,27 @@ def test_an_adapter_for_another_base_is_refused(bases, tmp_path):
     assert "itself an adapter" in attempt(tmp_path / "o")
 
 
+def test_a_damaged_folder_is_refused(bases, tmp_path):
+    finetune("sequence", bases["bert"], TRAIN[:16], out=tmp_path / "o", settings=SHORT)
+    written = json.loads((tmp_path / "o" / "config.json").read_text())
+
+    def attempt(message, **changes):
+        (tmp_path / "o" / "config.json").write_text(json.dumps(written | changes))
+        with pytest.raises(DataError, match=message):
+            load_tuned(tmp_path / "o")
+
+    attempt("o/config.json does not describe", trivium={**written["trivium"], "width": "wide"})
+    attempt("o/config.json says", trivium=None)
+    attempt("needs encoder.layers.2", trivium={**written["trivium"], "encoder_layers": 3})
+    attempt("another base", adapter_base={})
+    attempt("another base", adapter_base=7)
+    (tmp_path / "o" / "config.json").write_text(json.dumps(written))
+    many = train_bpe([f"{a}{b}{c}" for a in "abcdefghij" for b in "klmnopqrst" for c in "uvwxyz"] * 3, 400)
+    many.save(tmp_path / "o")
+    with pytest.raises(DataError, match="do not belong together"):
+        load_tuned(tmp_path / "o")
+
+
 def test_families_and_poolings_that_no_class_of_theirs_has(bases, tmp_path):
     for family, options in (("roberta", {}), ("t5", {}), ("bert", {"pooling": "mean"})):
         out = tmp_path / family

@@ -18,15 +18,16 @@ from trivium.families.adapters import PREFIX, TASK_TYPES, fingerprint, read_adap
 from trivium.families.adapters import save_adapter as save_files
 from trivium.families.bodies import outline
 from trivium.families.card import adapter_card
-from trivium.families.config_file import family_of, heads_in
+from trivium.families.config_file import config_in, family_of, heads_in
 from trivium.families.family import Family
 from trivium.families.files import write_json, write_text
 from trivium.families.gguf_model import load_gguf
 from trivium.families.heads import Labels, labels_of, made_heads
 from trivium.families.huggingface import Loaded, config_out, expressed_by, with_tokenizer
 from trivium.families.huggingface import load as load_whole
+from trivium.families.inspection import check_vocabulary
 from trivium.families.model_folder import read_json
-from trivium.families.trivium import settings_in, settings_out
+from trivium.families.trivium import TRIVIUM, settings_out
 from trivium.tokenizers import Tokenizer, formats
 from trivium.transformer import Config, Network
 from trivium.transformer.adapters import DEFAULT, Adapters
@@ -71,7 +72,7 @@ def load(
     written = read_json(path) if path.exists() else {}
     own = "adapter_base" in written
     family = family_of(written, folder) if own else base.family
-    config, heads, labels, problem = _own(folder, written, family) if own else _of_base(folder, base)
+    config, heads, labels, problem = _own(folder, written, family, base) if own else _of_base(folder, base)
     model = outline(config, heads)
     adapter = read_adapter(folder, model, family)
     theirs = base.model.state_dict()
@@ -92,18 +93,18 @@ def load(
         adapters.use(DEFAULT)
     model.to(device=device, dtype=dtype)
     loaded = Loaded(model, family, None, config, labels, problem, base.left_out, base.generation)
-    return with_tokenizer(loaded, Tokenizer.load(folder) if formats.has_tokenizer(folder) else base.tokenizer)
+    tokenizer = Tokenizer.load(folder) if formats.has_tokenizer(folder) else base.tokenizer
+    if tokenizer is not None:
+        check_vocabulary(tokenizer, config, folder)
+    return with_tokenizer(loaded, tokenizer)
 
 
 Described = tuple[Config, dict[str, nn.Module], Mapping[str, tuple[str, ...]], str | None]
 
 
-def _own(folder: Path, written: dict[str, object], family: Family) -> Described:
+def _own(folder: Path, written: dict[str, object], family: Family, base: Loaded) -> Described:
     """What a folder of ours says of the whole model."""
-    settings = written.get("trivium")
-    if not isinstance(settings, dict):
-        raise DataError(f"{folder / 'config.json'} has no table 'trivium' with the model's settings: it is damaged")
-    config = settings_in(settings)
+    config = config_in(written, TRIVIUM, base.model.state_dict().keys(), folder)
     made, labels, problem = made_heads(written, family, config, heads_in(written, family), _shapes(folder))
     return config, made, labels, problem
 
