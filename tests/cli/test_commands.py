@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,25 @@ def test_finetune_and_its_run(trivium_command, classifier: Path, reviews: Path, 
         "finetune", "--model", tiny_models["bert"], "--train", reviews, "--out", classifier / "x", "--task", "sequences"
     )
     assert wrong.code == 2 and "sequence" in wrong.err
+
+
+def test_finetune_by_lora(trivium_command, reviews: Path, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    asked = ["finetune", "--model", tiny_models["bert"], "--train", reviews, "--method", "lora", "--steps", 2]
+    told = trivium_command(*asked, "--lora", "rank=2", "--lora", "targets=query,value:1", "--out", tmp_path / "a")
+    assert told.code == 0 and "parameters learnt" in told.out and "needs its base" in told.out
+    made = json.loads(trivium_command(*asked, "--merge", "--out", tmp_path / "w", "--json").out)
+    assert made["adapter_bytes"] is None and 0 < made["trained_parameters"] < made["parameters"]
+    for folder in ("a", "w"):
+        assert len(trivium_command("predict", "--model", tmp_path / folder, reviews).out.splitlines()) == 40
+        assert trivium_command("inspect", "model", "--model", tmp_path / folder).code == 0
+        assert '"step": 2' in trivium_command("runs", tmp_path / folder, "--json").out
+    wrong = trivium_command(*asked[:-4], "--lora", "rank=2", "--out", tmp_path / "x")
+    assert wrong.code == 2 and "add --method lora" in wrong.err
+    shutil.rmtree(tmp_path / "w")
+    lost = json.loads((tmp_path / "a" / "adapter_config.json").read_text()) | {"base_model_name_or_path": "gone"}
+    (tmp_path / "a" / "adapter_config.json").write_text(json.dumps(lost))
+    outcome = trivium_command("predict", "--model", tmp_path / "a", reviews)
+    assert outcome.code == 3 and "gone, which is not there" in outcome.err and outcome.err.count("\n") == 1
 
 
 def test_finetune_names_the_bad_row(trivium_command, tmp_path: Path, tiny_models: dict[str, Path]) -> None:

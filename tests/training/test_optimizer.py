@@ -7,7 +7,8 @@ from toy_model import Toy, feed, loss, trainer, weights
 from trivium.errors import DataError
 from trivium.training.muon import orthogonal
 from trivium.training.optimizer import MasterOptimizer, build, hidden_matrices
-from trivium.training.settings import AdamW, Muon
+from trivium.training.settings import AdamW, Muon, TrainingSettings
+from trivium.training.trainer import Trainer
 from trivium.transformer import Model, TransformerConfig
 
 
@@ -111,6 +112,30 @@ def test_a_state_of_another_model_is_refused():
         trainer().load_state_dict(1, {n: t for n, t in saved.items() if n != "norm.bias"}, moments)
     with pytest.raises(DataError, match=r"norm.bias is \(3,\) in the checkpoint, \(8,\) here"):
         trainer().load_state_dict(1, {**saved, "norm.bias": torch.zeros(3)}, moments)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_is_frozen_has_no_copy_and_is_restored(precision):
+    """Its master is the tensor that came with it: no memory beside the low-precision weight."""
+    model, reference = Toy(), Toy()
+    model.embedding.weight.requires_grad_(False)
+    own = model.embedding.weight.data_ptr()
+    settings = TrainingSettings(steps=4, precision=precision, device="cpu")
+    ours = Trainer(model, loss, feed, settings, steps=4)
+    master = ours.optimizer.masters["embedding.weight"]
+    assert master.data_ptr() == own and "embedding.weight" not in ours.optimizer.trained
+    list(ours)
+    saved, moments = ours.state_dict()
+    other = Toy()
+    other.embedding.weight.requires_grad_(False)
+    other.embedding.weight.data += 1
+    again = Trainer(other, loss, feed, settings, steps=4)
+    again.load_state_dict(4, saved, moments)  # of a frozen weight too
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    for each in (ours, again):
+        each.optimizer.restore_float32()
+    assert torch.equal(model.embedding.weight, reference.embedding.weight)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
 def test_unused_parameters_have_no_effect_in_bfloat16():

@@ -229,7 +229,7 @@ def test_settings_that_cannot_be_used(bases, tmp_path):
     with pytest.raises(SettingsError, match="did you mean pooling"):
         task_options("sequence", ["poling=mean"])
     for method in ("lst:2", "last:0", "last:x"):
-        with pytest.raises(SettingsError, match="choose full, frozen or last:N"):
+        with pytest.raises(SettingsError, match="choose full, frozen, last:N"):
             FineTuning(method)
     with pytest.raises(SettingsError, match="the model has 2 layers"):
         finetune("sequence", bases["bert"], TRAIN, out=tmp_path / "o", settings=FineTuning("last:3"))

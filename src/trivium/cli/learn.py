@@ -94,7 +94,7 @@ def finetune(
     ] = None,
     task: Annotated[str, typer.Option("--task", metavar="T", help="What is learnt: sequence.")] = "sequence",
     method: Annotated[
-        str, typer.Option("--method", help="What may change: full, frozen (the head) or last:N.")
+        str, typer.Option("--method", help="What may change: full, frozen (the head), last:N or lora.")
     ] = "full",
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="The peak; by the model's width when not given.")
@@ -106,6 +106,13 @@ def finetune(
         list[str] | None,
         typer.Option("--set", metavar="A=B", help="A setting of the task, such as pooling=mean. Repeatable."),
     ] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option("--lora", metavar="A=B", help="A setting of the method lora, such as rank=4. Repeatable."),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="With the method lora: write the whole model, not the adapter alone.")
+    ] = False,
     length: Annotated[int | None, typer.Option("--length", help="Cut examples to so many tokens.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the head's first weights, the order and dropout.")] = 0,
     precision: Annotated[
@@ -117,11 +124,14 @@ def finetune(
     as_json: Json = False,
 ) -> None:
     """Fine-tune a pretrained model on labelled examples."""
+    from trivium.errors import SettingsError
     from trivium.training.progress import TrainingProgress
     from trivium.verbs.finetune import finetune as tune
-    from trivium.verbs.finetune import task_options
+    from trivium.verbs.finetune import lora_options, task_options
     from trivium.verbs.tuning import FineTuning
 
+    if lora and method != "lora":
+        raise SettingsError(f"--lora is for the method lora, and the method is {method}: add --method lora")
     settings = FineTuning(
         method=method,
         learning_rate=learning_rate,
@@ -131,6 +141,7 @@ def finetune(
         seed=seed,
         precision=precision,
         device=device,
+        lora=lora_options(lora or []),
     )
     options = task_options(task, [*(sets or []), *([f"length={length}"] if length is not None else [])])
     with ExitStack() as open_bars:
@@ -154,6 +165,7 @@ def finetune(
             columns=columns_of(column),
             format=format,
             settings=settings,
+            merge=merge,
             watch=watch,
         )
     if made.truncated:
@@ -163,9 +175,15 @@ def finetune(
     if made.mix is not None:
         shares = " ".join(f"{share:.3f}" for share in made.mix.shares)
         mix = f"\nlayers, embeddings first, count {shares}, together times {made.mix.scale:.3f}"
+    learnt = ""
+    if made.trained_parameters < made.parameters:
+        share = made.trained_parameters / made.parameters
+        learnt = f"\n{made.trained_parameters:,} of {made.parameters:,} parameters learnt ({share:.2%})"
+        if made.adapter_bytes is not None:
+            learnt += f"; the adapter takes {made.adapter_bytes:,} bytes and needs its base"
     emit(
         made,
         as_json,
         f"{made.directory}: {len(made.labels)} labels, {made.steps} steps in {made.seconds:.0f} s"
-        f"{'; on dev' + scores if scores else ''}{mix}\nuse it: trivium predict --model {made.directory} FILE",
+        f"{'; on dev' + scores if scores else ''}{mix}{learnt}\nuse it: trivium predict --model {made.directory} FILE",
     )

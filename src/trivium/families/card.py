@@ -48,6 +48,23 @@ def model_card(model: Network, family: Family, labels: Mapping[str, Sequence[str
     return "\n".join(lines) + "\n"
 
 
+def adapter_card(model: Network, family: Family, base: str, labels: Mapping[str, Sequence[str]]) -> str:
+    """The same for a folder that holds a LoRA adapter alone."""
+    own = sum(p.numel() for name, p in model.named_parameters() if ".adapters." in name)
+    by_head = [task for head, task in TASKS.items() if head in model.heads]
+    tags = ["library_name: peft", f"base_model: {base}", *(f"pipeline_tag: {task}" for task in by_head[:1])]
+    lines = [
+        *("---", *tags, "tags: [trivium, lora]", "---", ""),
+        "# A LoRA adapter made with Trivium",
+        "",
+        f"Low-rank matrices of {own:,} numbers for {base} ({model.config.describe()}), and the heads on it.",
+    ]
+    for names in labels.values():
+        lines += ["", "Labels: " + ", ".join(names) + "."]
+    theirs = " or with `peft`" if family.architectures else "; no class of `transformers` computes this model"
+    return "\n".join([*lines, "", f"Open it with `trivium.load(folder)`, beside its base{theirs}."]) + "\n"
+
+
 def _task(config: Config) -> str:
     if answers(config):
         return "translation"

@@ -1,8 +1,9 @@
 """Whether the files of a model are sound and belong together, asked before torch is imported, which takes seconds.
 
 Of a folder: ``config.json`` against its family, every weight file's header and the index, the tokenizer and its size.
-Of a GGUF file: the header, the settings, the vocabulary. That each weight has the shape which the configuration gives
-it is seen when the model is made, without memory, and before its weights are read (``huggingface.filled``).
+Of a GGUF file: the header, the settings, the vocabulary. Of an adapter's folder: its settings, its header, its base.
+That each weight has the shape which the configuration gives it is seen when the model is made, without memory, and
+before its weights are read (``huggingface.filled``).
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trivium.errors import DataError
+from trivium.families.adapter_config import adapter_tensors, base_of, is_adapter
 from trivium.families.config_file import config_in, family_of, heads_in
 from trivium.families.demo_models import DEMO_MODELS, find_model
 from trivium.families.family import Family
@@ -73,6 +75,9 @@ _READY: dict[Path, Tokenizer] = {}
 def inspect_model(model: Path) -> None:
     """Refuses damaged files of what ``--model`` names; whether there is such a model at all is for others to say."""
     path = find_model(str(model)) if str(model) in DEMO_MODELS and not model.exists() else model
+    if is_adapter(path):
+        adapter_tensors(path)
+        path = base_of(path)
     tokenizer = None
     if path.suffix == ".gguf" and path.is_file():
         with GgufFile(path) as file:

@@ -3,6 +3,7 @@ imported where tensors are joined; names alone need none."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -25,24 +26,57 @@ def weights_out(state: "Mapping[str, Tensor]", family: Family, config: "Config")
         return dict(state)
     result: dict[str, Tensor] = {}
     used: set[str] = set()
-    heads = sorted({name.split(".")[1] for name in state if name.startswith("heads.")})
-    prefix = body_prefix(family, heads)
-    for row, blank in _matches(family, config, state, heads, ours=True):
-        names = [_fill(part, *blank) for part in row.parts]
-        missing = [name for name in names if name not in state]
+    for theirs, place in places(state, family, config).items():
+        missing = [name for name in place.ours if name not in state]
         if missing:
-            raise DataError(f"the model has {names[0]} but no {missing[0]}")
-        used.update(names)
-        tensor = torch.cat([state[name] for name in names]) if len(names) > 1 else state[names[0]]
-        theirs = _fill(row.theirs, *blank)
-        if prefix is not None and not row.parts[0].startswith(("vocabulary.", "heads.")):
-            theirs = prefix + theirs.removeprefix(family.prefix)
-        tensor = tensor.t().contiguous() if row.transposed and tensor.ndim == 2 else tensor
-        result[theirs] = tensor.unflatten(-1, _heads(config)) if row.heads_apart else tensor
+            raise DataError(f"the model has {place.ours[0]} but no {missing[0]}")
+        used.update(place.ours)
+        pieces = [state[name] for name in place.ours]
+        tensor = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
+        tensor = tensor.t().contiguous() if place.transposed and tensor.ndim == 2 else tensor
+        result[theirs] = tensor.unflatten(-1, _heads(config)) if place.heads_apart else tensor
     left = sorted(set(state) - used)
     if left:
         raise DataError(f"family {family.name} has no name for {', '.join(left)}: save as model_type 'trivium'")
     return result
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor of theirs: which of ours it joins along the output, whether it is (in, out), and whether its last
+    dimension is the heads and their width."""
+
+    ours: tuple[str, ...]
+    transposed: bool = False
+    heads_apart: bool = False
+
+    def pieces(self, tensor: "Tensor") -> "dict[str, Tensor]":
+        """Our tensors in one of theirs."""
+        if self.heads_apart:
+            tensor = tensor.flatten(-2)
+        if self.transposed and tensor.ndim == 2:
+            tensor = tensor.t()
+        parts = tensor.chunk(len(self.ours))
+        return {name: part.contiguous() for name, part in zip(self.ours, parts, strict=True)}
+
+
+def places(names: Collection[str], family: Family, config: "Config") -> dict[str, Place]:
+    """By their names the tensors of a model whose tensors have these ``names`` of ours."""
+    if not family.weights:
+        return {name: Place((name,)) for name in names}
+    found: dict[str, Place] = {}
+    heads = sorted({name.split(".")[1] for name in names if name.startswith("heads.")})
+    prefix = body_prefix(family, heads)
+    for row, blank in _matches(family, config, names, heads, ours=True):
+        theirs = _fill(row.theirs, *blank)
+        if prefix is not None and not row.parts[0].startswith(("vocabulary.", "heads.")):
+            theirs = prefix + theirs.removeprefix(family.prefix)
+        found[theirs] = _placed(row, blank)
+    return found
+
+
+def _placed(row: Weight, blank: tuple[str, str]) -> Place:
+    return Place(tuple(_fill(part, *blank) for part in row.parts), row.transposed, row.heads_apart)
 
 
 def weights_in(
@@ -57,13 +91,7 @@ def weights_in(
     tensors = {plain_name(name, family, prefix): tensors[own] for name, own in full.items()}
     result: dict[str, Tensor] = {}
     for row, blank in _matches(family, config, tensors, heads, ours=False):
-        tensor = tensors[_fill(row.theirs, *blank)]
-        if row.heads_apart:
-            tensor = tensor.flatten(-2)
-        if row.transposed and tensor.ndim == 2:
-            tensor = tensor.t()
-        for part, piece in zip(row.parts, tensor.chunk(len(row.parts)), strict=True):
-            result[_fill(part, *blank)] = piece.contiguous()
+        result |= _placed(row, blank).pieces(tensors[_fill(row.theirs, *blank)])
     return result
 
 
@@ -124,7 +152,7 @@ def skipped(name: str, family: Family, config: "Config") -> bool:
 
 
 def _matches(
-    family: Family, config: "Config", names: Mapping[str, object], heads: Collection[str], ours: bool
+    family: Family, config: "Config", names: Collection[str], heads: Collection[str], ours: bool
 ) -> Iterator[tuple[Weight, tuple[str, str]]]:
     for row in family.rows(heads):
         if row.gated is not None and isinstance(config, TransformerConfig) and row.gated != config.gated:

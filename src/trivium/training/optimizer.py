@@ -1,9 +1,11 @@
 """The update: float32 masters, fused AdamW for everything or Muon for the hidden matrices, and one exact state.
 
-The optimizer owns the float32 masters of all parameters, and they are what is optimised and saved. In float32 they are
-the weights themselves; in bfloat16 the model computes with bf16 copies, written by one foreach copy after each update,
-and gradients go from bf16 to float32 once, so that sums over micro-batches are float32 sums (the layout measured
-fastest on CPUs with bf16 matrix units, and what mixed-precision training has done since Micikevicius et al. 2018).
+The optimizer owns the float32 masters of all trained parameters, and they are what is optimised and saved. In float32
+they are the weights themselves; in bfloat16 the model computes with bf16 copies, written by one foreach copy after each
+update, and gradients go from bf16 to float32 once, so that sums over micro-batches are float32 sums (the layout
+measured fastest on CPUs with bf16 matrix units, and what mixed-precision training has done since Micikevicius et al.
+2018). A frozen parameter's master is the tensor that it came with, where that lies: no copy is made, and a device holds
+its bf16 copy alone.
 
 Weight decay is decoupled and touches matrices only (two dimensions or more): not biases, not norms.
 """
@@ -23,20 +25,26 @@ _STATES = {"exp_avg": "first", "exp_avg_sq": "second", "step": "count", "momentu
 class MasterOptimizer:
     """Masters by name, their gradients, and torch's optimizers over them behind one step and one state."""
 
-    def __init__(self, model: nn.Module, settings: Optimizer, precision: torch.dtype) -> None:
+    def __init__(
+        self, model: nn.Module, settings: Optimizer, precision: torch.dtype, frozen: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """``frozen``: the float32 values of parameters that are not trained; None: as they are in the model."""
         self.settings = settings
         self.weights: dict[str, nn.Parameter] = dict(model.named_parameters())  # tied parameters appear once
         self.separate = precision != torch.float32
         self.masters: dict[str, Tensor] = {}
         for name, weight in self.weights.items():
-            if self.separate:
+            if not weight.requires_grad:
+                self.masters[name] = frozen[name] if frozen else weight.detach().float()
+                weight.data = weight.data.to(precision)
+            elif self.separate:
                 self.masters[name] = weight.detach().to(torch.float32, copy=True)
                 weight.data = weight.data.to(precision)
             else:
                 self.masters[name] = weight
         trained = [name for name, weight in self.weights.items() if weight.requires_grad]
         self.trained = {name: self.masters[name] for name in trained}
-        self._trained_weights = [self.weights[name] for name in trained]
+        self._trained_weights: list[Tensor] = [self.weights[name] for name in trained]
         self._trained_masters = list(self.trained.values())
         if self.separate:
             self._gradients = [torch.zeros_like(master) for master in self._trained_masters]
@@ -90,14 +98,14 @@ class MasterOptimizer:
 
     @torch.no_grad()
     def copy_to_weights(self) -> None:
-        """The low-precision weights again from the masters."""
+        """The low-precision weights again from the masters of what is trained."""
         if self.separate:
-            torch._foreach_copy_([self.weights[name] for name in self.masters], list(self.masters.values()))
+            torch._foreach_copy_(self._trained_weights, self._trained_masters)
 
     def restore_float32(self) -> None:
         """Ends training in low precision: the model's weights are the masters from here on."""
         for name, weight in self.weights.items():
-            weight.data = self.masters[name].data
+            weight.data = self.masters[name].data.to(weight.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Moments and counts by ``<kind>.<parameter>``: everything but the masters. Not copies."""
@@ -141,6 +149,8 @@ class MasterOptimizer:
             if master.shape != masters[name].shape:
                 raise DataError(f"{name} is {tuple(masters[name].shape)} in the checkpoint, {tuple(master.shape)} here")
             master.copy_(masters[name])
+            if name not in self.trained:
+                self.weights[name].copy_(master)
         self.copy_to_weights()
 
 

@@ -270,7 +270,7 @@ def _due(done: int, every: int) -> bool:
 
 def _finite(tensors: Weights) -> bool:
     norms = torch._foreach_norm([tensor.detach() for tensor in tensors.values()])
-    return bool(torch.isfinite(torch.stack(norms)).all())
+    return bool(torch.isfinite(torch.stack([norm.to(norms[0].device) for norm in norms])).all())
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

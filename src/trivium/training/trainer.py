@@ -95,8 +95,12 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         self.number = 0
         self.device = choose_device(settings.device)
         self.precision = choose_precision(settings.precision, self.device)
+        frozen = {name: p.detach().float() for name, p in model.named_parameters() if not p.requires_grad}
+        for parameter in model.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(self.precision)  # before the move: the device need not hold float32
         model.to(self.device)
-        self.optimizer = MasterOptimizer(model, settings.optimizer, self.precision)
+        self.optimizer = MasterOptimizer(model, settings.optimizer, self.precision, frozen)
         self._flops = flops
         if settings.compile:
             model.compile()
@@ -141,8 +145,8 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         )
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Masters by parameter name; the optimizer's moments, and under "carried." the states that a recurrent model
-        goes on from. Not copies: save or clone them before stepping."""
+        """Masters by parameter name, also of frozen ones; the optimizer's moments, and under "carried." the states that
+        a recurrent model goes on from. Not copies: save or clone them before stepping."""
         carried = {f"{CARRIED}{name}": state for name, state in carried_states(self.model).items()}
         return dict(self.optimizer.masters), self.optimizer.state_dict() | carried
 

@@ -10,11 +10,11 @@ import torch
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import Family
+from trivium.families.adapter_folder import load as read_folder
 from trivium.families.demo_models import DEMO_MODELS, find_model
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
 from trivium.families.hub import fetch, hub_model
-from trivium.families.huggingface import load as read_folder
 from trivium.families.model_folder import PICKLES
 from trivium.families.sentence_modules import SentencePooling
 from trivium.generation.completion import Completion, Piece, complete, stream

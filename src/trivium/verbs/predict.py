@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trivium.errors import DataError, SettingsError
-from trivium.families import huggingface
+from trivium.families import adapter_folder
 from trivium.settings import build, read_toml
 from trivium.tasks import TASKS, Prediction, Task
 from trivium.text.fields import Columns
@@ -70,7 +70,7 @@ def predict_rows(
 def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
     """A folder that ``finetune`` wrote, or a Hugging Face model with a head of a kind that a task has."""
     where, directory = choose_device(device), find(directory)
-    loaded = huggingface.load(directory)
+    loaded = adapter_folder.load(directory)
     task = task_of(loaded.model, loaded.labels, directory)
     if task is None:
         raise SettingsError(

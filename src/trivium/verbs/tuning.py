@@ -5,7 +5,7 @@ The pretrained model is copied, never changed, so that one can be fine-tuned man
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -24,14 +24,17 @@ from trivium.text.examples import Located
 from trivium.tokenizers import Tokenizer
 from trivium.training.settings import AdamW, Linear, TrainingSettings
 from trivium.training.trainer import Step, Trainer
-from trivium.transformer import Config, Network
+from trivium.transformer import Config, Network, TransformerConfig, TwoStreamConfig
+from trivium.transformer.adapters import DEFAULT, Adapters
+from trivium.transformer.lora import Lora
 
 MICRO_TOKENS = 16_384  # a batch that is larger with its padding goes through the model in parts
 
 
 @dataclass(frozen=True)
 class FineTuning:
-    """``method``: "full", "frozen" (the head alone) or "last:N" (the last N layers and the head).
+    """``method``: "full", "frozen" (the head alone), "last:N" (the last N layers and the head) or "lora" (low-rank
+    matrices beside some layers, and the head; see ``lora``).
 
     The length is ``steps``, or ``epochs`` (3 when neither is given). The recipe is BERT's (Devlin et al. 2019, appendix
     A.3): AdamW, 10% warm-up, linear decay to 0, decay 0.01, clipping at 1; with Adam's bias correction.
@@ -48,6 +51,7 @@ class FineTuning:
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    lora: Lora = field(default_factory=Lora)  # read by the method "lora" alone
 
     def __post_init__(self) -> None:
         layers_of(self.method)
@@ -104,6 +108,8 @@ class Fitted:
     tokens: int
     seconds: float
     truncated: int  # training examples that were cut to the model's length
+    trained: tuple[str, ...]  # names of the parameters that learnt; all others are bit for bit the pretrained ones
+    training_bytes: int  # of weights, gradients and the optimizer's state together, while it learnt
 
 
 def fit(
@@ -123,7 +129,11 @@ def fit(
         raise DataError("train has no examples")
     task = task.learn(placed(train, "train"), placed(dev or (), "dev"))
     tuned = tuned_of(model, tokenizer, task, settings.seed, published)
+    if settings.method == "lora":
+        _adapt(tuned.model, settings)
     freeze(tuned.model, settings.method)
+    _share(tuned.model, model)
+    trained = tuple(name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad)
     items = tuned.encode(train)
     dev_items = tuned.encode(dev) if dev else None
     per_epoch = -(-len(items) // settings.batch)
@@ -156,7 +166,8 @@ def fit(
                 watch(step, steps)
     except StoppedError as error:
         raise TriviumError(f"fine-tuning diverged at a learning rate of {rate:g}: lower it ({error})") from error
-    _restore(tuned.model, best or _copied(trainer))
+    held = _held(trainer)
+    _restore(tuned.model, {**trainer.optimizer.masters, **(best or _copied(trainer))})
     return Fitted(
         tuned=tuned,
         scores=task.score(predict_all(task, tuned.model, dev, dev_items), dev) if dev else None,
@@ -168,6 +179,8 @@ def fit(
         tokens=tokens,
         seconds=time.perf_counter() - started,
         truncated=items.truncated,
+        trained=trained,
+        training_bytes=held,
     )
 
 
@@ -190,6 +203,8 @@ def tuned_of(
     made = initialise(network(config, task.heads(config, published)), seed)
     made.read_vocabulary(tokenizer)
     fresh = made.state_dict()
+    if names := Adapters(model).names:
+        raise SettingsError(f"the model has the adapters {', '.join(names)} in use: merge one, or fine-tune the base")
     known = {name: t for name, t in model.state_dict().items() if name in fresh and not name.startswith("heads.")}
     made.load_state_dict({**fresh, **known})
     return Tuned(made.eval(), task.layout(tokenizer, config), task)
@@ -199,16 +214,16 @@ def layers_of(method: str) -> int | None:
     """How many layers a method trains; None: all and the embeddings."""
     if method == "full":
         return None
-    if method == "frozen":
+    if method in ("frozen", "lora"):
         return 0
     name, _, count = method.partition(":")
     if name == "last" and count.isdecimal() and int(count) > 0:
         return int(count)
-    raise SettingsError(f"method {method!r}: choose full, frozen or last:N, such as last:2")
+    raise SettingsError(f"method {method!r}: choose full, frozen, last:N (such as last:2) or lora")
 
 
 def freeze(model: Network, method: str) -> None:
-    """Leaves what the method trains with ``requires_grad``: heads and pooler always."""
+    """Leaves what the method trains with ``requires_grad``: heads, pooler and adapters always."""
     count = layers_of(method)
     if count is None:
         return
@@ -221,12 +236,43 @@ def freeze(model: Network, method: str) -> None:
     if count:
         trained += [f"{stack}.norm.", f"{stack}.projection."]
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(tuple(trained)))
+        parameter.requires_grad_(name.startswith(tuple(trained)) or ".adapters." in name)
 
 
 def default_learning_rate(config: Config, method: str) -> float:
-    """Smaller for wider models: 1e-3 up to width 256, 3.7e-5 at BERT-base's 768, 1.6e-5 at 1024. A head alone: 1e-2."""
-    return 1e-2 if method == "frozen" else min(1e-3, 1e-3 * (256 / config.width) ** 3)
+    """Smaller for wider models: 1e-3 up to width 256, 3.7e-5 at BERT-base's 768, 1.6e-5 at 1024. A head alone: 1e-2;
+    adapters, whose product starts at zero: ten times that of all weights, 5e-3 at most (Hu et al.: 4e-4 at 768)."""
+    if method == "frozen":
+        return 1e-2
+    full = min(1e-3, 1e-3 * (256 / config.width) ** 3)
+    return min(5e-3, 10 * full) if method == "lora" else full
+
+
+def _adapt(model: Network, settings: FineTuning) -> None:
+    if not isinstance(model.config, TransformerConfig | TwoStreamConfig):
+        raise SettingsError("method 'lora' adapts Transformers, and this model is none: use full, frozen or last:N")
+    adapters = Adapters(model)
+    adapters.add(DEFAULT, settings.lora, settings.seed)
+    adapters.use(DEFAULT)
+
+
+def _share(model: Network, pretrained: Network) -> None:
+    """What is not trained is not copied: it is the pretrained model's own memory, which nothing writes."""
+    theirs = dict(pretrained.named_parameters())
+    for name, parameter in model.named_parameters():
+        own = theirs.get(name)
+        if own is not None and not parameter.requires_grad and own.dtype == parameter.dtype:
+            parameter.data = own.detach()
+
+
+def _held(trainer: Trainer[Network, Batch]) -> int:
+    """Bytes of weights, float32 masters of what is trained, gradients and moments; not of what a batch passes."""
+    optimizer = trainer.optimizer
+    weights = [*optimizer.weights.values(), *optimizer.state_dict().values()]
+    masters = list(optimizer.trained.values())
+    copies = 2 if optimizer.separate else 1  # masters and gradients; in float32 the masters are the weights
+    size = sum(tensor.numel() * tensor.element_size() for tensor in weights)
+    return size + copies * sum(master.numel() * master.element_size() for master in masters)
 
 
 def _feed(task: Task[Any, Any], items: Any, settings: FineTuning) -> Callable[[int], list[Batch]]:
@@ -247,15 +293,15 @@ def _feed(task: Task[Any, Any], items: Any, settings: FineTuning) -> Callable[[i
 
 
 def _copied(trainer: Trainer[Network, Batch]) -> dict[str, Tensor]:
-    masters, _ = trainer.state_dict()
-    return {name: master.detach().clone() for name, master in masters.items()}
+    """Of what is trained."""
+    return {name: master.detach().clone() for name, master in trainer.optimizer.trained.items()}
 
 
 @torch.no_grad()
 def _restore(model: Network, masters: Mapping[str, Tensor]) -> None:
     """Float32 weights, ready for use."""
     for name, parameter in model.named_parameters():
-        parameter.data = masters[name]
+        parameter.data = masters[name].detach().to(parameter.device)
         parameter.requires_grad_(False)
         parameter.grad = None
     model.eval()
