@@ -31,7 +31,7 @@ def test_config_show_as_json(trivium_command) -> None:
 
 def test_config_schema_is_json(trivium_command) -> None:
     schema = json.loads(trivium_command("config", "schema").out)
-    assert set(schema["properties"]) == {"data", "tokenizer", "model", "objective", "training"}
+    assert set(schema["properties"]) == {"data", "from", "tokenizer", "model", "objective", "training"}
 
 
 def test_doctor(trivium_command) -> None:
