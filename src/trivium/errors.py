@@ -34,3 +34,9 @@ class StoppedError(TriviumError):
     """A run that stopped by itself (non-finite loss, full disk) and left a good checkpoint."""
 
     exit_code = 75
+
+
+def shown(value: object) -> str:
+    """A value from a file or a setting as an error quotes it: not more than a few words of it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"

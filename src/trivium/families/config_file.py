@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trivium.errors import DataError, SettingsError
+from trivium.errors import DataError, SettingsError, shown
 from trivium.families import FAMILIES
-from trivium.families.family import Family, shown
+from trivium.families.family import Family
 from trivium.families.trivium import TRIVIUM, settings_in
 from trivium.settings import build
 from trivium.transformer.head_config import KINDS, SEQUENCE, HeadConfig

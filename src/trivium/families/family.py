@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
-from trivium.errors import DataError, SettingsError
+from trivium.errors import DataError, SettingsError, shown
 from trivium.settings import build, dump
 from trivium.tokenizers.specials import SpecialTokens
 from trivium.transformer.config import TransformerConfig
@@ -265,12 +265,6 @@ def _look(config: "Config", dotted: str) -> Value:
             return MISSING
         value = getattr(value, name)
     return value
-
-
-def shown(value: Value) -> str:
-    """A value from a file as an error quotes it: not more than a few words of it."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:50]}... ({len(text):,} characters)"
 
 
 KINDS: Mapping[type, tuple[str, Callable[[Value], bool]]] = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trivium.errors import SettingsError
+from trivium.errors import SettingsError, shown
 from trivium.settings.shape import (
     MISSING,
     adapter,
@@ -60,7 +60,7 @@ def _value(field: dataclasses.Field, annotation: Any, value: Any, path: str, roo
     item = item_of(annotation)
     if item is not None:
         if not isinstance(value, list | tuple):
-            raise SettingsError(f"{path} = {value!r} must be a list of tables")
+            raise SettingsError(f"{path} = {shown(value)} must be a list of tables")
         return tuple(_build(item, _table(each, f"{path}[{i}]"), f"{path}[{i}]", root) for i, each in enumerate(value))
     return _leaf(annotation, value, path)
 
@@ -78,7 +78,7 @@ def _tagged(field: dataclasses.Field, kinds: dict[str, type], value: Any, path: 
     if not isinstance(name, str) or name not in kinds:
         near = difflib.get_close_matches(str(name), kinds, n=1)
         advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(sorted(kinds))}"
-        raise SettingsError(f"{path}.kind = {name!r} does not exist: {advice}")
+        raise SettingsError(f"{path}.kind = {shown(name)} does not exist: {advice}")
     return _build(kinds[name], values, path, root)
 
 
@@ -97,10 +97,10 @@ def _leaf(annotation: Any, value: Any, path: str) -> Any:
     try:
         return adapter(annotation).validate_json(json.dumps(value))
     except TypeError:
-        raise SettingsError(f"{path} = {value!r} is not a number, text, truth value or list") from None
+        raise SettingsError(f"{path} = {shown(value)} is not a number, text, truth value or list") from None
     except ValidationError as error:
         asked = {each["msg"][0].lower() + each["msg"][1:] for each in error.errors() if each["type"] != "none_required"}
-        raise SettingsError(f"{path} = {value!r}: {' or '.join(sorted(asked))}") from None
+        raise SettingsError(f"{path} = {shown(value)}: {' or '.join(sorted(asked))}") from None
 
 
 def _is_word(annotation: Any) -> bool:
@@ -110,7 +110,7 @@ def _is_word(annotation: Any) -> bool:
 
 def _table(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise SettingsError(f"{path} = {value!r} must be a table of settings")
+        raise SettingsError(f"{path} = {shown(value)} must be a table of settings")
     return value
 
 

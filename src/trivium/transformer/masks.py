@@ -103,5 +103,6 @@ def cross_mask(tokens: Tensor, queries: Tensor | None, keys: Tensor | None, bran
         return Mask()  # without source padding or packing a target's padding cannot be told what to see: it sees all
     if queries is None:
         queries = keys.new_zeros(tokens.shape[:2])
-    queries = queries.reshape(len(keys), branches * queries.shape[1])
+    if branches > 1:
+        queries = queries.reshape(keys.shape[0], branches * queries.shape[1])
     return Mask(additive(same_document(queries, keys), tokens.dtype))
