@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trivium.errors import DataError, SettingsError
+from trivium.families.family import Head
 from trivium.metrics import entity_scores
 from trivium.objectives import Batch, Loss
 from trivium.recurrent.characters import place_spellings
@@ -29,7 +30,7 @@ from trivium.text.fields import Columns, text_of, texts_of
 from trivium.text.tag_schemes import Scheme, forbidden, from_iob1, in_order, is_iob1, misplaced, scheme_of
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.alignment import word_spans
-from trivium.transformer import TOKEN, Config, Inputs, TokenHead, Tokens
+from trivium.transformer import TOKEN, Config, EachToken, Inputs, TokenHead, Tokens, make_head
 from trivium.transformer.network import changed
 
 if TYPE_CHECKING:
@@ -152,13 +153,16 @@ class Tagging:
         """The true tags, those of IOB1 as BIO."""
         return from_iob1(example.tags) if self.iob1 else example.tags
 
-    def configure(self, config: Config) -> Config:
+    def configure(self, config: Config, published: Mapping[str, Head]) -> Config:
         """The tagger's configuration: no vocabulary projection; of an encoder-decoder the encoder alone."""
         both = config.encoder_layers and config.decoder_layers
         return changed(config, vocabulary_head="none", pooler=False, **({"decoder_layers": 0} if both else {}))
 
-    def heads(self, config: Config) -> dict[str, nn.Module]:
-        return {TOKEN: TokenHead(config, len(self.labels), chained=self.crf)}
+    def heads(self, config: Config, published: Mapping[str, Head]) -> dict[str, nn.Module]:
+        """The published class's, where the family has one."""
+        made = published[TOKEN].made if TOKEN in published else EachToken(0)
+        assert isinstance(made, EachToken)
+        return {TOKEN: make_head(config, replace(made, labels=len(self.labels), chained=self.crf))}
 
     def layout(self, tokenizer: Tokenizer, config: Config) -> Tokenizer:
         """An encoder's has control tokens around the text; one that has a layout of its own keeps it."""

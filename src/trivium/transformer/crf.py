@@ -95,7 +95,7 @@ def marginals(emissions: Tensor, transition: Tensor, lengths: Tensor) -> Tensor:
 def best_paths(emissions: np.ndarray, transition: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """(B, T) int64: the labels of the path with the highest score (Viterbi), of equal ones the lower label; 0 behind
     the length. Only the best sums are kept on the way; where one came from is looked up again on the way back."""
-    best = np.ascontiguousarray(emissions.transpose(1, 0, 2), np.float64)  # (T, B, K)
+    best = np.array(emissions.transpose(1, 0, 2), np.float64, order="C")  # (T, B, K), a copy
     step, into = transition.astype(np.float64)[:, None, :], np.ascontiguousarray(transition.T, np.float64)
     places, rows, kinds = best.shape
     sums = np.empty((kinds, rows, kinds))  # from, row, to: the longest runs are compared side by side
