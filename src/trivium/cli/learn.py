@@ -92,7 +92,9 @@ def finetune(
     dev: Annotated[
         Path | None, typer.Option("--dev", metavar="F", help="Examples to choose the best weights by.")
     ] = None,
-    task: Annotated[str, typer.Option("--task", metavar="T", help="What is learnt: sequence.")] = "sequence",
+    task: Annotated[
+        str, typer.Option("--task", metavar="T", help="What is labelled: sequence (texts) or tagging (words).")
+    ] = "sequence",
     method: Annotated[
         str, typer.Option("--method", help="What may change: full, frozen (the head), last:N or lora.")
     ] = "full",
@@ -170,6 +172,8 @@ def finetune(
         )
     if made.truncated:
         note(f"{made.truncated} of {made.train_examples} examples were cut to the model's length")
+    for each in made.notes:
+        note(each)
     scores = "".join(f"  {name} {value:.3f}" for name, value in (made.scores or {}).items())
     mix = ""
     if made.mix is not None:

@@ -138,7 +138,7 @@ def initialise_elmo(model: Elmo, seed: int) -> Elmo:
             values[config.cells : 2 * config.cells] = 1.0
         elif name.endswith("mix.scale"):
             values.fill_(1.0)
-        elif name.endswith(("bias", "mix.scores")):
+        elif name.endswith(("bias", "mix.scores")) or ".chain." in name:
             pass
         elif name == "tokens.characters.weight":
             values.uniform_(-1.0, 1.0, generator=generator)

@@ -31,6 +31,8 @@ def initialise(model: RecurrentModel, seed: int) -> RecurrentModel:
         last = name.rpartition(".")[2]
         if name.endswith(("mix.scores", "mix.scale")):  # the mean of the layers
             values.fill_(float(last == "scale"))
+        elif ".chain." in name:  # no label depends on its neighbours yet
+            pass
         elif "bias" in last:
             if last.startswith("bias_ih") and config.cell == "lstm":
                 values[config.state : 2 * config.state] = config.forget_bias

@@ -4,8 +4,20 @@ from typing import Any
 
 from trivium.tasks.answering import predict_all
 from trivium.tasks.sequences import Classified, SequenceClassification
+from trivium.tasks.tagged_words import WordTags
+from trivium.tasks.tagging import Tagging
 from trivium.tasks.task import Items, Prediction, Task
 
-TASKS: dict[str, type[Task[Any, Any]]] = {"sequence": SequenceClassification}
+TASKS: dict[str, type[Task[Any, Any]]] = {"sequence": SequenceClassification, "tagging": Tagging}
 
-__all__ = ["TASKS", "Classified", "Items", "Prediction", "SequenceClassification", "Task", "predict_all"]
+__all__ = [
+    "TASKS",
+    "Classified",
+    "Items",
+    "Prediction",
+    "SequenceClassification",
+    "Tagging",
+    "Task",
+    "WordTags",
+    "predict_all",
+]

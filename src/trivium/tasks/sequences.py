@@ -96,9 +96,10 @@ class SequenceClassification:
         return replace(self, labels=labels)
 
     @classmethod
-    def found(cls, model: "Network", labels: tuple[str, ...] | None) -> Self | None:
+    def found(cls, model: "Network", labels: Mapping[str, tuple[str, ...]]) -> Self | None:
         head = model.heads[SEQUENCE] if SEQUENCE in model.heads else None
-        return cls(labels, head.pooling) if labels and isinstance(head, SequenceHead) else None
+        named = labels.get(SEQUENCE)
+        return cls(named, head.pooling) if named and isinstance(head, SequenceHead) else None
 
     def head(self, config: Config, published: Mapping[str, Head]) -> Pooled:
         """What stands on top: with pooling "family" the published class's head, where the family has one."""

@@ -30,7 +30,8 @@ class Prediction(Protocol):
 
 
 class Items(Protocol):
-    """Examples as ids, ready to be batched."""
+    """Examples as ids, ready to be batched. What else the user should know of them may stand in ``notes``, a tuple of
+    sentences."""
 
     @property
     def lengths(self) -> np.ndarray:
@@ -54,7 +55,11 @@ class Task(Protocol[Example, AnyItems]):
     training examples say about the task, such as its labels."""
 
     columns: ClassVar[tuple[str, ...]]  # the fields of a row that it reads, by their usual names
-    main: ClassVar[str]  # the score by which weights are chosen; higher is better
+
+    @property
+    def main(self) -> str:
+        """The score by which weights are chosen; higher is better."""
+        ...
 
     def example(self, place: str, row: Mapping[str, object], columns: Columns, gold: bool) -> Example:
         """A row of a file; ``gold``: what is to be predicted must be in it, else it is taken where it is. A plain line
@@ -66,8 +71,9 @@ class Task(Protocol[Example, AnyItems]):
         ...
 
     @classmethod
-    def found(cls, model: "Network", labels: tuple[str, ...] | None) -> "Self | None":
-        """The task of a model that was fine-tuned elsewhere, seen from its heads; None where it is another's."""
+    def found(cls, model: "Network", labels: Mapping[str, tuple[str, ...]]) -> "Self | None":
+        """The task of a model that was fine-tuned elsewhere, seen from its heads and the names of their labels; None
+        where it is another's."""
         ...
 
     def configure(self, config: Config, published: Mapping[str, Head]) -> Config:

@@ -46,6 +46,17 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Tagged:
+    """A sentence's words and a tag for each; none where they are not known. ``spans``: the characters of ``text`` that
+    each word is, where the words were cut out of a text."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    text: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Rewrite:
     """A text and the text it is to be turned into."""
 

@@ -45,11 +45,13 @@ class Pooled:
 
 @dataclass(frozen=True)
 class EachToken:
-    """Dropout and a linear layer on every state of the last stack."""
+    """Dropout and a linear layer on every state of the last stack. ``chained``: scores of neighbouring labels, too,
+    which make a conditional random field of them (``crf.py``)."""
 
     labels: int
     bias: bool = True
     dropout: float | None = None
+    chained: bool = False
 
     def __post_init__(self) -> None:
         _check(self.labels, self.dropout)

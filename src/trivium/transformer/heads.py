@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from trivium.transformer.crf import Chain
 from trivium.transformer.head_config import (
     CHOICE,
     LABELLED,
@@ -131,18 +132,22 @@ class SequenceHead(nn.Module):
 
 
 class TokenHead(nn.Module):
-    """Scores for each token: labels of tokens; or for answers two, whether one begins there and whether one ends."""
+    """Scores for each token: labels of tokens; or for answers two, whether one begins there and whether one ends.
+    ``chain``: those of neighbouring labels, which whoever reads the scores as a chain asks for."""
 
-    def __init__(self, config: Config, labels: int, *, bias: bool = True, dropout: float | None = None):
+    def __init__(
+        self, config: Config, labels: int, *, bias: bool = True, dropout: float | None = None, chained: bool = False
+    ):
         super().__init__()
         self.labels = labels
         self.dropout = config.dropout if dropout is None else dropout
         self.classifier = nn.Linear(config.width, labels, bias=bias)
+        self.chain = Chain(labels) if chained else None
 
     @property
     def config(self) -> EachToken:
         """What it was made of."""
-        return EachToken(self.labels, self.classifier.bias is not None, self.dropout)
+        return EachToken(self.labels, self.classifier.bias is not None, self.dropout, self.chain is not None)
 
     def forward(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
         """(B, T, W) -> (B, T, labels)."""
@@ -152,7 +157,7 @@ class TokenHead(nn.Module):
 def make_head(config: Config, head: HeadConfig) -> SequenceHead | TokenHead:
     """The module that a head's configuration describes, for a body of ``config``."""
     if isinstance(head, EachToken):
-        return TokenHead(config, head.labels, bias=head.bias, dropout=head.dropout)
+        return TokenHead(config, head.labels, bias=head.bias, dropout=head.dropout, chained=head.chained)
     return SequenceHead(
         config, head.labels, head.pooling, dense=head.dense, dense_dropout=head.dense_dropout, bias=head.bias,
         dropout=head.dropout, mix_norm=head.mix_norm,

@@ -11,7 +11,7 @@
 | feed-forward down            | N(0, std) | N(0, std (2L)^-1/2)| T(0, std)        | N(0, F^-1/2)                  |
 | vocabulary projection        | N(0, std) | N(0, std)          | T(0, std)        | N(0, 1)                       |
 | heads, pooler, head's dense  | N(0, std) | N(0, std)          | T(0, std)        | N(0, W^-1/2)                  |
-| every bias 0, every norm's weight 1; a layer mix: scores 0, scale 1                                             |
+| every bias 0, every norm's weight 1; a layer mix: scores 0, scale 1; a chain 0                                  |
 
 T is a normal distribution cut at two standard deviations (Devlin et al. 2019, code release). 2L: one residual for each
 attention and feed-forward; three a layer in a decoder beside an encoder (Radford et al. 2019, section 2.3). T5: Raffel
@@ -39,7 +39,7 @@ def initialise(model: Model, seed: int) -> Model:
             parameter.fill_(1.0)
         elif name.endswith("mix.scale"):
             parameter.fill_(1.0)
-        elif name.endswith(("bias", "mix.scores")):
+        elif name.endswith(("bias", "mix.scores")) or ".chain." in name:
             parameter.zero_()
         else:
             generator = torch.Generator().manual_seed(key(seed, "initialise", name) % 2**63)

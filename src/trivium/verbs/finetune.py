@@ -58,6 +58,7 @@ class FineTuned:
     learning_rate: float
     seconds: float
     opens_in_transformers: bool
+    notes: tuple[str, ...] = ()  # what else is to be known of the training examples
     mix: LayerShares | None = None  # where layers are mixed: what each counts
     parameters: int = 0  # of the whole model, those that learnt included
     trained_parameters: int = 0
@@ -127,6 +128,7 @@ def finetune(
         learning_rate=fitted.learning_rate,
         seconds=fitted.seconds,
         opens_in_transformers=saved.opens_in_transformers,
+        notes=fitted.notes,
         mix=_shares(fitted.tuned.model),
         parameters=sum(sizes.values()),
         trained_parameters=sum(sizes[name] for name in fitted.trained),

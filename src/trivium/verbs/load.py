@@ -1,8 +1,8 @@
 """``trivium.load``: a model's folder as one object that writes, fills, scores and predicts."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,7 +47,7 @@ class LanguageModel:
     family: Family
     config: Config
     directory: Path
-    labels: tuple[str, ...] | None = None  # what a fine-tuned model predicts
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by head: what a fine-tuned model predicts
     generation: GenerationConfig = GenerationConfig()  # what its makers say about writing
 
     @property
@@ -180,7 +180,7 @@ def load(
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
     body = loaded.model.eval().requires_grad_(False)
     return LanguageModel(
-        body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.labels, loaded.generation
+        body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.head_labels, loaded.generation
     )
 
 

@@ -4,7 +4,7 @@ Every row is computed in float32 with padding masked, so a row's answer does not
 last bits of a matrix product, which the printed six digits leave out).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -71,7 +71,7 @@ def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
     """A folder that ``finetune`` wrote, or a Hugging Face model with a head of a kind that a task has."""
     where, directory = choose_device(device), find(directory)
     loaded = adapter_folder.load(directory)
-    task = task_of(loaded.model, loaded.labels, directory)
+    task = task_of(loaded.model, loaded.head_labels, directory)
     if task is None:
         raise SettingsError(
             f"{directory} was not fine-tuned for a task: make a model that was with `trivium finetune --model "
@@ -82,7 +82,7 @@ def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
     return Tuned(loaded.model.to(where).eval().requires_grad_(False), loaded.tokenizer, task)
 
 
-def task_of(model: "Network", labels: tuple[str, ...] | None, directory: Path) -> Task[Any, Any] | None:
+def task_of(model: "Network", labels: Mapping[str, tuple[str, ...]], directory: Path) -> Task[Any, Any] | None:
     """What a folder's model predicts: by the table ``[task]`` of its recipe, else by its heads."""
     recipe = directory / RECIPE
     written = read_toml(recipe).get("task") if recipe.is_file() else None

@@ -110,6 +110,7 @@ class Fitted:
     truncated: int  # training examples that were cut to the model's length
     trained: tuple[str, ...]  # names of the parameters that learnt; all others are bit for bit the pretrained ones
     training_bytes: int  # of weights, gradients and the optimizer's state together, while it learnt
+    notes: tuple[str, ...] = ()  # what else is to be known of the training examples
 
 
 def fit(
@@ -181,6 +182,7 @@ def fit(
         truncated=items.truncated,
         trained=trained,
         training_bytes=held,
+        notes=getattr(items, "notes", ()),
     )
 
 
