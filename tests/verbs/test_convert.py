@@ -42,11 +42,11 @@ def wordpiece_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def sharpened(folder: Path, out: Path) -> Path:
-    """The same model with weights ten times as large, so that each part of it matters."""
+def sharpened(folder: Path, out: Path, times: float = 10) -> Path:
+    """The same model with larger weights, so that each part of it matters."""
     shutil.copytree(folder, out)
     tensors = load_file(out / "model.safetensors")
-    larger = {name: tensor * 10 if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+    larger = {name: tensor * times if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
     save_file(larger, out / "model.safetensors")
     return out
 
@@ -241,7 +241,9 @@ def test_onnxruntime_computes_an_encoder_alike(wordpiece_bert: Path, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [*EXPRESSED, "gpt3"])
 def test_onnxruntime_computes_every_family_alike(tiny_models, tmp_path: Path, family: str) -> None:
-    made = trivium.convert(sharpened(tiny_models[family], tmp_path / "source"), tmp_path / "out", to="onnx")
+    # T5 begins with large weights and does not scale its scores: ten times as large, rounding decides what is seen.
+    source = sharpened(tiny_models[family], tmp_path / "source", times=2 if family == "t5" else 10)
+    made = trivium.convert(source, tmp_path / "out", to="onnx")
     assert made.parity.passed and made.parity.relative < 2e-5
 
 

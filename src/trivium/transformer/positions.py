@@ -109,6 +109,8 @@ class RelativePositions(nn.Module):
         super().__init__()
         self.buckets, self.farthest, self.both_ways = buckets, farthest, both_ways
         self.bias = nn.Embedding(buckets, heads)
+        distances = torch.arange(-farthest, farthest + 1, device="cpu")
+        self._buckets: list[int] = relative_buckets(distances, buckets, farthest, both_ways).tolist()
 
     def forward(self, queries: int, keys: int) -> Tensor:
         """(1, H, T, S), to be added to the scores. Positions are offsets in the sequence: packed documents are
@@ -117,7 +119,9 @@ class RelativePositions(nn.Module):
         if torch.compiler.is_exporting():  # a graph for any length: a view's strides would fix it to one
             places = torch.arange(keys, device=device)
             distance = places - (torch.arange(queries, device=device) + (keys - queries))[:, None]  # (T, S)
-            table = relative_buckets(distance, self.buckets, self.farthest, self.both_ways)
+            # Looked up: another program's logarithm puts a distance at a bucket's edge into the next one.
+            near = distance.clamp(-self.farthest, self.farthest) + self.farthest
+            table = torch.tensor(self._buckets, device=device)[near]
             return self.bias(table).permute(2, 0, 1)[None]
         table = bucket_table(queries, keys, self.buckets, self.farthest, self.both_ways, device)
         by_distance = self.bias(table).t()  # (H, T + S - 1)
