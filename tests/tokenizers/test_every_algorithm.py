@@ -174,9 +174,10 @@ def test_time_grows_linearly(name: str) -> None:
         check_linear(trained(name).encode_batch, unit, (10_000, 100_000))
 
 
+@pytest.mark.slow  # between shorter texts the caches of the processor decide
 @pytest.mark.parametrize("run", ["emoji", "cjk", "words"])
-def test_time_of_the_words_grows_linearly(run: str) -> None:
-    check_linear(lambda texts: trained("bpe").encode(texts[0]).word_of_token, RUNS[run], (10_000, 100_000))
+def test_time_of_the_words_grows_linearly_to_a_million(run: str) -> None:
+    check_linear(lambda texts: trained("bpe").encode(texts[0]).word_of_token, RUNS[run], (100_000, 1_000_000))
 
 
 @pytest.mark.slow

@@ -177,7 +177,7 @@ def test_labels_are_predicted_by_fine_tuned_models_only(gpt2: Path, tmp_path: Pa
     tokenizer.with_layout("classify").save(tmp_path)
     opened = transformers.AutoTokenizer.from_pretrained(tmp_path)
     model = load(tmp_path)
-    assert model.labels == ("cat", "dog", "mat")
+    assert model.labels == {"sequence": ("cat", "dog", "mat")}
     for text, found in zip(PROMPTS, model.predict(PROMPTS), strict=True):
         with torch.no_grad():
             expected = theirs(**opened(text, return_tensors="pt")).logits[0].softmax(-1).tolist()
