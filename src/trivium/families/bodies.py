@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trivium.errors import DataError
+from trivium.errors import DataError, shown
 from trivium.recurrent.config import RecurrentConfig
 from trivium.recurrent.elmo_config import ElmoConfig
 from trivium.transformer.config import TransformerConfig
@@ -78,9 +78,9 @@ def initialise(model: AnyNetwork, seed: int) -> AnyNetwork:
 
 def body(kind: object) -> Body:
     """The kind of a name in a file."""
-    if kind not in BODIES:
-        raise DataError(f"config.json has kind {kind!r}, which this version of Trivium does not know: upgrade it")
-    return BODIES[str(kind)]
+    if not isinstance(kind, str) or kind not in BODIES:
+        raise DataError(f"config.json has kind {shown(kind)}, which this version of Trivium does not know: upgrade it")
+    return BODIES[kind]
 
 
 def _imported(name: str) -> Any:

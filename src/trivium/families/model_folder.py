@@ -184,6 +184,8 @@ def read_header(path: Path) -> dict[str, Stored]:
         if length > LARGEST_HEADER:
             _damaged(path, f"its header claims {length:,} bytes, of at most {LARGEST_HEADER:,}")
         content = file.read(length)
+    if (many := content.count(b'"data_offsets"')) > MOST_TENSORS:  # before a second is spent on parsing them
+        _damaged(path, f"it lists {many:,} tensors, of at most {MOST_TENSORS:,}")
     listed = parse_object(content, path)
     _check_metadata(listed.pop("__metadata__", {}), path)
     if len(listed) > MOST_TENSORS:

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from trivium.errors import SettingsError
+from trivium.errors import SettingsError, shown
 
 MISSING = dataclasses.MISSING
 
@@ -63,10 +63,16 @@ def item_of(annotation: Any) -> type | None:
     return None
 
 
+LONGEST_NAME = 80
+"""Characters of a name that errors quote whole."""
+
+
 def unknown(path: str, name: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> SettingsError:
     """The error for a name that is not there: the nearest valid one, here or by its full path in another table."""
     known = sorted(known)
     dotted = f"{path}.{name}" if path else name
+    if len(name) > LONGEST_NAME or not name.isprintable():  # no slip of the hand
+        return SettingsError(f"there is no setting {shown(dotted)}")
     near = [f"{path}.{each}" if path else each for each in difflib.get_close_matches(name, known, n=1)]
     other = sorted({each for each in elsewhere if each.rpartition(".")[2] == name})
     if other or near:
