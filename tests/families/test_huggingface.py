@@ -186,7 +186,10 @@ def test_at_full_size(name, size, tmp_path, batch_for, stacks_of, close):
     assert save(model, family, None, tmp_path) is family
     auto = getattr(transformers, f"AutoModelFor{stacks_of(name)}")
     theirs = auto.from_pretrained(tmp_path, attn_implementation="eager", dtype=torch.float32).eval()
-    ids = torch.randint(5, 30000, (2, 100), generator=torch.Generator().manual_seed(5))
+    # A ReLU has a step in its gradient: of the 9.6 million units of T5 on 100 tokens one lay so near 0 that rounding
+    # decided its sign (6e-4 of the largest gradient). On few tokens none does.
+    length = 8 if model.config.activation == "relu" else 100
+    ids = torch.randint(5, 30000, (2, length), generator=torch.Generator().manual_seed(5))
     both, decoder = stacks_of(name) == "Seq2SeqLM", stacks_of(name) != "MaskedLM"
     targets = ids[:, :30] if both else ids
     inputs = Inputs(Tokens(ids) if not decoder or both else None, Tokens(targets) if decoder else None)
@@ -218,11 +221,9 @@ def test_at_full_size(name, size, tmp_path, batch_for, stacks_of, close):
         loss.backward()
     gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in model.named_parameters()}
     gradients = weights_out(gradients, family, model.config)
-    # A ReLU has a step in its gradient: of 9.6 million units one lies so near 0 that rounding decides its sign.
-    tolerance = 1e-3 if model.config.activation == "relu" else 5e-5
     for parameter, other in theirs.named_parameters():
         if gradient_tolerance(parameter) < 1:
-            check(gradients[parameter], other.grad, f"gradient of {parameter}", tolerance)
+            check(gradients[parameter], other.grad, f"gradient of {parameter}")
     print(f"{name} {size}: largest difference {largest:.2e} of a tensor's largest value")
 
 
