@@ -336,7 +336,13 @@ def test_heads_both_ways(name: str, close: Close, tmp_path: Path) -> None:
         return torch.stack([out.start_logits, out.end_logits], -1) if name == "span" else out.logits
 
     real = mask.bool() if name in ("token", "span") else slice(None)
-    close(scores[real], of(theirs)[real], "scores")
+    expected = of(theirs)
+    close(scores[real], expected[real], "scores")
+    losses = [found[real].square().mean() for found in (scores, expected)]  # of whatever a head scores
+    close(losses[0][None], losses[1][None], "loss")
+    for loss in losses:
+        loss.backward()
+    compare_gradients(ours, theirs, close, without=("transformer.mask_emb",))
     assert save(ours, XLNET, None, tmp_path / "ours") is XLNET
     opened, report = HEADS[name].from_pretrained(
         tmp_path / "ours", attn_implementation="eager", output_loading_info=True
