@@ -6,7 +6,7 @@ from trivium.tasks.answering import predict_all
 from trivium.tasks.sequences import Classified, SequenceClassification
 from trivium.tasks.tagged_words import WordTags
 from trivium.tasks.tagging import Tagging
-from trivium.tasks.task import Items, Prediction, Task
+from trivium.tasks.task import Items, Outcome, Prediction, Task
 
 TASKS: dict[str, type[Task[Any, Any]]] = {"sequence": SequenceClassification, "tagging": Tagging}
 
@@ -14,6 +14,7 @@ __all__ = [
     "TASKS",
     "Classified",
     "Items",
+    "Outcome",
     "Prediction",
     "SequenceClassification",
     "Tagging",

@@ -5,6 +5,7 @@ through a layer of the head, GPT-2's last token, T5's and BART's last state of t
 which small models that never trained a first-token summary learn fastest from.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -20,6 +21,7 @@ from trivium.metrics import classification
 from trivium.objectives import Batch, Loss
 from trivium.recurrent.characters import place_spellings
 from trivium.tasks.encoding import Encoded, encode
+from trivium.tasks.task import Outcome
 from trivium.text.examples import Labelled, Located, Pair
 from trivium.text.fields import Columns, label_of, refuse_near_miss, text_of
 from trivium.tokenizers import Tokenizer
@@ -192,9 +194,22 @@ class SequenceClassification:
     def score(self, predicted: Sequence[Classified], examples: Sequence[Example]) -> dict[str, float]:
         """Accuracy, F1 and Matthews correlation against the true labels, and the mean cross-entropy in nats."""
         gold = [example.label for example in examples]
-        chances = [each.probabilities.get(label, 0.0) for each, label in zip(predicted, gold, strict=True)]
-        loss = float(-np.log(np.maximum(chances, 1e-30)).mean())
+        loss = float(np.mean([_surprise(each, label) for each, label in zip(predicted, gold, strict=True)]))
         return {**classification(gold, [each.label for each in predicted]), "loss": loss}
+
+    def outcomes(self, predicted: Sequence[Classified], examples: Sequence[Example]) -> list[Outcome]:
+        return [
+            Outcome(" | ".join(_texts(example)), example.label, each.label, _surprise(each, example.label))
+            for each, example in zip(predicted, examples, strict=True)
+        ]
+
+    def settled(self, predicted: Sequence[Classified], examples: Sequence[Example]) -> Self:
+        return self
+
+
+def _surprise(predicted: Classified, label: str) -> float:
+    """Minus the log of the true label's probability."""
+    return -math.log(max(predicted.probabilities.get(label, 0.0), 1e-30))
 
 
 def _texts(example: Example) -> tuple[str, ...]:

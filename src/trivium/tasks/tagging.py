@@ -8,6 +8,7 @@ of tags that the scheme allows is found (Lample et al. 2016). Long sentences are
 are chosen, so every word has one and no entity is cut.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
@@ -24,6 +25,7 @@ from trivium.objectives import Batch, Loss
 from trivium.recurrent.characters import place_spellings
 from trivium.tasks.crf import ChainScores, Triple, chain_loss, decode
 from trivium.tasks.tagged_words import TagItems, WordTags, encode_tagged
+from trivium.tasks.task import Outcome
 from trivium.tasks.word_scores import Decision, word_scores
 from trivium.text.examples import Located, Tagged
 from trivium.text.fields import Columns, text_of, texts_of
@@ -272,17 +274,24 @@ class Tagging:
         right tag; and minus the mean log of the true tags' probabilities."""
         gold = [list(self.gold(example)) for example in examples]
         said = [list(each.tags) for each in predicted]
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        chances = [
-            each.probabilities[place, numbers[tag]] if tag in numbers else 0.0
-            for each, tags in zip(predicted, gold, strict=True)
-            for place, tag in enumerate(tags)
-        ]
-        loss = float(-np.log(np.maximum(chances, 1e-30)).mean())
+        loss = float(np.mean([each.loss for each in self.outcomes(predicted, examples)]))
         if self.scheme is not None:
             return {**entity_scores(gold, said), "loss": loss}
         pairs = [pair for each in zip(gold, said, strict=True) for pair in zip(*each, strict=True)]
         return {"accuracy": sum(a == b for a, b in pairs) / len(pairs), "loss": loss}
+
+    def outcomes(self, predicted: Sequence[WordTags], examples: Sequence[Tagged]) -> list[Outcome]:
+        """One for each word."""
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        found = []
+        for each, example in zip(predicted, examples, strict=True):
+            for place, (word, tag, said) in enumerate(zip(example.words, self.gold(example), each.tags, strict=True)):
+                chance = float(each.probabilities[place, numbers[tag]]) if tag in numbers else 0.0
+                found.append(Outcome(word, tag, said, -math.log(max(chance, 1e-30))))
+        return found
+
+    def settled(self, predicted: Sequence[WordTags], examples: Sequence[Tagged]) -> Self:
+        return self
 
 
 def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:

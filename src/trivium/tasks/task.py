@@ -5,6 +5,7 @@ the model answers each item, and answers become predictions, one for each exampl
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
@@ -27,6 +28,16 @@ class Prediction(Protocol):
     def row(self) -> dict[str, object]:
         """As fields of a line of JSON."""
         ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One decision beside the truth, for tables of what is taken for what and for lists of the worst errors."""
+
+    text: str  # what was decided about, shortened where it is long
+    gold: str
+    said: str
+    loss: float  # minus the log of the true decision's probability, in nats
 
 
 class Items(Protocol):
@@ -104,4 +115,12 @@ class Task(Protocol[Example, AnyItems]):
 
     def score(self, predicted: Sequence[Any], examples: Sequence[Example]) -> dict[str, float]:
         """Against the gold of the examples; "loss", where it is among the scores, decides between equal ones."""
+        ...
+
+    def outcomes(self, predicted: Sequence[Any], examples: Sequence[Example]) -> list[Outcome]:
+        """Every decision, in order: one an example, or several, such as one for each word."""
+        ...
+
+    def settled(self, predicted: Sequence[Any], examples: Sequence[Example]) -> Self:
+        """The task with what is best decided by dev once the weights are, such as a threshold."""
         ...

@@ -5,7 +5,7 @@ The pretrained model is copied, never changed, so that one can be fine-tuned man
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -169,9 +169,14 @@ def fit(
         raise TriviumError(f"fine-tuning diverged at a learning rate of {rate:g}: lower it ({error})") from error
     held = _held(trainer)
     _restore(tuned.model, {**trainer.optimizer.masters, **(best or _copied(trainer))})
+    scores = None
+    if dev:
+        predicted = predict_all(task, tuned.model, dev, dev_items)
+        tuned = replace(tuned, task=task.settled(predicted, dev))
+        scores = tuned.task.score(predicted, dev)
     return Fitted(
         tuned=tuned,
-        scores=task.score(predict_all(task, tuned.model, dev, dev_items), dev) if dev else None,
+        scores=scores,
         evaluations=tuple(evaluations),
         losses=tuple(losses),
         best_step=best_step,
