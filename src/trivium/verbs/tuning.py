@@ -169,14 +169,14 @@ def fit(
         raise TriviumError(f"fine-tuning diverged at a learning rate of {rate:g}: lower it ({error})") from error
     held = _held(trainer)
     _restore(tuned.model, {**trainer.optimizer.masters, **(best or _copied(trainer))})
-    scores = None
+    reached: dict[str, float] | None = None
     if dev:
         predicted = predict_all(task, tuned.model, dev, dev_items)
         tuned = replace(tuned, task=task.settled(predicted, dev))
-        scores = tuned.task.score(predicted, dev)
+        reached = tuned.task.score(predicted, dev)
     return Fitted(
         tuned=tuned,
-        scores=scores,
+        scores=reached,
         evaluations=tuple(evaluations),
         losses=tuple(losses),
         best_step=best_step,
