@@ -21,6 +21,7 @@ from trivium.generation.rules import Forced, Rules, check_any_left, texts
 from trivium.generation.sampling import Sampling, choose, uniforms
 from trivium.transformer import Inputs, Network, Tokens
 from trivium.transformer.network import Progress, answers, writes
+from trivium.transformer.segment_memory import TwoStreamCache
 
 Finish = Literal["end", "stop", "length", "context"]
 
@@ -163,9 +164,16 @@ def prefill(model: Network, prompts: Sequence[Prompt], room: int) -> tuple[Tenso
 
 
 def one_more(model: Network, tokens: Tensor, positions: Tensor, cache: Progress) -> Tensor:
-    """(R, V) logits after one more token (R,) in each row."""
-    target = Tokens(tokens[:, None], positions=None if cache.documents is None else positions[:, None])
-    logits = model(Inputs(target=target), at=torch.arange(len(tokens), device=tokens.device), cache=cache).logits
+    """(R, V) logits after one more token (R,) in each row. A two-stream network reads it together with the one before,
+    each with the other in sight, as the field's common library has it."""
+    count = 1
+    if isinstance(cache, TwoStreamCache):
+        target, count = Tokens(torch.stack([cache.take_back(), tokens], dim=1)), 2
+        target = read_both_ways(target, [count] * len(tokens))
+    else:
+        target = Tokens(tokens[:, None], positions=None if cache.documents is None else positions[:, None])
+    last = torch.arange(1, len(tokens) + 1, device=tokens.device) * count - 1
+    logits = model(Inputs(target=target), at=last, cache=cache).logits
     assert logits is not None
     return logits
 

@@ -39,10 +39,11 @@ class Memory:
 
 class TwoStreamCache(Cache):
     """Keys and values of the content read so far, and each layer's keys of distances, which are the same at every
-    step."""
+    step. The token read last can be taken back, to be read again with the one after it in sight."""
 
     def __init__(self, keys: Tensor, values: Tensor):
         super().__init__(keys, values)
+        self.latest: Tensor | None = None  # (B,) the token read last
         self.farthest = 0
         self.distances: dict[int, Tensor] = {}  # by layer, (H, N, D), of the farthest downwards
 
@@ -53,3 +54,22 @@ class TwoStreamCache(Cache):
         """Preallocate for ``rows`` sequences of at most ``capacity`` tokens."""
         shape = (config.encoder_layers, rows, config.heads, capacity, config.per_head)
         return cls(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+
+    def take_back(self) -> Tensor:
+        """(B,) the token read last, which is forgotten."""
+        assert self.latest is not None
+        self.length -= 1
+        return self.latest
+
+    def select(self, rows: Tensor) -> None:
+        super().select(rows)
+        self.latest = None if self.latest is None else self.latest.index_select(0, rows)
+
+    def branch(self, count: int) -> None:
+        super().branch(count)
+        self.latest = None if self.latest is None else self.latest.repeat_interleave(count)
+
+    def exchange(self, rows: Tensor, since: int) -> None:
+        """The last token of what a group shares was read again by each branch, too."""
+        super().exchange(rows, since - 1)
+        self.latest = None if self.latest is None else self.latest.index_select(0, rows)

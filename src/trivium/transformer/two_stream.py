@@ -160,6 +160,7 @@ class TwoStream(Network):
         states, predicted = self.encoder(content, rows, views, past + T, cache, record)
         if isinstance(cache, TwoStreamCache):
             cache.advance(T)
+            cache.latest = side.ids[:, -1]
         read = self.outputs(states, side, states, at if predicted is None else None, heads,
                             record.encoder_hidden if record else None)  # fmt: skip
         if predicted is None:
