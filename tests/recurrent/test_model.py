@@ -7,6 +7,7 @@ from by_hand import answered, encoded, language_model, steps
 from trivium.errors import SettingsError
 from trivium.generation.rows import left_padded, right_padded
 from trivium.transformer import Inputs, Record, Tokens
+from trivium.transformer.dropout import drop
 
 CELLS = ["rnn", "lstm", "gru"]
 TEXTS = [[3, 9, 2, 7, 1], [30, 4], [5, 5, 8]]
@@ -166,8 +167,8 @@ def test_dropout_falls_on_what_goes_in_up_and_out_never_on_what_goes_on(small):
     torch.manual_seed(0)
     hidden = read(model, [4] * 20).hidden
     torch.manual_seed(0)
-    x = torch.nn.functional.dropout(model.tokens.weight[torch.tensor([[4] * 20])], 0.5)
+    x = drop(model.tokens.weight[torch.tensor([[4] * 20])], 0.5)
     for layer in model.decoder.layers:
-        x = torch.nn.functional.dropout(steps(layer.cell, x)[0], 0.5)
+        x = drop(steps(layer.cell, x)[0], 0.5)
     torch.testing.assert_close(hidden, x, rtol=1e-4, atol=1e-5)
     assert 0.3 < (hidden == 0).float().mean() < 0.7

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
+
+from trivium.transformer.dropout import drop
 
 
 class Passage(torch.autograd.Function):
@@ -159,18 +160,15 @@ class TwoWayStack(nn.Module):
         found = []
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, TwoWay)
-            forward, backward = self._drop(forward), self._drop(backward)
+            forward, backward = drop(forward, self.dropout, self.training), drop(backward, self.dropout, self.training)
             ahead, back = layer.ahead(forward, keep), layer.back(backward, keep_back)
             if number:
                 ahead, back = ahead + forward, back + backward
             forward, backward = ahead, back
             found.append(torch.cat([forward, backward.flip(0)], -1).transpose(0, 1))
         if found and self.dropout and self.training:
-            found[-1] = self._drop(found[-1])
+            found[-1] = drop(found[-1], self.dropout)
         return found
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training) if self.dropout and self.training else x
 
 
 def _continues(documents: Tensor, dtype: torch.dtype) -> Tensor:

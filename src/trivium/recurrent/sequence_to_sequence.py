@@ -19,7 +19,7 @@ from trivium.recurrent.attention import KINDS, attend
 from trivium.recurrent.config import RecurrentConfig
 from trivium.recurrent.pieces import Pieces
 from trivium.recurrent.stack import Layer, run
-from trivium.transformer.layers import drop
+from trivium.transformer.dropout import drop
 from trivium.transformer.masks import additive
 
 

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from trivium.recurrent.config import RecurrentConfig
 from trivium.recurrent.pieces import Pieces
-from trivium.transformer.layers import drop
+from trivium.transformer.dropout import drop
 
 CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 

@@ -6,13 +6,13 @@ import numpy as np
 from trivium.randomness import key
 from trivium.text.order import permuted
 
-WINDOW = 8  # batches among which lengths are sorted: enough to halve the padding, few enough to stay random
+WINDOW = 50  # batches among which lengths are sorted: of real sentences 3% is padding then, 16% at 8, half at 1
 
 
 def training_batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """All example numbers of an epoch in batches of ``size`` (the last may be smaller).
 
-    The epoch's order is shuffled, cut into windows of 8 batches, each window sorted by length and cut into batches;
+    The epoch's order is shuffled, cut into windows of 50 batches, each window sorted by length and cut into batches;
     then the batches of the epoch are shuffled.
     """
     count = len(lengths)

@@ -176,9 +176,7 @@ class SequenceClassification:
         if config.encoder_layers and config.decoder_layers and inputs.source is not None:
             start = config.pad_token if config.start_token is None else config.start_token
             inputs = Inputs(inputs.source, moved_right(inputs.source, start))
-        heads = model(inputs, heads=(SEQUENCE,)).heads
-        scores: torch.Tensor = heads[SEQUENCE].float()
-        return scores
+        return model.scores(inputs, SEQUENCE).float()
 
     def answers(self, model: "Network", batch: Batch) -> list[np.ndarray]:
         """(labels,) float32 probabilities each."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from trivium.transformer.cache import Cache
 from trivium.transformer.config import TransformerConfig
+from trivium.transformer.dropout import drop
 from trivium.transformer.masks import Mask
 from trivium.transformer.positions import rotate
 
@@ -47,7 +48,7 @@ def attend(
     weights = attention_weights(query, key, mask, scale)
     if record is not None:
         record.append(weights.detach())
-    return _mix(F.dropout(weights, dropout) if dropout else weights, value)
+    return _mix(drop(weights, dropout), value)
 
 
 def attention_weights(query: Tensor, key: Tensor, mask: Mask, scale: float) -> Tensor:
@@ -114,8 +115,8 @@ class Attention(nn.Module):
         self, x: Tensor, memory: Tensor | None, mask: Mask, rotation: tuple[Tensor, Tensor] | None = None,
         cache: Cache | None = None, record: list[Tensor] | None = None,
     ) -> Tensor:  # fmt: skip
-        """``x`` (B, T, W) asks; it is also asked, unless this is cross-attention over ``memory`` (B, S, W), which may
-        be None once the cache holds its keys. ``rotation``: cosines and sines of rotary positions."""
+        """``x`` (B, T, W) asks; it is also asked, unless ``memory`` (B, S, W) is, which for cross-attention may be None
+        once the cache holds its keys. ``rotation``: cosines and sines of rotary positions."""
         B, T, W = x.shape
         if self.cross and cache is not None and cache.remembers(self.index):
             # Branches of one source ask the same keys: to these they are more queries, not more rows.
@@ -123,10 +124,13 @@ class Attention(nn.Module):
             key, value = cache.memory(self.index)
         else:
             asked = x if memory is None else memory
-            if memory is None and self._joined_pays(x):
+            if not self._joined_pays(asked):
+                query, key, value = map(self._split, (self.query(x), self.key(asked), self.value(asked)))
+            elif memory is None:
                 query, key, value = map(self._split, project_jointly(x, (self.query, self.key, self.value)))
             else:
-                query, key, value = map(self._split, (self.query(x), self.key(asked), self.value(asked)))
+                query = self._split(self.query(x))
+                key, value = map(self._split, project_jointly(asked, (self.key, self.value)))
             if rotation is not None:
                 query, key = rotate(query, *rotation), rotate(key, *rotation)
             if cache is not None:

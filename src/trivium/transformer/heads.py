@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trivium.transformer.crf import Chain
+from trivium.transformer.dropout import drop
 from trivium.transformer.head_config import (
     CHOICE,
     LABELLED,
@@ -25,7 +26,7 @@ from trivium.transformer.head_config import (
 )
 from trivium.transformer.inputs import Tokens
 from trivium.transformer.layer_mix import LayerMix
-from trivium.transformer.layers import drop
+from trivium.transformer.layers import at_places
 from trivium.transformer.network import Config
 
 __all__ = [
@@ -114,6 +115,12 @@ class SequenceHead(nn.Module):
             vector = drop(vector, self.dropout, self.training)
         return self.classifier(vector)
 
+    def place(self, tokens: Tokens) -> Tensor | None:
+        """(B,) the one place of each row whose last state it reads; None where it reads more."""
+        if self.pooling == "first":
+            return tokens.ids.new_zeros(len(tokens.ids))
+        return _last(tokens) if self.pooling == "last" else None
+
     def pool(self, hidden: Tensor, tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
         """(B, T, W) -> (B, W)."""
         if self.pooling == "first":
@@ -121,14 +128,21 @@ class SequenceHead(nn.Module):
                 return hidden[:, 0]
             assert pooled is not None
             return pooled
-        if tokens.documents is None:
-            return hidden[:, -1] if self.pooling == "last" else hidden.mean(1)
-        real = tokens.documents >= 0  # (B, T)
         if self.pooling == "last":
-            last = (torch.arange(real.shape[1], device=real.device) * real).argmax(1)
-            return hidden[torch.arange(len(last), device=real.device), last]
+            return at_places(hidden, _last(tokens))[:, 0] if tokens.documents is not None else hidden[:, -1]
+        if tokens.documents is None:
+            return hidden.mean(1)
+        real = tokens.documents >= 0  # (B, T)
         weights = real.to(hidden.dtype) / real.sum(1, keepdim=True).clamp(min=1).to(hidden.dtype)
         return torch.bmm(weights[:, None], hidden)[:, 0]
+
+
+def _last(tokens: Tokens) -> Tensor:
+    """(B,) where each row's last real token is."""
+    B, T = tokens.ids.shape
+    if tokens.documents is None:
+        return tokens.ids.new_full((B,), T - 1)
+    return (torch.arange(T, device=tokens.ids.device) * (tokens.documents >= 0)).argmax(1)
 
 
 class TokenHead(nn.Module):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from trivium.transformer.attention import Attention
 from trivium.transformer.cache import Cache
 from trivium.transformer.config import TransformerConfig
+from trivium.transformer.dropout import drop
 from trivium.transformer.masks import Mask
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -72,9 +73,9 @@ def norm(config: TransformerConfig) -> nn.Module:
     return nn.LayerNorm(config.width, config.norm_eps, bias=True)
 
 
-def drop(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Dropout that costs nothing at rate 0, where torch's still draws and multiplies."""
-    return F.dropout(x, rate) if training and rate else x
+def at_places(x: Tensor, places: Tensor) -> Tensor:
+    """(B, T, W) and one place of each row (B,) -> (B, 1, W)."""
+    return x[torch.arange(len(x), device=x.device), places][:, None]
 
 
 class FeedForward(nn.Module):
@@ -122,11 +123,14 @@ class Layer(nn.Module):
         self.feed_forward_norm = norm(config)
         self.feed_forward = FeedForward(config)
 
-    def forward(self, x: Tensor, around: Surroundings) -> Tensor:
-        """(B, T, W) -> (B, T, W)."""
+    def forward(self, x: Tensor, around: Surroundings, only: Tensor | None = None) -> Tensor:
+        """(B, T, W) -> (B, T, W); with ``only`` (B,), one place of each row, -> (B, 1, W): all are heard, and no other
+        place is computed any further."""
         h = self.attention_norm(x) if self.pre else x
-        mask = around.near_mask if self.near else around.mask
-        h = self.attention(h, None, mask, around.rotation, around.cache, around.attention)
+        mask, heard = around.near_mask if self.near else around.mask, None
+        if only is not None:
+            x, h, heard, mask = at_places(x, only), at_places(h, only), h, mask.at_places(only, x)
+        h = self.attention(h, heard, mask, around.rotation, around.cache, around.attention)
         x = self._join(x, h, self.attention_norm)
         if self.cross is not None and self.cross_norm is not None:
             h = self.cross_norm(x) if self.pre else x

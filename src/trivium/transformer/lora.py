@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from trivium.errors import SettingsError
 from trivium.randomness import key
-from trivium.transformer.layers import drop
+from trivium.transformer.dropout import drop
 
 UNWRAPPED = re.compile(r"(heads|pooler)\..*|(.*\.)?(positions|segments)(\.bias)?|vocabulary\.projection")
 """Never wrapped: heads and the pooler learn whole, and of the others the matrix is read without a call."""

@@ -24,6 +24,14 @@ class Mask:
         """The bias, also for the plain lower triangle."""
         return triangle_bias(queries, keys, device, dtype) if self.causal else self.bias
 
+    def at_places(self, places: Tensor, tokens: Tensor) -> "Mask":
+        """Of one query in each row, at ``places`` (B,); ``tokens``: (B, T, W), which are asked."""
+        bias = self.explicit(tokens.shape[1], tokens.shape[1], tokens.device, tokens.dtype)
+        if bias is None:
+            return self
+        rows = bias.expand(len(places), -1, -1, -1)
+        return Mask(rows[torch.arange(len(places), device=places.device), :, places][:, :, None])
+
 
 def causal(queries: int, keys: int, device: torch.device) -> Tensor:
     """(T, S): nothing after the query. The queries are the last of the keys' positions."""

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from trivium.errors import SettingsError
 from trivium.transformer.cache import Cache
-from trivium.transformer.config import TransformerConfig
-from trivium.transformer.heads import Pooler
-from trivium.transformer.inputs import Inputs, Outputs, Record
+from trivium.transformer.config import Rotary, TransformerConfig
+from trivium.transformer.heads import Pooler, SequenceHead
+from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
 from trivium.transformer.network import Network, given, needs_pooler
 from trivium.transformer.transformer import Records, Stack
 from trivium.transformer.vocabulary import Vocabulary
@@ -62,6 +62,21 @@ class Model(Network):
         hidden = source if target is None else target
         assert hidden is not None
         return self.outputs(hidden, side, source, at, heads, records.hidden)
+
+    def scores(self, inputs: Inputs, head: str) -> Tensor:
+        """Where the head reads one state of a row, the last layer computes no other one."""
+        module, stack = self.heads[head], self.decoder if self.encoder is None else self.encoder
+        alone = self.encoder is None or self.decoder is None
+        if not (alone and isinstance(module, SequenceHead)) or isinstance(self.config.position, Rotary):
+            return super().scores(inputs, head)
+        side = given(*((inputs.target, "target") if self.encoder is None else (inputs.source, "source")))
+        place = module.place(side)
+        if place is None or stack is None:
+            return super().scores(inputs, head)
+        hidden = stack(self.tokens(side.ids), side, only=place)  # (B, 1, W)
+        one = Tokens(side.ids.gather(1, place[:, None]))
+        found: Tensor = module(hidden, one, self.pooler(hidden) if self.pooler is not None else None)
+        return found
 
     def new_cache(self, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> Cache:
         """Keys and values of ``rows`` sequences, with room for ``capacity`` tokens each."""

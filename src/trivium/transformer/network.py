@@ -106,6 +106,12 @@ class Network(nn.Module):
         """``at``: flat indices (N,) into the last stack's (B, T) positions at which vocabulary scores are wanted."""
         raise NotImplementedError
 
+    def scores(self, inputs: Inputs, head: str) -> Tensor:
+        """What one head says, and nothing else of a forward pass: networks that can leave work out do."""
+        found = self(inputs, heads=(head,)).heads[head]
+        assert isinstance(found, Tensor)
+        return found
+
     def new_cache(self, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> Progress:
         """Of ``rows`` sequences of which nothing was read yet, for at most ``capacity`` tokens each."""
         raise NotImplementedError

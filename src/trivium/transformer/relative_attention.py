@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trivium.transformer.attention import attend
-from trivium.transformer.layers import drop
+from trivium.transformer.dropout import drop
 from trivium.transformer.masks import Mask
 from trivium.transformer.positions import remembered
 from trivium.transformer.two_stream_config import TwoStreamConfig

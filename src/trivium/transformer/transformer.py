@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from trivium.errors import SettingsError
 from trivium.transformer.cache import Cache
 from trivium.transformer.config import Learned, RelativeBias, Rotary, Sinusoidal, TransformerConfig
+from trivium.transformer.dropout import drop
 from trivium.transformer.inputs import Tokens
-from trivium.transformer.layers import Layer, Surroundings, drop, norm
+from trivium.transformer.layers import Layer, Surroundings, norm
 from trivium.transformer.masks import Mask, cross_mask, self_mask
 from trivium.transformer.positions import RelativePositions, rotations, sinusoids
 
@@ -46,8 +47,13 @@ class Stack(nn.Module):
     def forward(
         self, x: Tensor, side: Tokens, memory: Tensor | None = None, source: Tokens | None = None,
         cache: Cache | None = None, records: Records = Records(),  # noqa: B008 (frozen)
+        only: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """``x``: (B, T, W) token embeddings of ``side``; ``memory``: (B, S, W), the encoder's output for ``source``."""
+        """``x``: (B, T, W) token embeddings of ``side``; ``memory``: (B, S, W), the encoder's output for ``source``.
+
+        ``only``: (B,), the one place of each row whose last state is wanted; the result is then (B, 1, W). Of stacks
+        that rotate nothing and have no memory.
+        """
         B, T, _ = x.shape
         past = cache.length if cache is not None else 0
         known = cache.note(B, T, side.documents) if cache is not None else side.documents
@@ -67,8 +73,8 @@ class Stack(nn.Module):
         around = Surroundings(mask, rotation, memory, crossing, cache, attention, crossed, near)
         if records.hidden is not None:
             records.hidden.append(x)
-        for layer in self.layers:
-            x = layer(x, around)
+        for index, layer in enumerate(self.layers, 1):
+            x = layer(x, around, only if index == len(self.layers) else None)
             if records.hidden is not None:
                 records.hidden.append(x)
         if cache is not None:

@@ -25,9 +25,10 @@ from torch.nn import functional as F
 
 from trivium.errors import SettingsError
 from trivium.randomness import key
+from trivium.transformer.dropout import drop
 from trivium.transformer.heads import Pooler
 from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
-from trivium.transformer.layers import FeedForward, drop, norm
+from trivium.transformer.layers import FeedForward, norm
 from trivium.transformer.masks import additive, causal, in_order, in_prefix, same_document
 from trivium.transformer.network import Network, given, needs_pooler
 from trivium.transformer.relative_attention import RelativeAttention, View, distance_vectors
