@@ -110,7 +110,7 @@ def _check_objective(objective: Objective, config: Config, name: str) -> None:
     try:
         objective.heads(changed(config, start_token=config.pad_token) if _is_both(config) else config)
     except SettingsError:
-        fitting = [kind for kind, each in OBJECTIVES.items() if _fits(each, config)]
+        fitting = [kind for kind, each in OBJECTIVES.items() if fits(each, config)]
         stacks = f"{config.encoder_layers} encoder and {config.decoder_layers} decoder layers"
         raise SettingsError(
             f"the recipe's objective does not train {name}, which has {stacks}: "
@@ -118,7 +118,8 @@ def _check_objective(objective: Objective, config: Config, name: str) -> None:
         ) from None
 
 
-def _fits(objective: Callable[[], Objective], config: Config) -> bool:
+def fits(objective: Callable[[], Objective], config: Config) -> bool:
+    """Whether an objective trains such a model."""
     try:
         objective().heads(changed(config, start_token=config.pad_token) if _is_both(config) else config)
     except SettingsError:
