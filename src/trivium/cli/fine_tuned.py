@@ -1,7 +1,7 @@
 """What ``trivium finetune`` prints for people: the scores, how sure they are, and the other runs in one table."""
 
 from trivium.cli.output import table
-from trivium.verbs.finetuning_card import interval_in_words, seeds_in_words
+from trivium.verbs.finetuning_card import interval_in_words, seeds_in_words, steps_in_words
 from trivium.verbs.finetuning_result import FineTuned, Trial
 
 
@@ -9,7 +9,7 @@ def report_of(made: FineTuned) -> str:
     """A few lines, the last one the command to type next."""
     scores = "".join(f"  {name} {value:.3f}" for name, value in (made.scores or {}).items())
     lines = [
-        f"{made.directory}: {len(made.labels)} labels, {made.steps} steps in {made.seconds:.0f} s"
+        f"{made.directory}: {len(made.labels)} labels, {steps_in_words(made)} in {made.seconds:.0f} s"
         f"{'; on dev' + scores if scores else ''}"
     ]
     if made.main in made.intervals:

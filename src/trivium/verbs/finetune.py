@@ -32,7 +32,8 @@ from trivium.verbs.finetuning_result import DataFile, FineTuned, LayerShares, Tr
 from trivium.verbs.forgetting import Forgetting
 from trivium.verbs.load import LanguageModel, load
 from trivium.verbs.score_intervals import score_intervals
-from trivium.verbs.trials import Asked, Best, curve_of, mean_merit, run_trial, sweep_of
+from trivium.verbs.source_model import weights_digest
+from trivium.verbs.trials import Asked, Best, Fit, curve_of, mean_merit, run_trial, sweep_of
 from trivium.verbs.tuning import FineTuning, Fitted, fit
 
 if TYPE_CHECKING:
@@ -88,12 +89,12 @@ def finetune(
         keep_freed_memory()
         forgetting = Forgetting(base, old) if old else None
 
-        def one(part: Sequence[Any], own: FineTuning) -> Fitted:
+        digest = weights_digest(base.directory) if base.directory.exists() else ""
+
+        def one(asked: Asked, part: Sequence[Any], own: FineTuning) -> Fitted:
             if tell is not None and len(planned) * seeds > 1:
-                tell(f"{len(part):,} examples, {own.method}, seed {own.seed}")
-            return fit(
-                base.model, base.tokenizer, definition, part, dev_examples, own, watch, base.family.heads
-            )
+                tell(f"{asked.name + ', ' if asked.name else ''}seed {own.seed}")
+            return fit(base.model, base.tokenizer, definition, part, dev_examples, own, watch, base.family.heads)
 
         trials, best = _all(planned, seeds, examples, one, forgetting, by_size=bool(curve))
         fitted = best.fitted
@@ -117,6 +118,9 @@ def finetune(
             trained_parameters=sum(sizes[name] for name in fitted.trained),
             training_bytes=fitted.training_bytes,
             main=task_said.main,
+            base=base.directory.name if isinstance(model, LanguageModel) else str(model),
+            base_sha256=digest,
+            planned_steps=fitted.planned,
             intervals=score_intervals(task_said, fitted.predicted, dev_examples),
             files=(
                 _file("train", train, len(read), len(examples), fitted.truncated, read),
@@ -147,7 +151,7 @@ def _planned(
 
 def _all(
     planned: Sequence[Asked], seeds: int, examples: Sequence[Located[Any]],
-    one: Callable[[Sequence[Any], FineTuning], Fitted], forgetting: Forgetting | None, by_size: bool,
+    one: Fit, forgetting: Forgetting | None, by_size: bool,
 ) -> tuple[list[Trial], Best]:  # fmt: skip
     """Every trial, and the model to keep: of a curve the last one's, of all examples; else that of the best mean."""
     trials: list[Trial] = []

@@ -24,16 +24,16 @@ def signature(
 
 
 def finetuning_card(
-    card: str, made: FineTuned, base: str, kind: str, settings: FineTuning, columns: Sequence[str]
+    card: str, made: FineTuned, kind: str, settings: FineTuning, columns: Sequence[str]
 ) -> str:
     """``README.md``: ``card`` of the model itself, then how it came about."""
     lines = [
         "## Fine-tuning",
         "",
-        f"- Base model: {base}",
+        f"- Base model: {made.base} (SHA-256 of its weights: {made.base_sha256})",
         f"- Task: {kind}",
         f"- Trained: {method_in_words(settings)}, {made.trained_parameters:,} of {made.parameters:,} parameters, "
-        f"{made.steps:,} steps of {settings.batch} examples, learning rate {made.learning_rate:.3g}, seed "
+        f"{steps_in_words(made)} of {settings.batch} examples, learning rate {made.learning_rate:.3g}, seed "
         f"{settings.seed}; the weights are those of step {made.best_step:,}",
         "",
         "## Data",
@@ -72,6 +72,13 @@ def seeds_in_words(made: FineTuned) -> list[str]:
         f"Over {len(trial.runs)} seeds {made.main} is {spread_in_words(trial.spread[made.main])}; the weights here are "
         "the best seed's."
     ]
+
+
+def steps_in_words(made: FineTuned) -> str:
+    """How many, and where it stopped early of how many."""
+    if made.steps < made.planned_steps:
+        return f"{made.steps:,} of {made.planned_steps:,} steps (it stopped early)"
+    return f"{made.steps:,} steps"
 
 
 def spread_in_words(spread: Spread) -> str:

@@ -64,10 +64,9 @@ class Folder:
         adapter_bytes, opens, card = self._model(best, made.labels)
         made = replace(made, opens_in_transformers=opens, adapter_bytes=adapter_bytes)
         outcomes = task.outcomes(fitted.predicted, dev) if dev else []
-        base = str(self.base.directory)
-        run.write("README.md", finetuning_card(card, made, base, kind, settings, task.columns))
+        run.write("README.md", finetuning_card(card, made, kind, settings, task.columns))
         shown = {**{f"task.{name}": value for name, value in dump(task).items()}, **training}
-        run.write(REPORT, finetuning_page(made, base, kind, fitted.losses, outcomes, shown))
+        run.write(REPORT, finetuning_page(made, kind, fitted.losses, outcomes, shown))
         with contextlib.suppress(OSError):
             (run.path / "checkpoints").rmdir()  # a fine-tuning is short and has none
         prints = {"tokenizer": fitted.tuned.tokenizer.fingerprint, "data": made.files[0].sha256}

@@ -10,19 +10,18 @@ from trivium.lab import Section, Series, Shown, key_figures, line_chart, note, p
 from trivium.lab.charts import Intervals, interval_chart
 from trivium.lab.report import Cell
 from trivium.tasks import Outcome
-from trivium.verbs.finetuning_card import interval_in_words, seeds_in_words
+from trivium.verbs.finetuning_card import interval_in_words, seeds_in_words, steps_in_words
 from trivium.verbs.finetuning_result import FineTuned, Trial
-from trivium.verbs.judging import Change
 from trivium.views.markup import Markup
 
 ERRORS = 40  # of the worst
 CLASSES = 16  # in the confusion matrix; the rarer ones share a row
 LETTERS = 300  # of a text
-RUNNING = 20  # steps of the running mean of the loss
+RUNNING = 20  # steps of the running mean of the loss, in a long run
 
 
 def finetuning_page(
-    made: FineTuned, base: str, kind: str, losses: Sequence[float], outcomes: Sequence[Outcome],
+    made: FineTuned, kind: str, losses: Sequence[float], outcomes: Sequence[Outcome],
     settings: Mapping[str, object],
 ) -> str:  # fmt: skip
     """One offline HTML document."""
@@ -30,6 +29,8 @@ def finetuning_page(
     if len(made.trials) > 1:
         title = "More training examples" if made.vary == "curve" else "Settings compared"
         sections.append(Section(title, _trials(made)))
+    if made.figure is not None:
+        sections.append(Section("What it forgets", _forgotten(made)))
     sections.append(Section("How it learnt", _course(made, losses)))
     if outcomes:
         matrix = confusion(outcomes)
@@ -37,7 +38,7 @@ def finetuning_page(
             sections.append(Section("What is taken for what", _confusion(matrix)))
         sections.append(Section("Worst errors", _errors(outcomes)))
     sections += [Section("Data", _data(made)), Section("Settings", [_settings(settings)])]
-    meta = [f"task {kind}", f"from {base}", f"{made.steps:,} steps", f"{made.seconds:,.0f} s"]
+    meta = [f"task {kind}", f"from {made.base}", steps_in_words(made), f"{made.seconds:,.0f} s"]
     return page(f"Fine-tuned: {kind}", sections, meta=meta)
 
 
@@ -63,18 +64,15 @@ def _scores(made: FineTuned) -> list[Markup | str]:
 
 
 def _trials(made: FineTuned) -> list[Markup | str]:
-    first = made.trials[0]
-    seeds = len(first.runs)
-    names = [name for name in first.spread if name == made.main or name == "loss"]
-    columns = ["", *([] if made.vary == "curve" else ["learns"]), "learning rate", *names, "MB", "tokens/s"]
-    if made.figure is not None:
-        columns.append(f"old text, {made.figure.replace('_', ' ')}")
-    rows: list[list[Cell]] = []
-    for trial in made.trials:
-        row: list[Cell] = [trial.name, *([] if made.vary == "curve" else [trial.trained_parameters])]
-        row += [trial.learning_rate, *(_spread(trial, name) for name in names)]
-        row += [round(trial.training_bytes / 1e6, 1), round(trial.tokens_per_second)]
-        rows.append([*row, *([_forgotten(trial.old)] if trial.old is not None else [])])
+    seeds = len(made.trials[0].runs)
+    columns = ("", made.main, "parameters that learn", "learning rate", "MB", "tokens/s")
+    rows: list[list[Cell]] = [
+        [
+            trial.name, _spread(trial, made.main), trial.trained_parameters, trial.learning_rate,
+            round(trial.training_bytes / 1e6, 1), round(trial.tokens_per_second),
+        ]
+        for trial in made.trials
+    ]  # fmt: skip
     found: list[Markup | str] = [table(columns, rows, best={made.main: "max"})]
     if made.vary == "curve":
         found.insert(0, _sizes(made))
@@ -89,6 +87,20 @@ def _trials(made: FineTuned) -> list[Markup | str]:
         found.append(note(f"Mean of {seeds} seeds, \N{PLUS-MINUS SIGN} their standard deviation."))
     found.append(note("MB: weights, gradients and the optimizer's state together, while it learnt."))
     return found
+
+
+def _forgotten(made: FineTuned) -> list[Markup | str]:
+    rows: list[list[Cell]] = [
+        [trial.name or "this model", _digits(trial.old.before), _digits(trial.old.after),
+         f"{trial.old.after - trial.old.before:+.4f}"]
+        for trial in made.trials if trial.old is not None
+    ]  # fmt: skip
+    words = (made.figure or "").replace("_", " ")
+    return [
+        f"What the text of `--old` costs the pretrained model, and the same model with the tuned weights: {words}, "
+        "lower is better. The vocabulary head is the pretrained one both times.",
+        table(("", "before", "after", "change"), rows),
+    ]
 
 
 def _sizes(made: FineTuned) -> Markup:
@@ -111,10 +123,11 @@ def _sizes(made: FineTuned) -> Markup:
 
 def _course(made: FineTuned, losses: Sequence[float]) -> list[Markup | str]:
     steps = list(range(1, len(losses) + 1))
-    smooth = [fmean(losses[max(0, at - RUNNING) : at]) for at in steps]
+    window = max(2, min(RUNNING, len(losses) // 10))
+    smooth = [fmean(losses[max(0, at - window) : at]) for at in steps]
     found: list[Markup | str] = [
         line_chart(
-            [Series("each step", steps, losses, faint=True), Series(f"mean of {RUNNING} steps", steps, smooth)],
+            [Series("each step", steps, losses, faint=True), Series(f"mean of {window} steps", steps, smooth)],
             x_label="step", y_label="training loss, nats", label="Training loss over the steps",
         )
     ]  # fmt: skip
@@ -208,6 +221,3 @@ def _spread(trial: Trial, name: str) -> Shown:
     more = "" if spread.deviation is None else f" \N{PLUS-MINUS SIGN} {spread.deviation:.4f}"
     return Shown(spread.mean, f"{spread.mean:.4f}{more}")
 
-
-def _forgotten(old: Change) -> str:
-    return f"{old.before:.4f} \N{RIGHTWARDS ARROW} {old.after:.4f} ({old.after - old.before:+.4f})"

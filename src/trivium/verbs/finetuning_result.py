@@ -61,7 +61,7 @@ class Trial:
     spread: dict[str, Spread]  # of each score
     trained_parameters: int
     training_bytes: int
-    tokens_per_second: float  # while training, evaluations on dev included
+    tokens_per_second: float  # of the training steps alone
     old: Change | None = None
 
 
@@ -102,6 +102,9 @@ class FineTuned:
     adapter_bytes: int | None = None  # of the file, where an adapter was written
     main: str = ""  # the score by which weights are chosen
     intervals: dict[str, Interval] = field(default_factory=dict)  # of the scores, 95% over dev's examples
+    base: str = ""  # the pretrained model, as it was named
+    base_sha256: str = ""  # of its weights
+    planned_steps: int = 0  # more than ``steps`` where it stopped early
     signature: str = ""  # what the score depends on, in one line
     files: tuple[DataFile, ...] = ()
     checks: DataChecks = DataChecks()

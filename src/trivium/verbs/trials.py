@@ -90,7 +90,7 @@ class Best:
     settings: FineTuning
 
 
-Fit = Callable[[Sequence[Any], FineTuning], Fitted]
+Fit = Callable[[Asked, Sequence[Any], FineTuning], Fitted]
 
 
 def run_trial(
@@ -104,9 +104,9 @@ def run_trial(
     tokens = seconds = 0.0
     for seed in range(asked.settings.seed, asked.settings.seed + seeds):
         settings = replace(asked.settings, seed=seed)
-        fitted = fit(part, settings)
+        fitted = fit(asked, part, settings)
         runs.append(Run(seed, fitted.scores or {}, fitted.best_step, fitted.steps, fitted.seconds))
-        tokens, seconds = tokens + fitted.tokens, seconds + fitted.seconds
+        tokens, seconds = tokens + fitted.tokens, seconds + fitted.training_seconds
         if forgetting is not None:
             after.append(forgetting.after(fitted.tuned.model))
         if best is None or better(fitted, best.fitted):

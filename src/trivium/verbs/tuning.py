@@ -117,6 +117,7 @@ class Fitted:
     learning_rate: float
     tokens: int
     seconds: float
+    training_seconds: float  # of the steps alone
     truncated: int  # training examples that were cut to the model's length
     dev_truncated: int
     predicted: Sequence[Any]  # of dev, by these very weights
@@ -171,11 +172,11 @@ def fit(
     evaluations: list[Evaluation] = []
     losses: list[float] = []
     best: Mapping[str, Tensor] = {}
-    best_step, tokens, without_gain = steps, 0, 0
+    best_step, tokens, training_seconds, without_gain = steps, 0, 0.0, 0
     try:
         for step in trainer:
             losses.append(step.loss)
-            tokens += step.tokens
+            tokens, training_seconds = tokens + step.tokens, training_seconds + step.seconds
             if dev and (trainer.number % every == 0 or trainer.number == steps):
                 scores = task.score(predict_all(task, tuned.model, dev, dev_items), dev)
                 evaluations.append(Evaluation(trainer.number, scores))
@@ -208,6 +209,7 @@ def fit(
         learning_rate=rate,
         tokens=tokens,
         seconds=time.perf_counter() - started,
+        training_seconds=training_seconds,
         truncated=items.truncated,
         dev_truncated=dev_items.truncated if dev_items is not None else 0,
         predicted=predicted,
