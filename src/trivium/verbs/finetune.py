@@ -80,7 +80,7 @@ def finetune(
     definition = asked.learn(examples, held_out)
     planned = _planned(settings, seeds, curve, sweep, len(examples), bool(held_out))
     dev_examples = [located.example for located in held_out]
-    with open_run(Path(out), resume=False, keep=1) as run:
+    with open_run(Path(out), resume=False, keep=1) as run, unless_whole(run):
         base = load(model, device="cpu")
         if base.tokenizer is None:
             raise DataError(f"{base.directory} has no tokenizer.json: copy the model's tokenizer into it")
@@ -131,8 +131,7 @@ def finetune(
             trials=tuple(trials),
             figure=forgetting.figure if forgetting is not None else None,
         )
-        with unless_whole(run):
-            return Folder(run, base, merge).write(made, best, dev_examples)
+        return Folder(run, base, merge).write(made, best, dev_examples)
 
 
 def _planned(

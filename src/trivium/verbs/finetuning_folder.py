@@ -38,6 +38,13 @@ def _emptied(run: RunDirectory) -> None:
     for entry in run.path.iterdir():
         if entry.is_file() and not entry.name.startswith(".lock"):
             entry.unlink()
+    _without_checkpoints(run)
+
+
+def _without_checkpoints(run: RunDirectory) -> None:
+    """A fine-tuning is short and has none."""
+    with contextlib.suppress(OSError):
+        (run.path / "checkpoints").rmdir()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +74,7 @@ class Folder:
         run.write("README.md", finetuning_card(card, made, kind, settings, task.columns))
         shown = {**{f"task.{name}": value for name, value in dump(task).items()}, **training}
         run.write(REPORT, finetuning_page(made, kind, fitted.losses, outcomes, shown))
-        with contextlib.suppress(OSError):
-            (run.path / "checkpoints").rmdir()  # a fine-tuning is short and has none
+        _without_checkpoints(run)
         prints = {"tokenizer": fitted.tuned.tokenizer.fingerprint, "data": made.files[0].sha256}
         run.write_manifest(fitted.best_step, {**prints, "labels": list(made.labels)})
         return made
