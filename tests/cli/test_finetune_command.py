@@ -29,7 +29,8 @@ def asked(files, tiny_models):
 
 def test_the_command_refuses_and_drops(trivium_command, tiny_models, tmp_path):
     rows = [{"text": text, "label": label} for text, label in (("a quick fox", "x"), ("a lazy dog", "y")) * 4]
-    (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(row) for row in [*rows, {"text": "items", "label": "x"}]))
+    rows.append({"text": "items", "label": "x"})
+    (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     (tmp_path / "dev.jsonl").write_text("\n".join(json.dumps(row) for row in (
         {"text": "A quick  fox", "label": "x"}, {"text": "a container", "label": "y"})))  # fmt: skip
     asked = ["finetune", "--model", tiny_models["bert"], "--train", tmp_path / "train.jsonl", "--steps", 1, "--dev",

@@ -52,7 +52,8 @@ def test_seeds_are_the_single_runs_and_the_best_is_kept(bases, tmp_path):
                     settings=FineTuning(steps=12, batch=16, learning_rate=3e-3, precision="float32", seed=2),
                     tell=told.append)  # fmt: skip
     (trial,) = made.trials
-    assert [run.scores for run in trial.runs] == [each.scores for each in alone] and told == ["seed 2", "seed 3", "seed 4"]
+    assert [run.scores for run in trial.runs] == [each.scores for each in alone]
+    assert told == ["seed 2", "seed 3", "seed 4"]
     best = max(range(3), key=lambda n: (alone[n].scores["accuracy"], -alone[n].scores["loss"]))
     assert made.scores == alone[best].scores and made.signature == alone[best].signature
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("all", str(best + 2)))
