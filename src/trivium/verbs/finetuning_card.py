@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import trivium
+from trivium import __version__
 from trivium.metrics.intervals import Interval
 from trivium.verbs.finetuning_result import FineTuned, Spread
 from trivium.verbs.tuning import FineTuning
@@ -18,7 +18,7 @@ def signature(
     parts = (
         f"task:{kind}", *((options,) if options else ()), f"metric:{main}", f"dev:{data[:SHORT]}",
         f"examples:{examples}", f"length:{length}", f"trained:{precision}", "scored:float32", f"seed:{seed}",
-        f"trivium:{trivium.__version__}",
+        f"trivium:{__version__}",
     )  # fmt: skip
     return "|".join(parts)
 
