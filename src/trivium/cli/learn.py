@@ -169,12 +169,13 @@ def finetune(
     from trivium.errors import SettingsError
     from trivium.training.progress import TrainingProgress
     from trivium.verbs.finetune import finetune as tune
-    from trivium.verbs.finetune import lora_options, splitting, task_options
+    from trivium.verbs.finetune import lora_options, task_options, truncation
     from trivium.verbs.trials import curve_sizes
     from trivium.verbs.tuning import FineTuning
 
     if lora and method != "lora" and not any(each.startswith("method=") for each in sweep or ()):
         raise SettingsError(f"--lora is for the method lora, and the method is {method}: add --method lora")
+    long_texts, on_truncated = truncation(task, on_truncate)
     settings = FineTuning(
         method=method,
         learning_rate=learning_rate,
@@ -186,15 +187,13 @@ def finetune(
         layer_decay=layer_decay,
         evaluations=evaluations,
         patience=patience,
-        on_truncate="error" if on_truncate == "error" else "warn",
+        on_truncate=on_truncated,
         seed=seed,
         precision=precision,
         device=device,
         lora=lora_options(lora or []),
     )
-    options = task_options(task, [*(sets or []), *([f"length={length}"] if length is not None else [])])
-    if on_truncate == "split":
-        options |= splitting(task)
+    options = task_options(task, [*(sets or []), *([f"length={length}"] if length is not None else [])]) | long_texts
     with ExitStack() as open_bars:
         bars: list[TrainingProgress] = []
 

@@ -13,12 +13,10 @@ from trivium.text.examples import Located
 
 Leaks = Literal["warn", "error", "drop"]
 
-TRUTH = frozenset(
-    ("label", "labels", "tags", "target", "answer", "answers", "spans", "entities", "relations", "score", "value")
-)
-"""The fields of examples that are to be predicted."""
-UNREAD = frozenset(("id", "name"))
-"""Fields that only tell one example from another."""
+TRUTH = frozenset(("label", "labels", "tags", "target", "others", "answers", "spans", "relations", "value"))
+"""The fields of examples that are to be predicted; spans are given where relations are."""
+UNREAD = frozenset(("id", "key"))
+"""Fields that no model reads."""
 NAMED = 3  # places that are told of each kind
 
 
@@ -110,8 +108,9 @@ def parted(example: Any) -> tuple[object, object]:
     if not is_dataclass(example):
         return example, None
     named = [(field.name, _frozen(getattr(example, field.name))) for field in fields(example)]
-    given = tuple(value for name, value in named if name not in TRUTH | UNREAD)
-    return given, tuple(value for name, value in named if name in TRUTH)
+    true = TRUTH - {"spans"} if any(name == "relations" for name, _ in named) else TRUTH
+    given = tuple(value for name, value in named if name not in true | UNREAD)
+    return given, tuple(value for name, value in named if name in true)
 
 
 def _frozen(value: Any) -> object:

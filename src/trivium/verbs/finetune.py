@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from trivium.durable import file_digest
 from trivium.errors import DataError, SettingsError
@@ -38,6 +38,8 @@ from trivium.verbs.tuning import FineTuning, Fitted, fit
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
+
+Truncation = Literal["warn", "error", "split"]
 
 
 def finetune(
@@ -185,11 +187,13 @@ def task_options(task: str, assignments: Sequence[str]) -> dict[str, object]:
     return options
 
 
-def splitting(task: str) -> dict[str, object]:
-    """The setting by which a task cuts long texts into windows, all of which it reads."""
-    if "on_truncate" not in {field.name for field in fields(_kind(task))}:  # type: ignore[arg-type]
+def truncation(task: str, asked: Truncation) -> tuple[dict[str, object], Literal["warn", "error"]]:
+    """What is to happen to too long examples: as a setting of a task that has one, else as one of the fine-tuning."""
+    if any(field.name == "on_truncate" for field in fields(_kind(task))):  # type: ignore[arg-type]
+        return ({} if asked == "warn" else {"on_truncate": asked}), "warn"
+    if asked == "split":
         raise SettingsError(f"the task {task} cannot split a long text: let it be cut (warn), or refuse it (error)")
-    return {"on_truncate": "split"}
+    return {}, asked
 
 
 def lora_options(assignments: Sequence[str]) -> Lora:
