@@ -44,6 +44,20 @@ def test_each_score_has_the_interval_of_its_kind():
         assert interval.low <= interval.value == pytest.approx(scores[name]) and interval.value <= interval.high
 
 
+def test_many_examples_are_drawn_in_parts():
+    """F1 of 4,000 examples: the width of a bootstrap of all of them."""
+    said, examples = answers(4000)
+    found = score_intervals(TASK, said, examples)["macro_f1"]
+    generator = np.random.default_rng(1)
+    again = []
+    for _ in range(150):
+        picked = generator.integers(4000, size=4000)
+        again.append(TASK.score([said[n] for n in picked], [examples[n] for n in picked])["macro_f1"])
+    low, high = np.quantile(again, [0.025, 0.975])
+    assert found.high - found.low == pytest.approx(high - low, rel=0.3)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.007)  # of a width of 0.028
+
+
 def test_all_right_is_not_certain():
     examples = [Labelled("a", "good"), Labelled("b", "bad")] * 10
     said = [Classified(each.label, {"bad": float(each.label == "bad"), "good": float(each.label == "good")})
