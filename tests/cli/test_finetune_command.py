@@ -36,7 +36,8 @@ def test_the_command_refuses_and_drops(trivium_command, tiny_models, tmp_path):
     asked = ["finetune", "--model", tiny_models["bert"], "--train", tmp_path / "train.jsonl", "--steps", 1, "--dev",
              tmp_path / "dev.jsonl", "--json"]  # fmt: skip
     refused = trivium_command(*asked, "--out", tmp_path / "a", "--leaks", "error")
-    assert refused.code == 3 and "1 examples of dev are in train, too" in refused.err and not (tmp_path / "a").exists()
+    assert refused.code == 3 and "examples of dev that are in train, too: 1" in refused.err
+    assert not (tmp_path / "a").exists()
     made = trivium_command(*asked, "--out", tmp_path / "b", "--leaks", "drop")
     assert made.code == 0, made.err
     told = json.loads(made.out)
@@ -44,7 +45,7 @@ def test_the_command_refuses_and_drops(trivium_command, tiny_models, tmp_path):
     assert (train["rows"], train["used"], train["skipped"]) == (9, 5, 4)  # what was scored and skipped is what was read
     assert (dev["rows"], dev["used"], dev["skipped"]) == (2, 2, 0)
     assert told["checks"]["leaked"] == 1 and told["checks"]["dropped"] == 4
-    assert "4 were left out of train" in made.err
+    assert "left out of train: 4" in made.err
 
 
 def test_seeds_and_a_curve(trivium_command, asked, tmp_path):
@@ -98,11 +99,13 @@ def test_a_sweep_of_adapters_beside_all_weights(trivium_command, asked, text_fil
     (["--sweep", "method=full/lora", "--sweep", "lora.targets=query/quary"], "did you mean 'query'"),
     (["--on-truncate", "split", "--task", "tagging"], "the task tagging cannot split a long text"),
     (["--old", "nowhere.txt"], "nowhere.txt"),
+    (["--steps", "1", "--sweep", "method=frozen/last:9"], "the model has 2 layers"),
     (["--layer-decay", "2"], "layer_decay = 2.0"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_for(more, message, trivium_command, asked, tmp_path):
     outcome = trivium_command(*asked, *more, "--out", tmp_path / "o")
     assert outcome.code in (2, 3) and message in outcome.err, outcome.err
+    assert "seed 0" not in outcome.err  # before any of them was made
     assert outcome.err.count("\n") == 1 and not (tmp_path / "o").exists()
 
 

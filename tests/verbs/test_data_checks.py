@@ -46,16 +46,16 @@ def test_places_are_named():
     found = checked(train, located([Labelled("two", "x"), Labelled("a  FILM", "z")], "dev.csv"))[1]
     assert found == DataChecks(1, 0, 1, (("dev.csv:2", "train.csv:1"),), 1, (("train.csv:1", "train.csv:2"),), 0)
     assert found.notes == (
-        "1 examples of dev are in train, too (0 letter by letter, 1 of them with another truth there), such as "
+        "examples of dev that are in train, too: 1 (0 letter by letter, 1 of them with another truth there), such as "
         "dev.csv:2 and train.csv:1",
-        "1 inputs stand in train with more than one truth, such as train.csv:1 and train.csv:2",
+        "inputs in train with more than one truth: 1, such as train.csv:1 and train.csv:2",
     )
 
 
 def test_what_is_done_about_leaks():
     train = located([Labelled("a film", "x"), Labelled("one", "y"), Labelled("A FILM", "y")], "train")
     dev = located([Labelled("a film", "x"), Labelled("else", "y")], "dev")
-    with pytest.raises(DataError, match=r"1 examples of dev are in train, too .* such as dev:1 and train:1: remove"):
+    with pytest.raises(DataError, match=r"are in train, too: 1 .* such as dev:1 and train:1: remove"):
         checked(train, dev, "error")
     kept, found = checked(train, dev, "drop")
     assert [each.place for each in kept] == ["train:2"] and found.dropped == 2

@@ -61,7 +61,7 @@ def test_the_card_says_what_the_model_is(made):
         f"trivium:{trivium.__version__}"
     )
     assert f"`{signature}`" in card and report.signature == signature
-    assert "2 examples of dev are in train, too (2 letter by letter, 1 of them with another truth there)" in card
+    assert "Examples of dev that are in train, too: 2 (2 letter by letter, 1 of them with another truth there)" in card
     assert "trivium predict --model ." in card and "text, text2, label" in card
     lines = [json.loads(line) for line in (folder / "out" / "metrics.jsonl").read_text().splitlines()]
     result = next(line for line in lines if line["kind"] == "result")

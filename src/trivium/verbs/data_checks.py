@@ -42,18 +42,17 @@ class DataChecks:
         found = []
         if self.leaked:
             apart = f", {self.leaked_apart} of them with another truth there" if self.leaked_apart else ""
-            then = f"; {self.dropped} were left out of train" if self.dropped else ""
+            then = f"; left out of train: {self.dropped}" if self.dropped else ""
             found.append(
-                f"{self.leaked} examples of dev are in train, too ({self.leaked_exactly} letter by letter{apart}), "
-                f"such as {_named(self.leaks)}{then}"
+                f"examples of dev that are in train, too: {self.leaked} ({self.leaked_exactly} letter by letter"
+                f"{apart}), such as {_named(self.leaks)}{then}"
             )
         if self.contradicted:
             found.append(
-                f"{self.contradicted} inputs stand in train with more than one truth, such as "
-                f"{_named(self.contradictions)}"
+                f"inputs in train with more than one truth: {self.contradicted}, such as {_named(self.contradictions)}"
             )
         if self.repeated:
-            found.append(f"{self.repeated} training examples stand in train more than once")
+            found.append(f"training examples that stood in train before: {self.repeated}")
         return tuple(found)
 
 
@@ -96,7 +95,7 @@ def checked(
     if not leaked or leaks == "warn":
         return list(train), found
     if leaks == "error":
-        raise DataError(f"{found.notes[0]}: remove them from one of the two, or leave them out of train: leaks = drop")
+        raise DataError(f"{found.notes[0]}: remove them from one of the two, or from train with leaks = drop")
     kept = [located for located in train if _alike(parted(located.example)[0]) not in leaked]
     if not kept:
         raise DataError("every example of train is in dev, too: give other examples to one of the two")

@@ -30,6 +30,7 @@ from trivium.verbs.examples import Given, read_examples
 from trivium.verbs.finetuning_folder import Folder, unless_whole
 from trivium.verbs.finetuning_result import DataFile, FineTuned, LayerShares, Trial
 from trivium.verbs.forgetting import Forgetting
+from trivium.verbs.learning_parts import check_layers
 from trivium.verbs.load import LanguageModel, load
 from trivium.verbs.score_intervals import score_intervals
 from trivium.verbs.source_model import weights_digest
@@ -87,6 +88,7 @@ def finetune(
         if base.tokenizer is None:
             raise DataError(f"{base.directory} has no tokenizer.json: copy the model's tokenizer into it")
         for each in planned:
+            check_layers(base.model, each.settings.method)
             _check_lora(base, definition, each.settings, merge)
         keep_freed_memory()
         forgetting = Forgetting(base, old) if old else None

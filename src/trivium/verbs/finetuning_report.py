@@ -59,7 +59,7 @@ def _scores(made: FineTuned) -> list[Markup | str]:
             "The interval is Wilson's for a share of examples, else a bootstrap over examples. The weights were chosen "
             "by these very examples, so scores on new ones are a little lower."
         ),
-        note(made.signature),
+        f"`{made.signature}`",
     ]
 
 
@@ -68,10 +68,11 @@ def _trials(made: FineTuned) -> list[Markup | str]:
     columns = ("", made.main, "parameters that learn", "learning rate", "MB", "tokens/s")
     rows: list[list[Cell]] = [
         [
-            trial.name, _spread(trial, made.main), trial.trained_parameters, trial.learning_rate,
+            f"{number}. {trial.name}" if made.vary == "sweep" else trial.name,
+            _spread(trial, made.main), trial.trained_parameters, trial.learning_rate,
             round(trial.training_bytes / 1e6, 1), round(trial.tokens_per_second),
         ]
-        for trial in made.trials
+        for number, trial in enumerate(made.trials, 1)
     ]  # fmt: skip
     found: list[Markup | str] = [table(columns, rows, best={made.main: "max"})]
     if made.vary == "curve":
@@ -80,9 +81,11 @@ def _trials(made: FineTuned) -> list[Markup | str]:
         values = [trial.spread[made.main] for trial in made.trials]
         lows, highs = [each.low or each.mean for each in values], [each.high or each.mean for each in values]
         series = Intervals(made.main, [each.mean for each in values], lows, highs)
-        names = [trial.name for trial in made.trials]
-        label = f"{made.main} of each combination with its interval over seeds"
-        found.insert(0, interval_chart(names, [series], y_label=made.main, floor=None, label=label))
+        chart = interval_chart(
+            [str(number) for number in range(1, len(values) + 1)], [series], y_label=made.main, floor=None,
+            x_label="combination, numbered as below", label=f"{made.main} of each combination with 95% over seeds",
+        )  # fmt: skip
+        found.insert(0, chart)
     if seeds > 1:
         found.append(note(f"Mean of {seeds} seeds, \N{PLUS-MINUS SIGN} their standard deviation."))
     found.append(note("MB: weights, gradients and the optimizer's state together, while it learnt."))

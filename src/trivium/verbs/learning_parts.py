@@ -28,16 +28,22 @@ def freeze(model: Network, method: str) -> None:
     count = layers_of(method)
     if count is None:
         return
-    stack, layers = (
-        ("encoder", model.config.encoder_layers) if model.encoder else ("decoder", model.config.decoder_layers)
-    )
-    if count > layers:
-        raise SettingsError(f"method {method!r}, but the model has {layers} layers: use last:{layers} at most, or full")
+    stack, layers = check_layers(model, method)
     trained = ["heads.", "pooler.", *(f"{stack}.layers.{n}." for n in range(layers - count, layers))]
     if count:
         trained += [f"{stack}.norm.", f"{stack}.projection."]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(tuple(trained)) or ".adapters." in name)
+
+
+def check_layers(model: Network, method: str) -> tuple[str, int]:
+    """The stack that a method counts its layers in, and how many it has; refuses a method that wants more."""
+    stack, layers = (
+        ("encoder", model.config.encoder_layers) if model.encoder else ("decoder", model.config.decoder_layers)
+    )
+    if (layers_of(method) or 0) > layers:
+        raise SettingsError(f"method {method!r}, but the model has {layers} layers: use last:{layers} at most, or full")
+    return stack, layers
 
 
 def default_learning_rate(config: Config, method: str) -> float:

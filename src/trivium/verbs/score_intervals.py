@@ -2,8 +2,8 @@
 (Efron and Tibshirani 1993, section 13.3: percentiles).
 
 A score that is the mean of what its examples score alone is resampled as their mean, ten thousand times. Any other,
-such as F1, is computed again on each draw, two hundred to a thousand times; of many examples a draw has 250, and what it
-lies beside the mean draw is made smaller by the root of its share (Bickel, Goetze and van Zwet 1997).
+such as F1, is computed again on each draw, two hundred to a thousand times; of many examples a draw has 250, and what
+it lies beside the mean draw is made smaller by the root of its share (Bickel, Goetze and van Zwet 1997).
 """
 
 from collections.abc import Sequence
