@@ -50,7 +50,7 @@ def test_the_card_says_what_the_model_is(made):
         assert re.search(rf"\| {name} \| {name}.jsonl \| \d+ \| \d+ \| 0 \| 0 \| `{digest}` \|", card)
     assert card.startswith("---\n") and "pipeline_tag: text-classification" in card
     weights = hashlib.sha256((folder / "base" / "model.safetensors").read_bytes()).hexdigest()
-    assert f"Base model: {folder / 'base'} (SHA-256 of its weights: {weights})" in card
+    assert f"Base model: base (SHA-256 of its weights: {weights})" in card
     assert "Task: sequence" in card and "Labels: bad, good." in card and "seed 7" in card
     interval = report.intervals["accuracy"]
     shown = f"| **accuracy** | {report.scores['accuracy']:.4f} | {interval.low:.4f} to {interval.high:.4f} |"

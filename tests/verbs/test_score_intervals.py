@@ -76,6 +76,21 @@ def test_words_of_a_sentence_are_drawn_together():
     assert found.value == 0.5 and found.high - found.low > 0.25  # of 600 independent words: 0.08
 
 
+class Rare:
+    """A score that only some examples have, as that of questions without an answer."""
+
+    def score(self, predicted, examples):
+        rare = [each for each in examples if each >= 0]
+        return {"all": float(np.mean(examples)), **({"rare": max(rare) - min(rare)} if rare else {})}
+
+
+def test_a_score_that_some_draws_have_not():
+    often = score_intervals(Rare(), [0] * 40, [-1] * 20 + list(range(20)))
+    assert often["rare"].value == 19 and 10 < often["rare"].low < often["rare"].high == 19
+    seldom = score_intervals(Rare(), [0] * 400, [-1] * 399 + [3])
+    assert "rare" not in seldom and "all" in seldom
+
+
 def test_one_example_says_nothing():
     said, examples = answers(1)
     assert score_intervals(TASK, said, examples) == {}

@@ -6,6 +6,7 @@ Two inputs count as the same where they differ in case and blanks alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import PurePath
 from typing import Any, Literal
 
 from trivium.errors import DataError
@@ -129,4 +130,5 @@ def _alike(given: object) -> object:
 
 
 def _named(places: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{one} and {other}" for one, other in places)
+    """Files by their names, without the folders that they lie in: notes go into cards."""
+    return ", ".join(f"{PurePath(one).name} and {PurePath(other).name}" for one, other in places)

@@ -122,7 +122,7 @@ def finetune(
             trained_parameters=sum(sizes[name] for name in fitted.trained),
             training_bytes=fitted.training_bytes,
             main=task_said.main,
-            base=base.directory.name if isinstance(model, LanguageModel) else str(model),
+            base=_named(model, base),
             base_sha256=digest,
             planned_steps=fitted.planned,
             intervals=score_intervals(task_said, fitted.predicted, dev_examples),
@@ -136,6 +136,12 @@ def finetune(
             figure=forgetting.figure if forgetting is not None else None,
         )
         return Folder(run, base, merge).write(made, best, dev_examples)
+
+
+def _named(model: "str | Path | LanguageModel", base: LanguageModel) -> str:
+    """As the user said it, without the folders of this machine."""
+    named = isinstance(model, str | Path) and not Path(model).is_absolute()
+    return str(model) if named else base.directory.name
 
 
 def _planned(

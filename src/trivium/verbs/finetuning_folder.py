@@ -84,9 +84,11 @@ class Folder:
             return ""
         data = made.files[-1]
         precision = choose_precision(settings.precision, choose_device(settings.device))
-        defaults = {field.name: field.default for field in fields(task)}
-        said = {name: value for name, value in dump(task).items() if name not in ("labels", "length")}
-        options = [f"{name}:{value}" for name, value in said.items() if value != defaults.get(name)]
+        said = {field.name: (getattr(task, field.name), field.default) for field in fields(task)}
+        options = [
+            f"{name}:{value}" for name, (value, default) in said.items()
+            if name not in ("labels", "length") and value != default
+        ]  # fmt: skip
         length = getattr(task, "length", None) or self.base.config.context
         return signature(
             kind, made.main, data.sha256, data.used, length, str(precision).removeprefix("torch."), settings.seed,

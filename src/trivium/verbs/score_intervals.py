@@ -21,7 +21,7 @@ LARGEST, MOST = 250, 1000  # examples of a draw, draws
 
 
 def score_intervals(task: Task[Any, Any], predicted: Sequence[Any], examples: Sequence[Any]) -> dict[str, Interval]:
-    """95% intervals of the scores; none for fewer than two examples."""
+    """95% intervals of the scores; none for fewer than two examples, or where a score is not there for most draws."""
     count = len(examples)
     if count < 2:
         return {}
@@ -38,12 +38,14 @@ def score_intervals(task: Task[Any, Any], predicted: Sequence[Any], examples: Se
         picked = Draws(0, numbers).integers("bootstrap", size, count)  # (draws, size)
         again = [task.score([predicted[i] for i in row], [examples[i] for i in row]) for row in picked.tolist()]
         for name in rest:
-            drawn = np.array([scores[name] for scores in again])
+            drawn = np.array([scores[name] for scores in again if np.isfinite(scores.get(name, np.nan))])
+            if len(drawn) < len(again) / 2:  # most draws have not what it is a score of
+                continue
             if size < count:
                 drawn = whole[name] + (drawn - drawn.mean()) * (size / count) ** 0.5
             low, high = np.quantile(drawn, [0.025, 0.975])
             found[name] = Interval(whole[name], float(low), float(high))
-    return {name: found[name] for name in whole}
+    return {name: found[name] for name in whole if name in found}
 
 
 def _alone(task: Task[Any, Any], predicted: Sequence[Any], examples: Sequence[Any]) -> dict[str, np.ndarray]:
