@@ -9,12 +9,27 @@ def test_a_table_with_the_total_and_the_size_of_the_weights(trivium_command) -> 
     lines = outcome.out.splitlines()
     assert lines[0] == "gpt2-xl: 48 decoder layers of width 1600 with 25 attention heads (Radford et al. 2019)"
     assert "total             1,557,611,200  100.0" in lines
-    assert lines[-1] == "weights: 6.23 GB in float32 or 3.12 GB in bfloat16"
+    assert lines[-2] == "weights: 6.23 GB in float32 or 3.12 GB in bfloat16"
+    assert lines[-1].endswith("without what a batch passes through: 24.9 GB in float32 or 28.0 GB in bfloat16")
 
 
 def test_a_body_with_its_pooler(trivium_command) -> None:
-    last = trivium_command("plan", "bert-base").out.splitlines()[-1]
-    assert last == "as a body, with a pooler and without the vocabulary head: 109,482,240 parameters"
+    lines = trivium_command("plan", "bert-base").out.splitlines()
+    assert lines[-2] == "as a body, with a pooler and without the vocabulary head: 109,482,240 parameters"
+
+
+def test_adapters_for_a_hundred_tasks(trivium_command) -> None:
+    outcome = trivium_command("plan", "gpt3", "--lora", "rank=4", "--tasks", 100)
+    assert outcome.code == 0
+    told = "LoRA of rank 4 at query, value: 18,874,368 parameters, one in 9,251; an adapter takes 75.5 MB (72.0 MiB) in"
+    assert told in outcome.out and "37.7 MB (36.0 MiB) in bfloat16" in outcome.out
+    assert outcome.out.splitlines()[-1] == (
+        "100 tasks in bfloat16: 353 GB with one base and an adapter each, 34.9 TB as whole models"
+    )
+    assert "LoRA of rank 8" in trivium_command("plan", "gpt2", "--tasks", 2).out
+    wrong = trivium_command("plan", "gpt2", "--lora", "targets=quary")
+    assert wrong.code == 2 and "did you mean 'query'" in wrong.err
+    assert trivium_command("plan", "gpt2", "--tasks", 0).code == 2
 
 
 def test_one_document_of_json(trivium_command) -> None:

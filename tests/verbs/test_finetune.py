@@ -14,8 +14,9 @@ from trivium.tokenizers import train_bpe
 from trivium.transformer import Model
 from trivium.verbs.examples import stream_rows
 from trivium.verbs.finetune import finetune, task_options
+from trivium.verbs.learning_parts import default_learning_rate
 from trivium.verbs.predict import load_tuned, predict, predict_rows
-from trivium.verbs.tuning import FineTuning, default_learning_rate, fit
+from trivium.verbs.tuning import FineTuning, fit
 
 GOOD = "wonderful great lovely superb charming brilliant".split()
 BAD = "awful dull boring terrible weak tedious".split()

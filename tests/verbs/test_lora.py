@@ -19,9 +19,10 @@ from trivium.text.examples import Labelled
 from trivium.tokenizers import train_bpe
 from trivium.transformer.lora import Lora
 from trivium.verbs.finetune import finetune, lora_options
+from trivium.verbs.learning_parts import default_learning_rate
 from trivium.verbs.load import load
 from trivium.verbs.predict import load_tuned, predict
-from trivium.verbs.tuning import FineTuning, default_learning_rate, fit
+from trivium.verbs.tuning import FineTuning, fit
 
 GOOD, BAD = "wonderful great lovely superb charming".split(), "awful dull boring terrible weak".split()
 OTHER = "the film was a plot with actor scene and music in it".split()

@@ -9,9 +9,14 @@ import torch
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES
 from trivium.families.presets import CLOSED, presets
+from trivium.tasks import SequenceClassification
+from trivium.text.examples import Labelled
 from trivium.transformer import Model
-from trivium.verbs.plan import plan
+from trivium.transformer.lora import Lora
+from trivium.verbs.load import load
+from trivium.verbs.plan import BYTES, LEARNING, plan
 from trivium.verbs.recipe import recipe_names
+from trivium.verbs.tuning import FineTuning, fit
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
 ROW = re.compile(r"^\| `([a-z0-9.-]+)` \|.*\| ([\d,]{7,}) \|$", re.MULTILINE)
@@ -95,6 +100,36 @@ def test_changes_of_a_preset():
     assert plan("llama-tiny", ["tokenizer.vocab_size=61"]).parameters == 27104
 
 
+def test_adapters_of_gpt3_as_in_their_paper():
+    """Hu et al. 2021: 4.7 M, 18.9 M and 37.7 M parameters; 35 MB an adapter; 354 GB in place of 35 TB for 100 tasks."""
+    for rank, parameters in ((1, 4_718_592), (4, 18_874_368), (8, 37_748_736)):
+        assert plan("gpt3", lora=Lora(rank)).adapters.parameters == parameters
+    found = plan("gpt3", lora=Lora(4), tasks=100)
+    assert found.adapters.bytes["bfloat16"] / 2**20 == pytest.approx(36.0, abs=0.01)
+    assert found.adapters.kept_bytes / 1e9 == pytest.approx(353.5, rel=2e-3)  # of 174.6e9 numbers, the paper's 175e9
+    assert found.adapters.kept_bytes - 2 * found.parameters == pytest.approx(100 * 36 * 2**20)
+    assert found.adapters.copied_bytes / 1e12 == pytest.approx(35, rel=3e-3)
+    assert found.parameters / found.adapters.parameters == pytest.approx(9251, rel=1e-3)
+    assert found.adapters.training_bytes["bfloat16"] < found.training_bytes["bfloat16"] / 8
+    assert plan("gpt3").adapters is None
+    for name, rank, parameters in (("roberta-base", 8, 294_912), ("gpt2-medium", 4, 393_216)):
+        assert plan(name, lora=Lora(rank)).adapters.parameters == parameters
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_what_is_planned_is_what_is_held(method, precision, tiny_models):
+    """The bytes that a fine-tuning reports, of the same model with its head."""
+    base = load(tiny_models["bert"])
+    train = [Labelled("a list", "x"), Labelled("an error", "y")] * 8
+    settings = FineTuning(method, steps=1, precision=precision, lora=Lora(4))
+    fitted = fit(base.model, base.tokenizer, SequenceClassification(("x", "y")), train, settings=settings)
+    sizes = {name: weight.numel() for name, weight in fitted.tuned.model.named_parameters()}
+    learnt = sum(sizes[name] for name in fitted.trained)
+    expected = LEARNING[precision] * learnt + BYTES[precision] * (sum(sizes.values()) - learnt)
+    assert fitted.training_bytes == expected + 4 * len(fitted.trained)  # a count of steps for each
+
+
 @pytest.mark.parametrize(
     ("name", "sets", "message"),
     [
@@ -124,4 +159,6 @@ def test_the_page_names_every_published_size_with_its_count():
     }  # fmt: skip
     assert published <= set(listed), published - set(listed)
     for name, number in listed.items():
-        assert plan(name).parameters == number, name
+        found = plan(name)
+        assert found.parameters == number, name
+        assert found.training_bytes == {"float32": 16 * number, "bfloat16": 18 * number}

@@ -104,6 +104,45 @@ def finetune(
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples; 3 by default.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Updates, instead of epochs.")] = None,
     batch: Annotated[int, typer.Option("--batch", help="Examples in an update.")] = 32,
+    warmup: Annotated[
+        float, typer.Option("--warmup", help="Until the peak: a share of the updates, or from 1 on a number of them.")
+    ] = 0.1,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of matrices, decoupled.")] = 0.01,
+    layer_decay: Annotated[
+        float, typer.Option("--layer-decay", help="Each layer learns so many times as fast as the one above it.")
+    ] = 1.0,
+    evaluations: Annotated[
+        int | None,
+        typer.Option("--evaluations", help="On dev, evenly spaced; if not given at most ten, and one an epoch."),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option("--patience", help="Stop after so many evaluations on dev without a gain.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="So many fine-tunings, from --seed on; the best one's model is kept.")
+    ] = 1,
+    curve: Annotated[
+        str | None,
+        typer.Option("--curve", metavar="N,N,all", help="Also with so many of the training examples: 50,500,all."),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sweep", metavar="A=B/C", help="Every combination of settings, such as lora.rank=1/2/8. Repeatable."
+        ),
+    ] = None,
+    old: Annotated[
+        list[str] | None,
+        typer.Option("--old", metavar="FILES", help="Text that the model knew, to measure what it forgets."),
+    ] = None,
+    leaks: Annotated[
+        Literal["warn", "error", "drop"],
+        typer.Option("--leaks", help="Where train has examples of dev: warn, refuse, or drop them from train."),
+    ] = "warn",
+    on_truncate: Annotated[
+        Literal["warn", "error", "split"],
+        typer.Option("--on-truncate", help="Too long examples: cut and count, refuse, or split into windows."),
+    ] = "warn",
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A=B", help="A setting of the task, such as pooling=mean. Repeatable."),
@@ -126,32 +165,42 @@ def finetune(
     as_json: Json = False,
 ) -> None:
     """Fine-tune a pretrained model on labelled examples."""
+    from trivium.cli.fine_tuned import report_of
     from trivium.errors import SettingsError
     from trivium.training.progress import TrainingProgress
     from trivium.verbs.finetune import finetune as tune
-    from trivium.verbs.finetune import lora_options, task_options
+    from trivium.verbs.finetune import lora_options, task_options, truncation
+    from trivium.verbs.trials import curve_sizes
     from trivium.verbs.tuning import FineTuning
 
-    if lora and method != "lora":
+    if lora and method != "lora" and not any(each.startswith("method=") for each in sweep or ()):
         raise SettingsError(f"--lora is for the method lora, and the method is {method}: add --method lora")
+    long_texts, on_truncated = truncation(task, on_truncate)
     settings = FineTuning(
         method=method,
         learning_rate=learning_rate,
         epochs=epochs,
         steps=steps,
         batch=batch,
+        weight_decay=weight_decay,
+        warmup=warmup,
+        layer_decay=layer_decay,
+        evaluations=evaluations,
+        patience=patience,
+        on_truncate=on_truncated,
         seed=seed,
         precision=precision,
         device=device,
         lora=lora_options(lora or []),
     )
-    options = task_options(task, [*(sets or []), *([f"length={length}"] if length is not None else [])])
+    options = task_options(task, [*(sets or []), *([f"length={length}"] if length is not None else [])]) | long_texts
     with ExitStack() as open_bars:
         bars: list[TrainingProgress] = []
 
         def watch(step: "Step", steps: int) -> None:
-            if not bars:
-                bars.append(open_bars.enter_context(TrainingProgress(steps, 0)))
+            if step.number == 0:
+                open_bars.close()
+                bars[:] = [open_bars.enter_context(TrainingProgress(steps, 0))]
             done = step.number + 1
             bars[0].step(done, step.loss, step.tokens / step.seconds)
             if done % 10 == 0 or done == steps:
@@ -167,27 +216,17 @@ def finetune(
             columns=columns_of(column),
             format=format,
             settings=settings,
+            seeds=seeds,
+            curve=curve_sizes(curve) if curve is not None else (),
+            sweep=sweep or (),
+            old=old or (),
+            leaks=leaks,
             merge=merge,
             watch=watch,
+            tell=note,
         )
     if made.truncated:
         note(f"{made.truncated} of {made.train_examples} examples were cut to the model's length")
     for each in made.notes:
         note(each)
-    scores = "".join(f"  {name} {value:.3f}" for name, value in (made.scores or {}).items())
-    mix = ""
-    if made.mix is not None:
-        shares = " ".join(f"{share:.3f}" for share in made.mix.shares)
-        mix = f"\nlayers, embeddings first, count {shares}, together times {made.mix.scale:.3f}"
-    learnt = ""
-    if made.trained_parameters < made.parameters:
-        share = made.trained_parameters / made.parameters
-        learnt = f"\n{made.trained_parameters:,} of {made.parameters:,} parameters learnt ({share:.2%})"
-        if made.adapter_bytes is not None:
-            learnt += f"; the adapter takes {made.adapter_bytes:,} bytes and needs its base"
-    emit(
-        made,
-        as_json,
-        f"{made.directory}: {len(made.labels)} labels, {made.steps} steps in {made.seconds:.0f} s"
-        f"{'; on dev' + scores if scores else ''}{mix}{learnt}\nuse it: trivium predict --model {made.directory} FILE",
-    )
+    emit(made, as_json, report_of(made))

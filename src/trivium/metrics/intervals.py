@@ -37,15 +37,19 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
-def paired_t(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Interval:
-    """Mean of ``first - second`` over paired runs (seeds) with Student's t interval; infinite for a single pair."""
-    differences = np.asarray(first, float) - np.asarray(second, float)
-    n = len(differences)
-    mean = float(differences.mean())
+def mean_t(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
+    """The mean over runs (seeds) with Student's t interval; infinite for a single run."""
+    array = np.asarray(values, float)
+    n, mean = len(array), float(array.mean())
     if n < 2:
         return Interval(mean, -math.inf, math.inf)
-    half = student_t((1 + level) / 2, n - 1) * float(differences.std(ddof=1)) / math.sqrt(n)
+    half = student_t((1 + level) / 2, n - 1) * float(array.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
+
+
+def paired_t(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Interval:
+    """The same of ``first - second`` over paired runs."""
+    return mean_t(np.asarray(first, float) - np.asarray(second, float), level)
 
 
 def paired_bootstrap(

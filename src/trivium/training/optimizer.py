@@ -26,10 +26,12 @@ class MasterOptimizer:
     """Masters by name, their gradients, and torch's optimizers over them behind one step and one state."""
 
     def __init__(
-        self, model: nn.Module, settings: Optimizer, precision: torch.dtype, frozen: Mapping[str, Tensor] | None = None
-    ) -> None:
-        """``frozen``: the float32 values of parameters that are not trained; None: as they are in the model."""
-        self.settings = settings
+        self, model: nn.Module, settings: Optimizer, precision: torch.dtype, frozen: Mapping[str, Tensor] | None = None,
+        rates: Mapping[str, float] = {},  # noqa: B006 (read only)
+    ) -> None:  # fmt: skip
+        """``frozen``: the float32 values of parameters that are not trained; None: as they are in the model.
+        ``rates``: what the learning rate counts at a parameter, where that is not 1."""
+        self.settings, self.rates = settings, rates
         self.weights: dict[str, nn.Parameter] = dict(model.named_parameters())  # tied parameters appear once
         self.separate = precision != torch.float32
         self.masters: dict[str, Tensor] = {}
@@ -53,7 +55,7 @@ class MasterOptimizer:
 
     def reset(self) -> None:
         """Forget all moments, as before the first step."""
-        self.parts = build(self.settings, self.trained, self._hidden, self.separate)
+        self.parts = build(self.settings, self.trained, self._hidden, self.separate, self.rates)
 
     def collect(self, first: bool) -> None:
         """After a micro-batch's backward pass: bf16 gradients are added to the float32 ones, or replace them."""
@@ -180,36 +182,44 @@ def hidden_matrices(model: nn.Module) -> set[str]:
 
 
 def build(
-    settings: Optimizer, trained: Mapping[str, Tensor], hidden: Iterable[str], low_precision: bool
-) -> list[tuple[torch.optim.Optimizer, list[float]]]:
+    settings: Optimizer, trained: Mapping[str, Tensor], hidden: Iterable[str], low_precision: bool,
+    rates: Mapping[str, float] = {},  # noqa: B006 (read only)
+) -> list[tuple[torch.optim.Optimizer, list[float]]]:  # fmt: skip
     """torch's optimizers with the peak learning rate of each of their parameter groups."""
     hidden = set(hidden)
-    rest = {name: tensor for name, tensor in trained.items() if name not in hidden}
-    matrices = {name for name, tensor in rest.items() if tensor.ndim >= 2 and not name.endswith("bias")}
-    groups = [
-        ([tensor for name, tensor in rest.items() if name in matrices], settings.weight_decay),
-        ([tensor for name, tensor in rest.items() if name not in matrices], 0.0),
-    ]
-    groups = [(tensors, decay) for tensors, decay in groups if tensors]
     peak = settings.learning_rate if isinstance(settings, AdamW) else settings.rest_learning_rate
+    groups: list[tuple[list[Tensor], float, float]] = []  # with decay and rate
+    rest = {name: tensor for name, tensor in trained.items() if name not in hidden}
+    for rate in sorted({rates.get(name, 1.0) for name in rest}, reverse=True):
+        for decayed in (True, False):
+            tensors = [
+                tensor for name, tensor in rest.items()
+                if rates.get(name, 1.0) == rate and (tensor.ndim >= 2 and not name.endswith("bias")) is decayed
+            ]  # fmt: skip
+            if tensors:
+                groups.append((tensors, settings.weight_decay if decayed else 0.0, rate))
     parts: list[tuple[torch.optim.Optimizer, list[float]]] = []
     if groups:
         adamw = torch.optim.AdamW(
-            [{"params": tensors, "weight_decay": decay} for tensors, decay in groups],
+            [{"params": tensors, "weight_decay": decay} for tensors, decay, _ in groups],
             lr=peak,
             betas=(settings.beta1, settings.beta2),
             eps=settings.eps,
             fused=True,
         )
-        parts.append((adamw, [peak] * len(groups)))
+        parts.append((adamw, [peak * rate for _, _, rate in groups]))
     if hidden and isinstance(settings, Muon):
+        by_rate: dict[float, list[Tensor]] = {}
+        for name, tensor in trained.items():
+            if name in hidden:
+                by_rate.setdefault(rates.get(name, 1.0), []).append(tensor)
         muon = (torch.optim.Muon if low_precision else Float32Muon)(
-            [tensor for name, tensor in trained.items() if name in hidden],
+            [{"params": tensors} for tensors in by_rate.values()],
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
             nesterov=True,
             adjust_lr_fn="match_rms_adamw",
         )
-        parts.append((muon, [settings.learning_rate]))
+        parts.append((muon, [settings.learning_rate * rate for rate in by_rate]))
     return parts

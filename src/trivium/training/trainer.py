@@ -74,7 +74,8 @@ class Trainer(Generic[AnyModel, AnyBatch]):
 
     ``loss(model, batch)`` gives named sums; ``feed(number)`` the micro-batches of a step. Sums are divided by the
     counts of all micro-batches together, so that accumulation gives the full batch's result. The model is moved to
-    the device and computes in the precision of the settings from here on.
+    the device and computes in the precision of the settings from here on. ``rates``: what the learning rate counts
+    at parameters by their names, where that is not 1.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         *,
         steps: int,
         flops: Callable[[AnyBatch], float] | None = None,
+        rates: Mapping[str, float] = {},  # noqa: B006 (read only)
     ) -> None:
         self.model = model
         self.loss = loss
@@ -100,7 +102,7 @@ class Trainer(Generic[AnyModel, AnyBatch]):
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(self.precision)  # before the move: the device need not hold float32
         model.to(self.device)
-        self.optimizer = MasterOptimizer(model, settings.optimizer, self.precision, frozen)
+        self.optimizer = MasterOptimizer(model, settings.optimizer, self.precision, frozen, rates)
         self._flops = flops
         if settings.compile:
             model.compile()

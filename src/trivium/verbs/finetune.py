@@ -1,75 +1,46 @@
 """``trivium finetune``: a pretrained model, a task and its examples to a folder with a model that does the task.
 
-The folder is a Hugging Face model directory with the head (``AutoModelFor...`` opens it where a class of
-``transformers`` expresses the head), the settings in ``trivium.toml``, a line a step in ``metrics.jsonl``, and a
-manifest. With the method ``lora`` it holds the adapter and the head alone, in PEFT's layout, unless it is to be merged.
+With several seeds, a learning curve or a sweep the folder holds one model, the best (``trials.py``); all their scores
+are in the result, in ``metrics.jsonl`` and in the report.
 """
 
-import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from trivium.durable import file_digest
 from trivium.errors import DataError, SettingsError
-from trivium.families import adapter_folder, huggingface
 from trivium.families.adapter_config import is_adapter
 from trivium.families.adapters import check_expressible
-from trivium.settings import build, dump, override, to_toml
+from trivium.settings import build, override
 from trivium.tasks import TASKS, Task
 from trivium.text.examples import Located
 from trivium.text.fields import Columns
 from trivium.training.allocator import keep_freed_memory
-from trivium.training.run_directory import RECIPE, RunDirectory, open_run
+from trivium.training.run_directory import open_run
 from trivium.training.trainer import Step
-from trivium.transformer.adapters import Adapters
 from trivium.transformer.layer_mix import LayerMix
 from trivium.transformer.lora import Lora
+from trivium.verbs.data_checks import Leaks, checked
 from trivium.verbs.examples import Given, read_examples
+from trivium.verbs.finetuning_folder import Folder, unless_whole
+from trivium.verbs.finetuning_result import DataFile, FineTuned, LayerShares, Trial
+from trivium.verbs.forgetting import Forgetting
+from trivium.verbs.learning_parts import check_layers
 from trivium.verbs.load import LanguageModel, load
-from trivium.verbs.tuning import Evaluation, FineTuning, Fitted, fit
+from trivium.verbs.score_intervals import score_intervals
+from trivium.verbs.source_model import weights_digest
+from trivium.verbs.trials import Asked, Best, Fit, curve_of, mean_merit, run_trial, sweep_of
+from trivium.verbs.tuning import FineTuning, Fitted, fit
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
 
-
-@dataclass(frozen=True)
-class LayerShares:
-    """A learnt mixture: what each layer counts, embeddings first, which sums to 1, and the scale of the whole."""
-
-    shares: tuple[float, ...]
-    scale: float
-
-
-@dataclass(frozen=True)
-class FineTuned:
-    """What ``finetune`` reports. ``scores``: on dev, of the weights that were saved."""
-
-    directory: Path
-    labels: tuple[str, ...]
-    train_examples: int
-    truncated: int  # of them, cut to the model's length
-    scores: dict[str, float] | None
-    evaluations: tuple[Evaluation, ...]
-    best_step: int
-    steps: int
-    learning_rate: float
-    seconds: float
-    opens_in_transformers: bool
-    notes: tuple[str, ...] = ()  # what else is to be known of the training examples
-    mix: LayerShares | None = None  # where layers are mixed: what each counts
-    parameters: int = 0  # of the whole model, those that learnt included
-    trained_parameters: int = 0
-    training_bytes: int = 0  # of weights, gradients and the optimizer's state together, while it learnt
-    adapter_bytes: int | None = None  # of the file, where an adapter was written
-
-
-@dataclass(frozen=True)
-class _Saved:
-    opens_in_transformers: bool
-    adapter_bytes: int | None = None
+Truncation = Literal["warn", "error", "split"]
 
 
 def finetune(
@@ -83,58 +54,137 @@ def finetune(
     columns: Columns | None = None,
     format: str | None = None,
     settings: FineTuning | None = None,
+    seeds: int = 1,
+    curve: Sequence[int | None] = (),
+    sweep: Sequence[str] = (),
+    old: Sequence[str | Path] = (),
+    leaks: Leaks = "warn",
     merge: bool = False,
     watch: Callable[[Step, int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> FineTuned:
     """Fine-tunes ``model`` on ``train``; with ``dev``, keeps the weights that were best there.
 
     ``task``: a name of ``TASKS``, whose settings are ``options``, or a task itself. ``train`` and ``dev``: files of a
     kind that ``text/readers.py`` reads (``format``: where their names do not tell which), or lists of examples;
     ``columns``: what the files call the fields that the task reads.
+    ``seeds``: so many fine-tunings, from the settings' seed on. ``curve``: also with so many of the training examples
+    (None: all). ``sweep``: with every combination of settings, such as ``lora.rank=1/2/8``.
+    ``old``: text that the model knew, to measure what it forgets. ``leaks``: what happens where train has examples of
+    dev: "warn", "error" or "drop" (from train).
     ``merge``: of the method "lora", write the whole model with the adapter added to its weights, not the adapter alone.
-    ``watch`` is told each step and how many there will be.
+    ``watch`` is told each step and how many there will be; ``tell`` which of several fine-tunings begins.
     """
     settings, asked = settings or FineTuning(), _task(task, options)
-    examples = read_examples(asked, train, columns, "train", format)
+    read = read_examples(asked, train, columns, "train", format)
     held_out = read_examples(asked, dev, columns, "dev", format) if dev is not None else []
+    asked.learn(read, held_out)  # refuses what is wrong with any of them
+    examples, checks = checked(read, held_out, leaks)
     definition = asked.learn(examples, held_out)
-    with open_run(Path(out), resume=False, keep=1) as run:
+    planned = _planned(settings, seeds, curve, sweep, len(examples), bool(held_out))
+    dev_examples = [located.example for located in held_out]
+    with open_run(Path(out), resume=False, keep=1) as run, unless_whole(run):
         base = load(model, device="cpu")
         if base.tokenizer is None:
             raise DataError(f"{base.directory} has no tokenizer.json: copy the model's tokenizer into it")
-        _check_lora(base, definition, settings, merge)
+        for each in planned:
+            check_layers(base.model, each.settings.method)
+            _check_lora(base, definition, each.settings, merge)
         keep_freed_memory()
-        fitted = fit(
-            base.model,
-            base.tokenizer,
-            definition,
-            [located.example for located in examples],
-            [located.example for located in held_out],
-            settings,
-            watch,
-            base.family.heads,
-        )
+        forgetting = Forgetting(base, old) if old else None
+
+        digest = weights_digest(base.directory) if base.directory.exists() else ""
+
+        def one(asked: Asked, part: Sequence[Any], own: FineTuning) -> Fitted:
+            if tell is not None and len(planned) * seeds > 1:
+                tell(f"{asked.name + ', ' if asked.name else ''}seed {own.seed}")
+            return fit(base.model, base.tokenizer, definition, part, dev_examples, own, watch, base.family.heads)
+
+        trials, best = _all(planned, seeds, examples, one, forgetting, by_size=bool(curve))
+        fitted = best.fitted
         sizes = {name: p.numel() for name, p in fitted.tuned.model.named_parameters()}
-        saved = _save(run, base, fitted, settings, _data_hash(examples), merge)
-    return FineTuned(
-        directory=Path(out),
-        labels=_labels(fitted.tuned.task),
-        train_examples=len(examples),
-        truncated=fitted.truncated,
-        scores=fitted.scores,
-        evaluations=fitted.evaluations,
-        best_step=fitted.best_step,
-        steps=fitted.steps,
-        learning_rate=fitted.learning_rate,
-        seconds=fitted.seconds,
-        opens_in_transformers=saved.opens_in_transformers,
-        notes=fitted.notes,
-        mix=_shares(fitted.tuned.model),
-        parameters=sum(sizes.values()),
-        trained_parameters=sum(sizes[name] for name in fitted.trained),
-        training_bytes=fitted.training_bytes,
-        adapter_bytes=saved.adapter_bytes,
-    )
+        task_said = fitted.tuned.task
+        made = FineTuned(
+            directory=Path(out),
+            labels=_labels(task_said),
+            train_examples=len(examples),
+            truncated=fitted.truncated,
+            scores=fitted.scores,
+            evaluations=fitted.evaluations,
+            best_step=fitted.best_step,
+            steps=fitted.steps,
+            learning_rate=fitted.learning_rate,
+            seconds=sum(each.seconds for trial in trials for each in trial.runs),
+            opens_in_transformers=False,
+            notes=(*checks.notes, *fitted.notes),
+            mix=_shares(fitted.tuned.model),
+            parameters=sum(sizes.values()),
+            trained_parameters=sum(sizes[name] for name in fitted.trained),
+            training_bytes=fitted.training_bytes,
+            main=task_said.main,
+            base=_named(model, base),
+            base_sha256=digest,
+            planned_steps=fitted.planned,
+            intervals=score_intervals(task_said, fitted.predicted, dev_examples),
+            files=(
+                _file("train", train, len(read), len(examples), fitted.truncated, read),
+                *((_file("dev", dev, len(held_out), len(held_out), fitted.dev_truncated, held_out),) if dev else ()),
+            ),
+            checks=checks,
+            vary="curve" if curve else "sweep" if sweep else "seeds",
+            trials=tuple(trials),
+            figure=forgetting.figure if forgetting is not None else None,
+        )
+        return Folder(run, base, merge).write(made, best, dev_examples)
+
+
+def _named(model: "str | Path | LanguageModel", base: LanguageModel) -> str:
+    """As the user said it, without the folders of this machine."""
+    named = isinstance(model, str | Path) and not Path(model).is_absolute()
+    return str(model) if named else base.directory.name
+
+
+def _planned(
+    settings: FineTuning, seeds: int, curve: Sequence[int | None], sweep: Sequence[str], count: int, dev: bool
+) -> list[Asked]:
+    if seeds < 1:
+        raise SettingsError(f"seeds = {seeds}: it must be at least 1")
+    if curve and sweep:
+        raise SettingsError("curve and sweep each make a table of their own: ask for one of them")
+    if (seeds > 1 or curve or sweep) and not dev:
+        raise SettingsError("several fine-tunings are compared on dev: give dev, or leave out seeds, curve and sweep")
+    if curve:
+        return curve_of(settings, count, curve)
+    return sweep_of(settings, sweep, count) if sweep else [Asked("", settings, range(count))]
+
+
+def _all(
+    planned: Sequence[Asked], seeds: int, examples: Sequence[Located[Any]],
+    one: Fit, forgetting: Forgetting | None, by_size: bool,
+) -> tuple[list[Trial], Best]:  # fmt: skip
+    """Every trial, and the model to keep: of a curve the last one's, of all examples; else that of the best mean."""
+    trials: list[Trial] = []
+    kept: tuple[Trial, Best] | None = None
+    for asked in planned:
+        trial, best = run_trial(asked, seeds, examples, one, forgetting)
+        trials.append(trial)
+        task = best.fitted.tuned.task
+        if kept is None or by_size or mean_merit(task, trial) > mean_merit(task, kept[0]):
+            kept = trial, best
+    assert kept is not None
+    return trials, kept[1]
+
+
+def _file(
+    split: str, given: Given, rows: int, used: int, truncated: int, read: Sequence[Located[Any]]
+) -> DataFile:
+    if isinstance(given, str | os.PathLike):
+        path = Path(given)
+        return DataFile(split, path.name, rows, used, rows - used, truncated, file_digest(path))
+    digest = hashlib.sha256()
+    for located in read:
+        digest.update(repr(located.example).encode())
+    return DataFile(split, "a list of examples", rows, used, rows - used, truncated, digest.hexdigest())
 
 
 def task_options(task: str, assignments: Sequence[str]) -> dict[str, object]:
@@ -143,6 +193,15 @@ def task_options(task: str, assignments: Sequence[str]) -> dict[str, object]:
     for assignment in assignments:
         options |= override(_kind(task), assignment)
     return options
+
+
+def truncation(task: str, asked: Truncation) -> tuple[dict[str, object], Literal["warn", "error"]]:
+    """What is to happen to too long examples: as a setting of a task that has one, else as one of the fine-tuning."""
+    if any(field.name == "on_truncate" for field in fields(_kind(task))):  # type: ignore[arg-type]
+        return ({} if asked == "warn" else {"on_truncate": asked}), "warn"
+    if asked == "split":
+        raise SettingsError(f"the task {task} cannot split a long text: let it be cut (warn), or refuse it (error)")
+    return {}, asked
 
 
 def lora_options(assignments: Sequence[str]) -> Lora:
@@ -197,51 +256,3 @@ def _shares(model: "Network") -> LayerShares | None:
     if mix is None:
         return None
     return LayerShares(tuple(round(share, 6) for share in mix.weights.tolist()), round(mix.scale.item(), 6))
-
-
-def _data_hash(examples: Sequence[Located[Any]]) -> str:
-    digest = hashlib.sha256()
-    for located in examples:
-        digest.update(repr(located.example).encode())
-    return digest.hexdigest()
-
-
-def _save(
-    run: RunDirectory, base: LanguageModel, fitted: Fitted, settings: FineTuning, data: str, merge: bool
-) -> _Saved:
-    tuned = fitted.tuned
-    kind = next(name for name, task in TASKS.items() if type(tuned.task) is task)
-    resolved = replace(settings, steps=fitted.steps, epochs=None, learning_rate=fitted.learning_rate)
-    training = {name: value for name, value in asdict(resolved).items() if value is not None}
-    if settings.method != "lora":
-        del training["lora"]
-    table = {"model": str(base.directory), "task": {"kind": kind, **dump(tuned.task)}, "training": training}
-    run.write(RECIPE, to_toml(table))
-    by_step = {evaluation.step: evaluation for evaluation in fitted.evaluations}
-    for number, loss in enumerate(fitted.losses, 1):
-        run.metrics.append({"kind": "train", "step": number, "loss": loss})
-        if number in by_step:
-            run.metrics.append({"kind": "evaluation", "step": number, **by_step[number].scores})
-    run.metrics.append({"kind": "result", "step": fitted.best_step, "dev": fitted.scores, "tokens": fitted.tokens})
-    run.metrics.sync()
-    labels = _labels(tuned.task)
-    model = tuned.model.cpu()
-    if settings.method == "lora" and not merge:
-        written = adapter_folder.save_adapter(
-            model, base.family, tuned.tokenizer, run.path, base=str(base.directory.resolve()), labels=labels or None,
-            whole=[name for name in fitted.trained if ".adapters." not in name],
-        )  # fmt: skip
-        saved = _Saved(written.family.name != "trivium", written.bytes)
-    else:
-        if settings.method == "lora":
-            Adapters(model).merge()
-        family = huggingface.save(
-            model, base.family, tuned.tokenizer, run.path, labels=labels or None, generation=base.generation
-        )
-        saved = _Saved(family.name != "trivium")
-    with contextlib.suppress(OSError):
-        (run.path / "checkpoints").rmdir()  # a fine-tuning is short and has none
-    run.write_manifest(
-        fitted.best_step, {"tokenizer": tuned.tokenizer.fingerprint, "data": data, "labels": list(labels)}
-    )
-    return saved

@@ -65,7 +65,7 @@ class Continued:
 def new_text(sources: Sequence[Text], heldout: Iterable[str] | None, data: PretrainingData) -> list[str]:
     """The documents that the run keeps for evaluation, or the first of them."""
     if heldout is not None:
-        return _some(heldout)
+        return some(heldout)
     kept = [blocks.shards.selected for blocks in data.heldout]
     if not kept:
         return []
@@ -73,7 +73,7 @@ def new_text(sources: Sequence[Text], heldout: Iterable[str] | None, data: Pretr
              if blocks.shards.selected is not None]  # fmt: skip
     parts = (_numbered(source, chosen.tolist()) for source, chosen in zip(split, kept, strict=True)
              if chosen is not None)  # fmt: skip
-    return [text for part in parts for text in _some(part, JUDGED_BYTES // len(kept))]
+    return [text for part in parts for text in some(part, JUDGED_BYTES // len(kept))]
 
 
 def old_text(recipe: Recipe, source: Source) -> tuple[list[str], str]:
@@ -82,7 +82,7 @@ def old_text(recipe: Recipe, source: Source) -> tuple[list[str], str]:
     assert given is not None
     if given.old:
         documents = read_documents(given.old, field=recipe.data.field, errors=recipe.data.errors)
-        return _some(even_sample(documents, JUDGED_BYTES).texts), ""
+        return some(even_sample(documents, JUDGED_BYTES).texts), ""
     if source.recipe is None:
         return [], f"{given.model} does not say what text it was trained on"
     try:
@@ -103,7 +103,7 @@ def _held_out(recipe: Recipe, folder: Path) -> list[str]:
         if recipe.data.heldout and shards.documents >= FEWEST_TO_SPLIT:
             _, kept = shards.split(recipe.data.heldout, seed=recipe.training.seed)
             assert kept.selected is not None
-            found += _some(_numbered(source, kept.selected.tolist()), JUDGED_BYTES // len(sources))
+            found += some(_numbered(source, kept.selected.tolist()), JUDGED_BYTES // len(sources))
     return found
 
 
@@ -119,7 +119,7 @@ def _numbered(source: Text, numbers: Sequence[int]) -> Iterable[str]:
         yield text
 
 
-def _some(documents: Iterable[str], most: int = JUDGED_BYTES) -> list[str]:
+def some(documents: Iterable[str], most: int = JUDGED_BYTES) -> list[str]:
     """The first documents of so many bytes; at least one, cut if it has to be."""
     kept: list[str] = []
     size = 0
@@ -147,12 +147,12 @@ class Measure:
         """Tokenises the texts into ``folder`` for the end of the run. The figures of the model that it begins with,
         which reads by ``base``."""
         for name, documents in found.items():
-            _shards(documents, self.data.tokenizer, folder / name)
+            written_shards(documents, self.data.tokenizer, folder / name)
         if base.fingerprint == self.data.tokenizer.fingerprint:
             return self.of(model, folder)
         with tempfile.TemporaryDirectory(prefix="trivium-") as beside:
             for name, documents in found.items():
-                _shards(documents, base, Path(beside) / name)
+                written_shards(documents, base, Path(beside) / name)
             return replace(self, data=replace(self.data, tokenizer=base)).of(model, Path(beside))
 
     def of(self, model: Network, folder: Path) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def continued(model: str, history: Sequence[Mapping[str, Any]]) -> Continued | N
     return Continued(model, after.get("figure", FIGURES[0]), changes.get("new"), changes.get("old"))
 
 
-def _shards(documents: Sequence[str], tokenizer: Tokenizer, folder: Path) -> None:
+def written_shards(documents: Sequence[str], tokenizer: Tokenizer, folder: Path) -> None:
     if not documents:
         return
     assert tokenizer.end is not None

@@ -19,6 +19,7 @@ from trivium.families.presets import preset
 from trivium.settings import Layer, build, merge, override
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Config, Network
+from trivium.transformer.lora import Lora, added_parameters
 from trivium.transformer.network import changed
 from trivium.verbs.recipe import ModelSettings, Recipe, load_recipe, recipe_names
 
@@ -46,6 +47,9 @@ IN_STACKS = (
 )  # fmt: skip
 LAST = ("pooler", "vocabulary head", "other heads")
 BYTES = {"float32": 4, "bfloat16": 2}
+LEARNING = {"float32": 16, "bfloat16": 18}
+"""Bytes of a parameter that learns: weight, gradient and AdamW's two moments, 4 each; in bfloat16 a weight of 2 beside
+the float32 master, gradient and moments. A parameter that does not learn has its weight alone."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,25 @@ class Component:
 
 
 @dataclass(frozen=True)
+class AdapterPlan:
+    """LoRA on the model. ``bytes``: of one adapter; ``training_bytes``: of weights, gradients and optimizer while it
+    learns, the base's weights included; ``kept_bytes``: of one base with ``tasks`` adapters, and ``copied_bytes`` of as
+    many whole models instead, in bfloat16."""
+
+    settings: Lora
+    parameters: int
+    bytes: dict[str, int]
+    training_bytes: dict[str, int]
+    tasks: int
+    kept_bytes: int
+    copied_bytes: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """A model in figures. Tied matrices are counted once, ``body`` is the model without its vocabulary head, with a
-    pooler where ``body_pooler``, and ``bytes`` are those of the weights alone."""
+    pooler where ``body_pooler``, and ``bytes`` are those of the weights alone. ``training_bytes``: of weights,
+    gradients and optimizer while all of it learns by AdamW; what a batch passes through the layers comes on top."""
 
     name: str
     family: str
@@ -70,15 +90,20 @@ class Plan:
     body: int
     body_pooler: bool
     bytes: dict[str, int]
+    training_bytes: dict[str, int]
     components: list[Component]
     config: dict[str, Any]
+    adapters: AdapterPlan | None = None
 
 
-def plan(name: str | Path, sets: Sequence[str] = ()) -> Plan:
+def plan(name: str | Path, sets: Sequence[str] = (), lora: Lora | None = None, tasks: int = 1) -> Plan:
     """Of a model's name ("llama-3-8b"), or of a recipe's name, path or run.
 
     ``sets``: as for recipes ("model.context=2048"); of a model's name those of ``model`` and the vocabulary's size.
+    ``lora``: counts adapters of it, too, one for each of so many ``tasks``.
     """
+    if tasks < 1:
+        raise SettingsError(f"tasks = {tasks}: it must be at least 1")
     if _is_recipe(name):
         recipe = load_recipe(name, (), sets).recipe
         settings, vocab_size = recipe.model, recipe.tokenizer.vocab_size
@@ -108,8 +133,23 @@ def plan(name: str | Path, sets: Sequence[str] = ()) -> Plan:
         body=_body(config, pooler),
         body_pooler=pooler,
         bytes={kind: total * each for kind, each in BYTES.items()},
+        training_bytes={kind: total * each for kind, each in LEARNING.items()},
         components=components,
         config=asdict(config),
+        adapters=_adapters(model, total, lora, tasks) if lora is not None else None,
+    )
+
+
+def _adapters(model: Network, total: int, lora: Lora, tasks: int) -> AdapterPlan:
+    own = added_parameters(model, lora)
+    return AdapterPlan(
+        settings=lora,
+        parameters=own,
+        bytes={kind: own * each for kind, each in BYTES.items()},
+        training_bytes={kind: total * BYTES[kind] + own * each for kind, each in LEARNING.items()},
+        tasks=tasks,
+        kept_bytes=BYTES["bfloat16"] * (total + tasks * own),
+        copied_bytes=BYTES["bfloat16"] * tasks * total,
     )
 
 

@@ -68,6 +68,8 @@ def _summary(directory: Path, when: float) -> RunSummary:
     steps = _table(recipe, "training").get("steps")
     lines = _metrics(directory / "metrics.jsonl")
     step = max((line["step"] for line in lines if isinstance(line.get("step"), int)), default=0)
+    done = any(line.get("kind") == "result" for line in lines)  # a fine-tuning, which may stop early
+    done = done or bool(steps and step >= steps)
     return RunSummary(
         directory=directory,
         model=_model(recipe),
@@ -75,7 +77,7 @@ def _summary(directory: Path, when: float) -> RunSummary:
         step=step,
         steps=steps if isinstance(steps, int) else None,
         loss=_loss(lines),
-        state="running" if _locked(directory / ".lock") else "done" if steps and step >= steps else "stopped",
+        state="running" if _locked(directory / ".lock") else "done" if done else "stopped",
         changed=changed,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 from trivium.durable import file_digest
 from trivium.errors import DataError, SettingsError
 from trivium.families import FAMILIES, Family
+from trivium.families.adapter_config import TENSORS, is_adapter
 from trivium.families.model_folder import weight_files
 from trivium.objectives import OBJECTIVES
 from trivium.objectives.objective import Objective
@@ -66,8 +67,9 @@ def opened(recipe: Recipe) -> tuple[Recipe, Source]:
 
 
 def weights_digest(path: Path) -> str:
-    """SHA-256 of a model's weights: of its file, or of its files' own where there are several."""
-    digests = [file_digest(each) for each in (weight_files(path) if path.is_dir() else [path])]
+    """SHA-256 of a model's weights: of its file, or of its files' own if there are several; an adapter's of its own."""
+    files = [path / TENSORS] if is_adapter(path) else weight_files(path) if path.is_dir() else [path]
+    digests = [file_digest(each) for each in files]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -110,7 +112,7 @@ def _check_objective(objective: Objective, config: Config, name: str) -> None:
     try:
         objective.heads(changed(config, start_token=config.pad_token) if _is_both(config) else config)
     except SettingsError:
-        fitting = [kind for kind, each in OBJECTIVES.items() if _fits(each, config)]
+        fitting = [kind for kind, each in OBJECTIVES.items() if fits(each, config)]
         stacks = f"{config.encoder_layers} encoder and {config.decoder_layers} decoder layers"
         raise SettingsError(
             f"the recipe's objective does not train {name}, which has {stacks}: "
@@ -118,7 +120,8 @@ def _check_objective(objective: Objective, config: Config, name: str) -> None:
         ) from None
 
 
-def _fits(objective: Callable[[], Objective], config: Config) -> bool:
+def fits(objective: Callable[[], Objective], config: Config) -> bool:
+    """Whether an objective trains such a model."""
     try:
         objective().heads(changed(config, start_token=config.pad_token) if _is_both(config) else config)
     except SettingsError:

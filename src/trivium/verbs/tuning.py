@@ -24,9 +24,10 @@ from trivium.text.examples import Located
 from trivium.tokenizers import Tokenizer
 from trivium.training.settings import AdamW, Linear, TrainingSettings
 from trivium.training.trainer import Step, Trainer
-from trivium.transformer import Config, Network, TransformerConfig, TwoStreamConfig
+from trivium.transformer import Network, TransformerConfig, TwoStreamConfig
 from trivium.transformer.adapters import DEFAULT, Adapters
 from trivium.transformer.lora import Lora
+from trivium.verbs.learning_parts import default_learning_rate, freeze, layer_rates, layers_of
 
 MICRO_TOKENS = 16_384  # a batch that is larger with its padding goes through the model in parts
 
@@ -37,7 +38,8 @@ class FineTuning:
     matrices beside some layers, and the head; see ``lora``).
 
     The length is ``steps``, or ``epochs`` (3 when neither is given). The recipe is BERT's (Devlin et al. 2019, appendix
-    A.3): AdamW, 10% warm-up, linear decay to 0, decay 0.01, clipping at 1; with Adam's bias correction.
+    A.3): AdamW, 10% warm-up, linear decay to 0, decay 0.01, clipping at 1; with Adam's bias correction. ``warmup``: a
+    share of the steps, or from 1 on a number of steps.
     """
 
     method: str = "full"
@@ -47,7 +49,10 @@ class FineTuning:
     batch: int = 32
     weight_decay: float = 0.01
     warmup: float = 0.1
-    evaluations: int = 10  # at most, on dev; 1: at the end only
+    layer_decay: float = 1.0  # each layer learns so many times as fast as the one above it
+    evaluations: int | None = None  # on dev, evenly spaced; None: at most ten, and at most one an epoch
+    patience: int | None = None  # stop after so many evaluations on dev without a gain; None: never
+    on_truncate: Literal["warn", "error"] = "warn"  # of examples longer than the model reads: count, or refuse them
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -57,12 +62,16 @@ class FineTuning:
         layers_of(self.method)
         if self.epochs is not None and self.steps is not None:
             raise SettingsError(f"epochs = {self.epochs} and steps = {self.steps}: give one of them")
-        for name in ("epochs", "steps", "batch", "evaluations"):
+        for name in ("epochs", "steps", "batch", "evaluations", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingsError(f"{name} = {value}: it must be at least 1")
         if self.learning_rate is not None and self.learning_rate <= 0:
             raise SettingsError(f"learning_rate = {self.learning_rate}: it must be above 0")
+        if not 0 < self.layer_decay <= 1:
+            raise SettingsError(f"layer_decay = {self.layer_decay}: it must be above 0 and at most 1 (1: none)")
+        if self.weight_decay < 0 or self.warmup < 0:
+            raise SettingsError("weight_decay and warmup must not be negative")
 
 
 @dataclass(frozen=True)
@@ -103,11 +112,15 @@ class Fitted:
     evaluations: tuple[Evaluation, ...]
     losses: tuple[float, ...]  # of each step
     best_step: int
-    steps: int
+    steps: int  # that were taken
+    planned: int  # more than those where it stopped early
     learning_rate: float
     tokens: int
     seconds: float
+    training_seconds: float  # of the steps alone
     truncated: int  # training examples that were cut to the model's length
+    dev_truncated: int
+    predicted: Sequence[Any]  # of dev, by these very weights
     trained: tuple[str, ...]  # names of the parameters that learnt; all others are bit for bit the pretrained ones
     training_bytes: int  # of weights, gradients and the optimizer's state together, while it learnt
     notes: tuple[str, ...] = ()  # what else is to be known of the training examples
@@ -128,6 +141,8 @@ def fit(
     settings, started = settings or FineTuning(), time.perf_counter()
     if not train:
         raise DataError("train has no examples")
+    if settings.patience is not None and not dev:
+        raise SettingsError(f"patience = {settings.patience} waits for a gain on dev: give dev, or leave out patience")
     task = task.learn(placed(train, "train"), placed(dev or (), "dev"))
     tuned = tuned_of(model, tokenizer, task, settings.seed, published)
     if settings.method == "lora":
@@ -137,6 +152,7 @@ def fit(
     trained = tuple(name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad)
     items = tuned.encode(train)
     dev_items = tuned.encode(dev) if dev else None
+    _check_truncated(settings, items, dev_items)
     per_epoch = -(-len(items) // settings.batch)
     steps = settings.steps or (settings.epochs or 3) * per_epoch
     rate = settings.learning_rate or default_learning_rate(model.config, settings.method)
@@ -148,28 +164,36 @@ def fit(
         device=settings.device,
         seed=settings.seed,
     )
-    trainer = Trainer(tuned.model, task.loss, _feed(task, items, settings), training, steps=steps)
-    every = max(per_epoch, -(-steps // settings.evaluations))
+    rates = layer_rates(tuned.model, settings.layer_decay) if settings.layer_decay < 1 else {}
+    trainer = Trainer(tuned.model, task.loss, _feed(task, items, settings), training, steps=steps, rates=rates)
+    every = -(-steps // (settings.evaluations or 10))
+    if settings.evaluations is None:
+        every = max(every, per_epoch)
     evaluations: list[Evaluation] = []
     losses: list[float] = []
     best: Mapping[str, Tensor] = {}
-    best_step, tokens = steps, 0
+    best_step, tokens, training_seconds, without_gain = steps, 0, 0.0, 0
     try:
         for step in trainer:
             losses.append(step.loss)
-            tokens += step.tokens
+            tokens, training_seconds = tokens + step.tokens, training_seconds + step.seconds
             if dev and (trainer.number % every == 0 or trainer.number == steps):
                 scores = task.score(predict_all(task, tuned.model, dev, dev_items), dev)
                 evaluations.append(Evaluation(trainer.number, scores))
                 if evaluations[-1] is max(evaluations, key=lambda each: merit(task, each.scores)):
-                    best_step, best = trainer.number, _copied(trainer)
+                    best_step, best, without_gain = trainer.number, _copied(trainer), 0
+                else:
+                    without_gain += 1
             if watch is not None:
                 watch(step, steps)
+            if settings.patience is not None and without_gain >= settings.patience:
+                break
     except StoppedError as error:
         raise TriviumError(f"fine-tuning diverged at a learning rate of {rate:g}: lower it ({error})") from error
     held = _held(trainer)
     _restore(tuned.model, {**trainer.optimizer.masters, **(best or _copied(trainer))})
     reached: dict[str, float] | None = None
+    predicted: Sequence[Any] = ()
     if dev:
         predicted = predict_all(task, tuned.model, dev, dev_items)
         tuned = replace(tuned, task=task.settled(predicted, dev))
@@ -180,11 +204,15 @@ def fit(
         evaluations=tuple(evaluations),
         losses=tuple(losses),
         best_step=best_step,
-        steps=steps,
+        steps=len(losses),
+        planned=steps,
         learning_rate=rate,
         tokens=tokens,
         seconds=time.perf_counter() - started,
+        training_seconds=training_seconds,
         truncated=items.truncated,
+        dev_truncated=dev_items.truncated if dev_items is not None else 0,
+        predicted=predicted,
         trained=trained,
         training_bytes=held,
         notes=getattr(items, "notes", ()),
@@ -217,44 +245,6 @@ def tuned_of(
     return Tuned(made.eval(), task.layout(tokenizer, config), task)
 
 
-def layers_of(method: str) -> int | None:
-    """How many layers a method trains; None: all and the embeddings."""
-    if method == "full":
-        return None
-    if method in ("frozen", "lora"):
-        return 0
-    name, _, count = method.partition(":")
-    if name == "last" and count.isdecimal() and int(count) > 0:
-        return int(count)
-    raise SettingsError(f"method {method!r}: choose full, frozen, last:N (such as last:2) or lora")
-
-
-def freeze(model: Network, method: str) -> None:
-    """Leaves what the method trains with ``requires_grad``: heads, pooler and adapters always."""
-    count = layers_of(method)
-    if count is None:
-        return
-    stack, layers = (
-        ("encoder", model.config.encoder_layers) if model.encoder else ("decoder", model.config.decoder_layers)
-    )
-    if count > layers:
-        raise SettingsError(f"method {method!r}, but the model has {layers} layers: use last:{layers} at most, or full")
-    trained = ["heads.", "pooler.", *(f"{stack}.layers.{n}." for n in range(layers - count, layers))]
-    if count:
-        trained += [f"{stack}.norm.", f"{stack}.projection."]
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(tuple(trained)) or ".adapters." in name)
-
-
-def default_learning_rate(config: Config, method: str) -> float:
-    """Smaller for wider models: 1e-3 up to width 256, 3.7e-5 at BERT-base's 768, 1.6e-5 at 1024. A head alone: 1e-2;
-    adapters, whose product starts at zero: ten times that of all weights, 5e-3 at most (Hu et al.: 4e-4 at 768)."""
-    if method == "frozen":
-        return 1e-2
-    full = min(1e-3, 1e-3 * (256 / config.width) ** 3)
-    return min(5e-3, 10 * full) if method == "lora" else full
-
-
 def _adapt(model: Network, settings: FineTuning) -> None:
     if not isinstance(model.config, TransformerConfig | TwoStreamConfig):
         raise SettingsError("method 'lora' adapts Transformers, and this model is none: use full, frozen or last:N")
@@ -270,6 +260,15 @@ def _share(model: Network, pretrained: Network) -> None:
         own = theirs.get(name)
         if own is not None and not parameter.requires_grad and own.dtype == parameter.dtype:
             parameter.data = own.detach()
+
+
+def _check_truncated(settings: FineTuning, items: Any, dev_items: Any) -> None:
+    for name, each in (("train", items), ("dev", dev_items)):
+        if settings.on_truncate == "error" and each is not None and each.truncated:
+            raise DataError(
+                f"{each.truncated} examples of {name} are longer than what is read of one: raise the length as far as "
+                "the model's context goes, shorten them, or let them be cut with on-truncate warn"
+            )
 
 
 def _held(trainer: Trainer[Network, Batch]) -> int:
