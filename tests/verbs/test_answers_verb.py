@@ -18,7 +18,7 @@ from trivium.verbs.tuning import FineTuning
 
 NAMES, PLACES = "anna omar lena ravi".split(), "paris cairo lagos lima".split()
 PLAIN = "the a went to from saw with in and".split()
-QUICK = FineTuning(epochs=6, batch=16, learning_rate=3e-3, precision="float32")
+QUICK = FineTuning(epochs=20, batch=16, learning_rate=3e-3, precision="float32")
 
 
 def articles(count, seed, silent=0.0):
