@@ -160,9 +160,7 @@ class Answering:
         if config.encoder_layers and config.decoder_layers and inputs.source is not None:
             start = config.pad_token if config.start_token is None else config.start_token
             inputs = Inputs(inputs.source, moved_right(inputs.source, start))
-        heads = model(inputs, heads=(SPAN,)).heads
-        scores: Tensor = heads[SPAN].float()
-        return scores
+        return model.scores(inputs, SPAN).float()
 
     def answers(self, model: "Network", batch: Batch) -> list[Best]:
         given = batch.targets
