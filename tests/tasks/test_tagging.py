@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from transformers import AutoTokenizer
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import FAMILIES
+from trivium.settings import build, dump
 from trivium.tasks import Tagging, WordTags, predict_all
 from trivium.tasks.word_pieces import encode_words, windows
 from trivium.tasks.word_scores import word_scores
@@ -177,6 +181,10 @@ def test_learnt_from_the_training_examples():
 
 
 @pytest.mark.parametrize(("settings", "message"), [
+    ({"compare": True, "crf": True}, "compare = true asks all pieces of a word for its tag: leave out crf"),
+    ({"compare": True, "train_on": "first"}, "leave out crf, train_on"),
+    ({"crf": True, "class_weights": "balanced"}, "no tag counts by itself: leave out class_weights"),
+    ({"class_weights": {"O": 0.0}}, "class_weights has 0.0 for 'O': it must be above 0"),
     ({"crf": True, "train_on": "first"}, "a CRF is trained on words"),
     ({"constrained": True}, "set crf = true"),
     ({"decide": "mean", "train_on": "first"}, "asks all pieces"),
@@ -186,3 +194,54 @@ def test_learnt_from_the_training_examples():
 def test_settings_that_contradict_each_other(settings, message):
     with pytest.raises(SettingsError, match=message):
         Tagging(**settings)
+
+
+def test_class_weights_are_those_of_the_weighted_cross_entropy(tokenizer):
+    weights = {"O": 0.25, "B-LOC": 3.0}
+    task = Tagging(LABELS, class_weights=weights, train_on="first")
+    model, tokenizer = built("bert", task, tokenizer)
+    batch = task.batch(task.encode(SENTENCES, tokenizer, model.config), np.arange(3))
+    found = task.loss(model, batch)[TOKEN]
+    surprises = [outcome.loss for outcome in task.outcomes(
+        predict_all(task, model, SENTENCES, task.encode(SENTENCES, tokenizer, model.config)), SENTENCES
+    )]  # fmt: skip
+    tags = [tag for example in SENTENCES for tag in example.tags]
+    expected = sum(weights.get(tag, 1.0) * surprise for tag, surprise in zip(tags, surprises, strict=True))
+    assert float(found.total.detach()) == pytest.approx(expected, rel=1e-5) and found.count == len(tags)
+    pieces = Tagging(LABELS, class_weights={"O": 1e-9, **dict.fromkeys(LABELS[1:], 1.0)})
+    plain = Tagging(LABELS)
+    only = [Tagged(("cat", "winter"), ("O", "O"))]
+    batch = plain.batch(plain.encode(only, tokenizer, model.config), np.array([0]))
+    with torch.no_grad():
+        assert float(pieces.loss(model, batch)[TOKEN].total) < 1e-6 < float(plain.loss(model, batch)[TOKEN].total)
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    tags = [tag for example in SENTENCES for tag in example.tags]
+    learnt = Tagging(class_weights="balanced").learn([Located(each, "f:1") for each in SENTENCES], [])
+    expected = compute_class_weight("balanced", classes=np.array(learnt.labels), y=np.array(tags))
+    assert [learnt.class_weights[label] for label in learnt.labels] == pytest.approx(expected.tolist())
+    assert build(Tagging, dump(learnt)) == learnt  # as it is saved
+    with pytest.raises(SettingsError, match="class_weights names 'B-ORG', which training does not have: choose"):
+        Tagging(class_weights={"B-ORG": 2.0}).learn([Located(each, "f:1") for each in SENTENCES], [])
+    with pytest.raises(SettingsError, match="class_weights"):
+        build(Tagging, {"class_weights": "balance"})
+
+
+@pytest.mark.parametrize("length", [None, 9])
+def test_every_way_to_decide_is_scored_of_one_model(length, tokenizer):
+    task = Tagging(LABELS, compare=True, length=length)
+    model, tokenizer = built("bert", task, tokenizer)
+    items = task.encode(SENTENCES, tokenizer, model.config)
+    predicted = predict_all(task, model, SENTENCES, items)
+    scores = task.score(predicted, SENTENCES)
+    said = set()
+    for decide in ("first", "product", "mean", "max"):
+        alone = replace(task, decide=decide, compare=False)
+        other = predict_all(alone, model, SENTENCES, items)
+        assert [each.others[decide] for each in predicted] == [each.tags for each in other]
+        assert scores[f"f1_{decide}"] == alone.score(other, SENTENCES)["f1"]
+        said.add(tuple(each.tags for each in other))
+    assert len(said) > 1  # else nothing was compared
+    assert scores["f1"] == scores["f1_first"]
+    assert task._later().tolist() == list(range(5))  # no way to decide is favoured by what later pieces learn

@@ -85,7 +85,7 @@ def test_questions_of_squad_and_lists_of_objects(tmp_path):
     article = {"title": "t", "paragraphs": [paragraph]}
     found = read(tmp_path / "a.json", json.dumps({"version": "1", "data": [article]}, indent=1))
     assert found[0] == (f"{tmp_path / 'a.json'}:1", {"context": "She did.", **question})
-    assert found[1][1] == {"context": "She did.", "answers": [], "id": "q2", "question": "Why?"}
+    assert found[1][1] == {"context": "She did.", "id": "q2", "question": "Why?"}
     assert [row for _, row in read(tmp_path / "b.json", '[{"a": 1}, {"b": 2}]')] == [{"a": 1}, {"b": 2}]
 
 

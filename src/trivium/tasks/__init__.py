@@ -2,16 +2,20 @@
 
 from typing import Any
 
+from trivium.tasks.answer_spans import Answered
 from trivium.tasks.answering import predict_all
+from trivium.tasks.answers import Answering
 from trivium.tasks.sequences import Classified, SequenceClassification
 from trivium.tasks.tagged_words import WordTags
 from trivium.tasks.tagging import Tagging
 from trivium.tasks.task import Items, Outcome, Prediction, Task
 
-TASKS: dict[str, type[Task[Any, Any]]] = {"sequence": SequenceClassification, "tagging": Tagging}
+TASKS: dict[str, type[Task[Any, Any]]] = {"sequence": SequenceClassification, "tagging": Tagging, "answers": Answering}
 
 __all__ = [
     "TASKS",
+    "Answered",
+    "Answering",
     "Classified",
     "Items",
     "Outcome",

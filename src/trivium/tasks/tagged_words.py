@@ -1,6 +1,6 @@
 """Tagged sentences on their way into a model, and tags on their way out: windows of pieces, words with entities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,6 +122,7 @@ class WordTags:
     chosen: np.ndarray  # (W,) the tags' numbers
     probabilities: np.ndarray  # (W, K)
     marks_entities: bool
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # the tags by other decisions, where compared
 
     @property
     def entities(self) -> list[dict[str, object]]:

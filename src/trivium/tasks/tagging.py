@@ -9,9 +9,10 @@ are chosen, so every word has one and no entity is cut.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from trivium.families.family import Head
 from trivium.metrics import entity_scores
 from trivium.objectives import Batch, Loss
 from trivium.recurrent.characters import place_spellings
+from trivium.tasks.class_weights import ClassWeights, check_weights, learnt_weights, weight_vector
 from trivium.tasks.crf import ChainScores, Triple, chain_loss, decode
 from trivium.tasks.tagged_words import TagItems, WordTags, encode_tagged
 from trivium.tasks.task import Outcome
@@ -39,15 +41,19 @@ if TYPE_CHECKING:
     from trivium.transformer import Network
 
 class Scored(NamedTuple):
-    """What a model says of the words of one item: (W, K) log-probabilities, which a chain has yet to join."""
+    """What a model says of the words of one item: (W, K) log-probabilities, which a chain has yet to join; and (W,) the
+    tags' numbers by other decisions, where they are compared."""
 
     words: np.ndarray
     chain: ChainScores | None
+    others: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Tagging:
-    """``labels`` in the order of the head's rows; ``length``: the longest window in tokens, None for the context."""
+    """``labels`` in the order of the head's rows; ``length``: the longest window in tokens, None for the context.
+    ``class_weights``: how much a word counts in training, by its tag, 1 where none is said; "balanced": so much that
+    every tag counts the same in all. ``compare``: dev is scored by every way to decide, too."""
 
     columns: ClassVar[tuple[str, ...]] = ("words", "tags", "text")
 
@@ -56,6 +62,8 @@ class Tagging:
     train_on: Literal["first", "all"] = "all"  # pieces of a word; a CRF is trained on words
     b_to_i: bool | None = None  # later pieces of a B-X are I-X; None: where tags mark entities and first pieces decide
     decide: Decision = "first"
+    compare: bool = False
+    class_weights: ClassWeights = None
     constrained: bool = False  # a CRF gives no probability to what the scheme does not allow, in training too
     iob1: bool = False  # the examples' tags are of the scheme IOB1; found out from the training examples
     length: int | None = None
@@ -75,6 +83,14 @@ class Tagging:
                 f'decide = "{self.decide}" asks all pieces of a word, and train_on = "first" trains one: choose one of '
                 "the two"
             )
+        if self.compare and (self.crf or self.train_on == "first" or self.b_to_i):
+            raise SettingsError(
+                "compare = true asks all pieces of a word for its tag: leave out crf, train_on and b_to_i, which train "
+                "for one way to decide"
+            )
+        if self.crf and self.class_weights:
+            raise SettingsError("a CRF learns whole sequences, where no tag counts by itself: leave out class_weights")
+        check_weights(self.class_weights)
         if self.b_to_i and (self.decide != "first" or self.train_on == "first"):
             raise SettingsError('b_to_i = true gives later pieces other tags: it needs decide "first", train_on "all"')
 
@@ -122,7 +138,8 @@ class Tagging:
             )
         for located in (*train, *dev):
             learnt._check(located, labels, scheme)
-        return replace(learnt, labels=labels)
+        counts = Counter(tag for located in train for tag in learnt.gold(located.example))
+        return replace(learnt, labels=labels, class_weights=learnt_weights(self.class_weights, labels, counts))
 
     def _check(self, located: Located[Tagged], labels: tuple[str, ...], scheme: Scheme | None) -> None:
         tags, words = self.gold(located.example), located.example.words
@@ -186,7 +203,7 @@ class Tagging:
     def _later(self) -> np.ndarray:
         """(K,) the label of a word's later pieces by that of its first."""
         later = list(range(len(self.labels)))
-        if self.b_to_i is not False and self.decide == "first" and self.scheme is not None:
+        if self.b_to_i is not False and self.decide == "first" and not self.compare and self.scheme is not None:
             for number, label in enumerate(self.labels):
                 inside = "I" + label[1:]
                 if label.startswith("B") and inside in self.labels:
@@ -233,52 +250,79 @@ class Tagging:
             words = word_scores(scores, targets, self.decide)
             total = chain_loss(words, model.heads[TOKEN].chain(), forbidden, targets)  # type: ignore[operator]
         elif self.train_on == "all":
-            total = _cross_entropy(scores, targets["pieces"])
+            total = self._cross_entropy(scores, targets["pieces"])
         else:
-            total = _cross_entropy(word_scores(scores, targets, "first"), targets[TOKEN])
+            total = self._cross_entropy(word_scores(scores, targets, "first"), targets[TOKEN])
         return {TOKEN: Loss(total, batch.counts[TOKEN])}
+
+    def _cross_entropy(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """The sum over those that are known: not -1."""
+        weights = weight_vector(self.class_weights, self.labels, scores)
+        return F.cross_entropy(scores.flatten(0, 1), labels.flatten(), weights, ignore_index=-1, reduction="sum")
 
     def _forbidden(self) -> Triple:
         return forbidden(self.labels, self.scheme)
 
     def scores(self, model: "Network", batch: Batch) -> Tensor:
         """(B, T, K) float32, of every piece."""
-        heads = model(batch.inputs, heads=(TOKEN,)).heads
-        scores: Tensor = heads[TOKEN].float()
-        return scores
+        return model.scores(batch.inputs, TOKEN).float()
 
     def answers(self, model: "Network", batch: Batch) -> list[Scored]:
         chain = None
         if self.crf:
             chain = ChainScores.of(model.heads[TOKEN].chain(), self._forbidden())  # type: ignore[operator]
-        words = word_scores(self.scores(model, batch), batch.targets, self.decide).detach().cpu().numpy()
-        return [Scored(row[:count], chain) for row, count in zip(words, batch.targets["counts"].tolist(), strict=True)]
+        scores, targets = self.scores(model, batch), batch.targets
+        words = word_scores(scores, targets, self.decide).detach().cpu().numpy()
+        others = {
+            decide: word_scores(scores, targets, decide).argmax(2).cpu().numpy()
+            for decide in (get_args(Decision) if self.compare else ())
+        }
+        return [
+            Scored(words[row, :count], chain, {decide: tags[row, :count] for decide, tags in others.items()})
+            for row, count in enumerate(targets["counts"].tolist())
+        ]
 
     def predictions(self, examples: Sequence[Tagged], items: TagItems, answers: Sequence[Scored]) -> list[WordTags]:
-        parts: list[list[np.ndarray]] = [[] for _ in examples]
+        parts: list[list[Scored]] = [[] for _ in examples]
         for number, answer in zip(items.examples, answers, strict=True):
-            parts[number].append(answer.words)
-        whole = [np.concatenate(each) for each in parts]  # (W, K) each
+            parts[number].append(answer)
+        whole = [np.concatenate([answer.words for answer in each]) for each in parts]  # (W, K) each
         if answers and answers[0].chain is not None:
             chosen, chances = decode(whole, answers[0].chain)
         else:
             chances = [np.exp(each) for each in whole]
             chosen = [each.argmax(1) for each in whole]
         return [
-            WordTags(example, tuple(self.labels[label] for label in path), path, row, self.scheme is not None)
-            for example, path, row in zip(examples, chosen, chances, strict=True)
-        ]
+            WordTags(
+                example, self._named(path), path, row, self.scheme is not None,
+                {
+                    decide: self._named(np.concatenate([answer.others[decide] for answer in part]))
+                    for decide in part[0].others
+                },
+            )
+            for example, path, row, part in zip(examples, chosen, chances, parts, strict=True)
+        ]  # fmt: skip
+
+    def _named(self, numbers: np.ndarray) -> tuple[str, ...]:
+        return tuple(self.labels[number] for number in numbers)
 
     def score(self, predicted: Sequence[WordTags], examples: Sequence[Tagged]) -> dict[str, float]:
         """Where tags mark entities those entities' precision, recall and F1 (conlleval's); the share of words with the
-        right tag; and minus the mean log of the true tags' probabilities."""
-        gold = [list(self.gold(example)) for example in examples]
-        said = [list(each.tags) for each in predicted]
+        right tag; minus the mean log of the true tags' probabilities; and, where they are compared, the main score by
+        each way to decide."""
         loss = float(np.mean([each.loss for each in self.outcomes(predicted, examples)]))
+        compared = {
+            f"{self.main}_{decide}": self._scores([each.others[decide] for each in predicted], examples)[self.main]
+            for decide in (get_args(Decision) if self.compare else ())
+        }
+        return {**self._scores([each.tags for each in predicted], examples), "loss": loss, **compared}
+
+    def _scores(self, said: Sequence[Sequence[str]], examples: Sequence[Tagged]) -> dict[str, float]:
+        gold = [self.gold(example) for example in examples]
         if self.scheme is not None:
-            return {**entity_scores(gold, said), "loss": loss}
+            return entity_scores([list(each) for each in gold], [list(each) for each in said])
         pairs = [pair for each in zip(gold, said, strict=True) for pair in zip(*each, strict=True)]
-        return {"accuracy": sum(a == b for a, b in pairs) / len(pairs), "loss": loss}
+        return {"accuracy": sum(a == b for a, b in pairs) / len(pairs)}
 
     def outcomes(self, predicted: Sequence[WordTags], examples: Sequence[Tagged]) -> list[Outcome]:
         """One for each word."""
@@ -292,11 +336,6 @@ class Tagging:
 
     def settled(self, predicted: Sequence[WordTags], examples: Sequence[Tagged]) -> Self:
         return self
-
-
-def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    """The sum over those that are known: not -1."""
-    return F.cross_entropy(scores.flatten(0, 1), labels.flatten(), ignore_index=-1, reduction="sum")
 
 
 def _check_lengths(place: str, example: Tagged, words: str, tags: str) -> None:

@@ -57,6 +57,29 @@ class Tagged:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """An answer as it stands in a passage, whose character ``start`` is its first."""
+
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """One behind the last character."""
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a passage, and the answers that people marked there; none where there is none, or none known."""
+
+    question: str
+    context: str
+    answers: tuple[Answer, ...] = ()
+    id: str = ""
+
+
+@dataclass(frozen=True)
 class Rewrite:
     """A text and the text it is to be turned into."""
 

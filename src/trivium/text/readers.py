@@ -164,7 +164,7 @@ def _questions(path: Path, articles: list[object]) -> Iterator[Row]:
                 if not isinstance(question, dict):
                     raise DataError(f"{path}: a question in 'qas' is {type(question).__name__}, not an object")
                 context = paragraph.get("context") if isinstance(paragraph, dict) else None
-                yield {"context": context, "answers": [], **question}
+                yield {"context": context, **question}
 
 
 def _listed(path: Path, holder: object, name: str) -> list[object]:
