@@ -140,16 +140,16 @@ def run(name: str, method: str, seeds: int, work: Path) -> dict:
 
 def table(path: Path) -> str:
     """A line a cell."""
-    lines = ["| task | method | score | mean of seeds | spread | learnt | seconds a seed |"]
+    lines = ["| task | method | score | mean of the seeds | spread | learnt | seconds a seed |"]
     lines += ["|---|---|---|---:|---:|---:|---:|"]
     for cell in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-        made = cell["made"]
+        trial = cell["made"]["trials"][0]
+        seconds = sum(run["seconds"] for run in trial["runs"]) / len(trial["runs"])
         for score in CELLS[cell["task"]].scores:
-            found = made["spread"][score]
+            found = trial["spread"][score]
             lines.append(
                 f"| {cell['task']} | {cell['method']} | {score} | {100 * found['mean']:.1f} | "
-                f"{100 * found['deviation']:.1f} | {made['trained_parameters']:,} | "
-                f"{cell['seconds'] / cell['seeds']:.0f} |"
+                f"{100 * (found['deviation'] or 0):.1f} | {trial['trained_parameters']:,} | {seconds:.0f} |"
             )
     return "\n".join(lines)
 
@@ -173,7 +173,7 @@ def main() -> None:
             found = run(name, method, options.seeds, options.out)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
-            print(f"{name} {method}: {found['seconds']:.0f} s {found['made'].get('spread')}", file=sys.stderr)
+            print(f"{name} {method}: {found['seconds']:.0f} s {found['made']['scores']}", file=sys.stderr)
     if path.exists():
         print(table(path))
 
