@@ -1,5 +1,6 @@
 """Leaks and contradictions against a brute-force comparison of every pair, and against files that are made for it."""
 
+from dataclasses import dataclass
 from itertools import product
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trivium.errors import DataError
-from trivium.text.examples import Labelled, Located, Pair, Tagged
+from trivium.text.examples import Answer, Labelled, Located, Pair, Question, Tagged
 from trivium.verbs.data_checks import DataChecks, checked, parted
 
 
@@ -17,6 +18,13 @@ def located(examples, name):
 
 def alike(text):
     return " ".join(text.lower().split())
+
+
+@dataclass(frozen=True)
+class Between:
+    words: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    relations: tuple[str, ...]
 
 
 TEXTS = st.sampled_from(["a film", "A  film", "a Film ", "the plot", "The plot", "no"])
@@ -71,5 +79,10 @@ def test_what_is_given_and_what_is_true():
         assert (parted(one)[1] == parted(other)[1]) == (one == other)
     assert parted(Pair("a", "b", "x"))[0] != parted(Pair("b", "a", "x"))[0]
     assert parted(Tagged(("a", "b"), ("X", "Y")))[0] == parted(Tagged(("a", "b"), ("X", "Z")))[0]
+    one = Question("who", "she did", (Answer("she", 0),), "q1")
+    assert parted(one)[0] == parted(Question("who", "she did", (), "q2"))[0] == ("who", "she did")
+    assert parted(one)[1] != parted(Question("who", "she did", (Answer("did", 4),), "q1"))[1]
+    spans = [Between(("a", "b"), ((first, 1),), ()) for first in (0, 1)]  # which are given where relations are not
+    assert parted(spans[0])[0] != parted(spans[1])[0] and parted(spans[0])[1] == parted(spans[1])[1]
     assert parted("a text")[0] == "a text"
     assert hash(parted(Tagged(("a",), ("X",), "a", ((0, 1),)))) is not None

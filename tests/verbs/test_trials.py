@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from tests.verbs.sentiment import sentiment
 
-from trivium.errors import SettingsError
+from trivium.errors import SettingsError, TriviumError
 from trivium.families import FAMILIES, huggingface
 from trivium.families.bodies import initialise
 from trivium.metrics import likelihood
@@ -108,6 +108,20 @@ def test_a_sweep_keeps_the_best_on_dev(bases, tmp_path):
     assert slow.spread["accuracy"].mean < fast.spread["accuracy"].mean
     assert made.learning_rate == 5e-3 and made.scores == fast.runs[0].scores
     assert "Settings compared" in (tmp_path / "o" / "report.html").read_text()
+
+
+def test_a_combination_that_diverges_is_left_out_and_told(bases, tmp_path):
+    settings = FineTuning(steps=20, batch=16, precision="float32")
+    made = finetune("sequence", bases["bert"], TRAIN, DEV, out=tmp_path / "o", settings=settings,
+                    sweep=["learning_rate=1e30/1e-3/1e29"])  # fmt: skip
+    assert [trial.name for trial in made.trials] == ["learning_rate=1e-3"]
+    told = [note for note in made.notes if "diverged" in note]
+    assert [note.partition(" ")[0] for note in told] == ["learning_rate=1e30", "learning_rate=1e29"]
+    assert "Learning_rate=1e30 is left out: fine-tuning diverged" in (tmp_path / "o" / "README.md").read_text()
+    with pytest.raises(TriviumError, match="diverged at a learning rate of 1e\\+29"):
+        finetune("sequence", bases["bert"], TRAIN, DEV, out=tmp_path / "p", settings=settings,
+                 sweep=["learning_rate=1e30/1e29"])  # fmt: skip
+    assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])

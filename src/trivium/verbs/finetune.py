@@ -28,13 +28,13 @@ from trivium.transformer.lora import Lora
 from trivium.verbs.data_checks import Leaks, checked
 from trivium.verbs.examples import Given, read_examples
 from trivium.verbs.finetuning_folder import Folder, unless_whole
-from trivium.verbs.finetuning_result import DataFile, FineTuned, LayerShares, Trial
+from trivium.verbs.finetuning_result import DataFile, FineTuned, LayerShares
 from trivium.verbs.forgetting import Forgetting
 from trivium.verbs.learning_parts import check_layers
 from trivium.verbs.load import LanguageModel, load
 from trivium.verbs.score_intervals import score_intervals
 from trivium.verbs.source_model import weights_digest
-from trivium.verbs.trials import Asked, Best, Fit, curve_of, mean_merit, run_trial, sweep_of
+from trivium.verbs.trials import Asked, curve_of, run_trials, sweep_of
 from trivium.verbs.tuning import FineTuning, Fitted, fit
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def finetune(
                 tell(f"{asked.name + ', ' if asked.name else ''}seed {own.seed}")
             return fit(base.model, base.tokenizer, definition, part, dev_examples, own, watch, base.family.heads)
 
-        trials, best = _all(planned, seeds, examples, one, forgetting, by_size=bool(curve))
+        trials, best, diverged = run_trials(planned, seeds, examples, one, forgetting, by_size=bool(curve))
         fitted = best.fitted
         sizes = {name: p.numel() for name, p in fitted.tuned.model.named_parameters()}
         task_said = fitted.tuned.task
@@ -116,7 +116,7 @@ def finetune(
             learning_rate=fitted.learning_rate,
             seconds=sum(each.seconds for trial in trials for each in trial.runs),
             opens_in_transformers=False,
-            notes=(*checks.notes, *fitted.notes),
+            notes=(*checks.notes, *fitted.notes, *diverged),
             mix=_shares(fitted.tuned.model),
             parameters=sum(sizes.values()),
             trained_parameters=sum(sizes[name] for name in fitted.trained),
@@ -156,23 +156,6 @@ def _planned(
     if curve:
         return curve_of(settings, count, curve)
     return sweep_of(settings, sweep, count) if sweep else [Asked("", settings, range(count))]
-
-
-def _all(
-    planned: Sequence[Asked], seeds: int, examples: Sequence[Located[Any]],
-    one: Fit, forgetting: Forgetting | None, by_size: bool,
-) -> tuple[list[Trial], Best]:  # fmt: skip
-    """Every trial, and the model to keep: of a curve the last one's, of all examples; else that of the best mean."""
-    trials: list[Trial] = []
-    kept: tuple[Trial, Best] | None = None
-    for asked in planned:
-        trial, best = run_trial(asked, seeds, examples, one, forgetting)
-        trials.append(trial)
-        task = best.fitted.tuned.task
-        if kept is None or by_size or mean_merit(task, trial) > mean_merit(task, kept[0]):
-            kept = trial, best
-    assert kept is not None
-    return trials, kept[1]
 
 
 def _file(

@@ -20,7 +20,7 @@ from trivium.text.order import permuted
 from trivium.verbs.finetuning_result import Run, Spread, Trial
 from trivium.verbs.forgetting import Forgetting
 from trivium.verbs.judging import Change
-from trivium.verbs.tuning import FineTuning, Fitted, merit
+from trivium.verbs.tuning import DivergedError, FineTuning, Fitted, merit
 
 ALL = "all"
 
@@ -91,6 +91,31 @@ class Best:
 
 
 Fit = Callable[[Asked, Sequence[Any], FineTuning], Fitted]
+
+
+def run_trials(
+    planned: Sequence[Asked], seeds: int, examples: Sequence[Located[Any]], fit: Fit, forgetting: Forgetting | None,
+    by_size: bool,
+) -> tuple[list[Trial], Best, list[str]]:  # fmt: skip
+    """Every trial, and the model to keep: of a curve the last one's, of all examples; else that of the best mean. Of
+    several trials those that diverge are left out, and what is to be said of them is the last part."""
+    trials: list[Trial] = []
+    diverged: list[str] = []
+    kept: tuple[Trial, Best] | None = None
+    for asked in planned:
+        try:
+            trial, best = run_trial(asked, seeds, examples, fit, forgetting)
+        except DivergedError as error:
+            if by_size or (not trials and asked is planned[-1]):
+                raise
+            diverged.append(f"{asked.name} is left out: {error}")
+            continue
+        trials.append(trial)
+        task = best.fitted.tuned.task
+        if kept is None or by_size or mean_merit(task, trial) > mean_merit(task, kept[0]):
+            kept = trial, best
+    assert kept is not None
+    return trials, kept[1], diverged
 
 
 def run_trial(

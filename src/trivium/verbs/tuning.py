@@ -74,6 +74,10 @@ class FineTuning:
             raise SettingsError("weight_decay and warmup must not be negative")
 
 
+class DivergedError(TriviumError):
+    """A loss or gradient that is not finite: the settings are at fault, and others may do."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The scores on dev after so many steps."""
@@ -189,7 +193,7 @@ def fit(
             if settings.patience is not None and without_gain >= settings.patience:
                 break
     except StoppedError as error:
-        raise TriviumError(f"fine-tuning diverged at a learning rate of {rate:g}: lower it ({error})") from error
+        raise DivergedError(f"fine-tuning diverged at a learning rate of {rate:g}: lower it ({error})") from error
     held = _held(trainer)
     _restore(tuned.model, {**trainer.optimizer.masters, **(best or _copied(trainer))})
     reached: dict[str, float] | None = None
