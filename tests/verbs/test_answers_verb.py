@@ -61,7 +61,7 @@ def base(tmp_path_factory):
 def test_answers_are_learnt_and_open_in_transformers(base, files, tmp_path):
     train, dev, *_ = files
     made = finetune("answers", base, train, dev, out=tmp_path / "out", settings=QUICK)
-    assert made.opens_in_transformers and made.train_examples == 160 and set(made.scores) == {"exact", "f1"}
+    assert made.opens_in_transformers and made.train_examples == 160 and set(made.scores) == {"exact", "f1", "loss"}
     assert made.scores["exact"] > 0.7  # a word of a passage taken by chance: 0.11
     tuned = load_tuned(tmp_path / "out", "cpu")
     row = {"question": "where ?", "context": "the omar went to saw lima and a"}
