@@ -186,6 +186,11 @@ def test_loss_and_answers_do_not_depend_on_the_batch(family):
     assert float(together.total) == pytest.approx(sum(float(each.total) for each in alone), rel=1e-5)
     assert together.count == sum(each.count for each in alone) == len(items)
     said = [predict_all(task, model, examples, items, tokens) for tokens in (1, 100, 10_000)]
+    windows_of = np.bincount(items.examples)
+    assert sum(each.loss * count for each, count in zip(said[0], windows_of, strict=True)) == pytest.approx(
+        float(together.total), rel=1e-5
+    )
+    assert task.score(said[1], examples)["loss"] == pytest.approx(np.mean([each.loss for each in said[0]]), rel=1e-5)
     for one, other in zip(said[0], said[1], strict=True):
         assert [span[:3] for span in one.spans[:5]] == [span[:3] for span in other.spans[:5]]
         assert one.margin == pytest.approx(other.margin, abs=1e-5)

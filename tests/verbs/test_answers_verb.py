@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import peft
 import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
@@ -60,7 +61,7 @@ def base(tmp_path_factory):
 def test_answers_are_learnt_and_open_in_transformers(base, files, tmp_path):
     train, dev, *_ = files
     made = finetune("answers", base, train, dev, out=tmp_path / "out", settings=QUICK)
-    assert made.opens_in_transformers and made.train_examples == 160 and set(made.scores) == {"exact", "f1"}
+    assert made.opens_in_transformers and made.train_examples == 160 and set(made.scores) == {"exact", "f1", "loss"}
     assert made.scores["exact"] > 0.7  # a word of a passage taken by chance: 0.11
     tuned = load_tuned(tmp_path / "out", "cpu")
     row = {"question": "where ?", "context": "the omar went to saw lima and a"}
@@ -93,6 +94,21 @@ def test_questions_without_an_answer_by_the_command_line(base, files, tmp_path, 
         assert row["answer"] == ("" if row["start"] is None else row["context"][row["start"] : row["end"]])
     right = [row["answer"] in ([each["text"] for each in row["answers"]] or [""]) for row in rows]
     assert float(np.mean(right)) == pytest.approx(made["scores"]["exact"])
+
+
+def test_adapters_open_in_peft(base, files, tmp_path):
+    quick = FineTuning(method="lora", epochs=2, batch=16, learning_rate=3e-3, precision="float32")
+    made = finetune("answers", base, files[2], files[3], out=tmp_path / "out", settings=quick)
+    assert made.opens_in_transformers and made.adapter_bytes
+    whole = peft.PeftModel.from_pretrained(AutoModelForQuestionAnswering.from_pretrained(base), tmp_path / "out").eval()
+    row = {"question": "where ?", "context": "the omar went to saw lima and a"}
+    given = AutoTokenizer.from_pretrained(tmp_path / "out")(*row.values(), return_tensors="pt")
+    with torch.no_grad():
+        said = whole.base_model.model(**given)  # the wrapper around it drops the segments
+    tuned = load_tuned(tmp_path / "out", "cpu")
+    batch = tuned.task.batch(tuned.encode([tuned.task.example("x", row, {}, False)]), np.array([0]))
+    ours = tuned.task.scores(tuned.model, batch)
+    torch.testing.assert_close(ours, torch.stack([said.start_logits, said.end_logits], -1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("content", "message"), [

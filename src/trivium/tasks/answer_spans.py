@@ -30,6 +30,7 @@ class Best(NamedTuple):
     ends: np.ndarray  # (K,) scores
     lasts: np.ndarray  # (K,)
     nowhere: float  # the score of the answer not being here
+    loss: float = 0.0  # against the target, where there is one
 
 
 class Span(NamedTuple):
@@ -52,6 +53,7 @@ class Answered:
     threshold: float | None  # the margin above which there is no answer; None: there always is one
     no_answer: float  # a probability
     margin: float
+    loss: float = 0.0  # the mean of the windows', where the true answer was known
 
     @property
     def answer(self) -> Span | None:
@@ -107,7 +109,9 @@ def answered(
     chances /= chances.sum()
     made = tuple(Span(*span, float(chance)) for span, chance in zip(spans, chances, strict=False))
     margin = silent - spans[0][3] if spans else np.inf
-    return Answered(example, made, threshold, float(chances[-1]) if len(scores) > len(spans) else 0.0, float(margin))
+    no_answer = float(chances[-1]) if len(scores) > len(spans) else 0.0
+    loss = float(np.mean([best.loss for best in found]))
+    return Answered(example, made, threshold, no_answer, float(margin), loss)
 
 
 def ranked(

@@ -147,12 +147,7 @@ class Answering:
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         """The mean of the start's and the end's cross-entropy, over the real tokens of the window."""
-        scores = self.scores(model, batch)
-        documents = batch.inputs.source.documents if batch.inputs.source is not None else None
-        if documents is not None:
-            scores = scores.masked_fill((documents < 0)[:, :, None], -torch.inf)
-        total = F.cross_entropy(scores, batch.targets[SPAN], reduction="sum") / 2
-        return {SPAN: Loss(total, batch.counts[SPAN])}
+        return {SPAN: Loss(_losses(self.scores(model, batch), batch).sum(), batch.counts[SPAN])}
 
     def scores(self, model: "Network", batch: Batch) -> Tensor:
         """(B, T, 2) float32. The decoder of an encoder-decoder reads the same text moved right by one, as BART's."""
@@ -163,10 +158,10 @@ class Answering:
         return model.scores(inputs, SPAN).float()
 
     def answers(self, model: "Network", batch: Batch) -> list[Best]:
-        given = batch.targets
-        return best_places(
-            self.scores(model, batch), given["own"], given["within"], given["shift"], given["nowhere"], self.n_best
-        )
+        given, scores = batch.targets, self.scores(model, batch)
+        found = best_places(scores, given["own"], given["within"], given["shift"], given["nowhere"], self.n_best)
+        losses = _losses(scores, batch).tolist()
+        return [best._replace(loss=loss) for best, loss in zip(found, losses, strict=True)]
 
     def predictions(
         self, examples: Sequence[Question], items: QuestionItems, answers: Sequence[Best]
@@ -184,8 +179,10 @@ class Answering:
         return (self.null_threshold or 0.0) if self.unanswerable else None
 
     def score(self, predicted: Sequence[Answered], examples: Sequence[Question]) -> dict[str, float]:
-        """SQuAD's exact match and F1, and where some questions have no answer those of either kind."""
-        return squad(self._said(predicted), _golds(examples))
+        """SQuAD's exact match and F1, where some questions have no answer those of either kind, and the mean loss of
+        the questions' windows."""
+        loss = float(np.mean([each.loss for each in predicted]))
+        return {**squad(self._said(predicted), _golds(examples)), "loss": loss}
 
     def _said(self, predicted: Sequence[Answered]) -> list[str]:
         found = (each.decided(self._threshold) for each in predicted)
@@ -213,6 +210,14 @@ class Answering:
         margins = [each.margin for each in predicted]
         _, threshold = best_threshold(margins, squad_each(best, golds)[1].tolist(), answerable)
         return replace(self, null_threshold=threshold)
+
+
+def _losses(scores: Tensor, batch: Batch) -> Tensor:
+    """(B,) of (B, T, 2) scores."""
+    documents = batch.inputs.source.documents if batch.inputs.source is not None else None
+    if documents is not None:
+        scores = scores.masked_fill((documents < 0)[:, :, None], -torch.inf)
+    return F.cross_entropy(scores, batch.targets[SPAN], reduction="none").mean(1)
 
 
 def _golds(examples: Sequence[Question]) -> list[list[str]]:
