@@ -9,7 +9,7 @@ def report_of(made: FineTuned) -> str:
     """A few lines, the last one the command to type next."""
     scores = "".join(f"  {name} {value:.3f}" for name, value in (made.scores or {}).items())
     lines = [
-        f"{made.directory}: {len(made.labels)} labels, {steps_in_words(made)} in {made.seconds:.0f} s"
+        f"{made.directory}: {f'{len(made.labels)} labels, ' if made.labels else ''}{steps_in_words(made)} in {made.seconds:.0f} s"
         f"{'; on dev' + scores if scores else ''}"
     ]
     if made.main in made.intervals:
