@@ -3,8 +3,13 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trivium.metrics import translation
+from trivium.metrics.translation import bleu
+
+texts = st.lists(st.sampled_from("the cat sat on a mat . It's 3.5 %".split()), max_size=9).map(" ".join)
 
 SAID, GOLD = "the cat is on the mat", "the cat sat on the mat"
 
@@ -35,3 +40,10 @@ def test_what_cannot_be_scored():
         translation([], [])
     with pytest.raises(ValueError, match="1 predictions but 2"):
         translation(["a"], ["b", "c"])
+
+
+@given(st.lists(st.tuples(texts, st.lists(texts, min_size=1, max_size=3)), min_size=1, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_bleu_from_counts_is_the_same(pairs):
+    said, golds = [said for said, _ in pairs], [golds for _, golds in pairs]
+    assert bleu(said, golds) == pytest.approx(translation(said, golds).bleu, abs=1e-9)

@@ -8,8 +8,9 @@ from trivium.verbs.finetuning_result import FineTuned, Trial
 def report_of(made: FineTuned) -> str:
     """A few lines, the last one the command to type next."""
     scores = "".join(f"  {name} {value:.3f}" for name, value in (made.scores or {}).items())
+    labels = f"{len(made.labels)} labels, " if made.labels else ""
     lines = [
-        f"{made.directory}: {len(made.labels)} labels, {steps_in_words(made)} in {made.seconds:.0f} s"
+        f"{made.directory}: {labels}{steps_in_words(made)} in {made.seconds:.0f} s"
         f"{'; on dev' + scores if scores else ''}"
     ]
     if made.main in made.intervals:

@@ -93,7 +93,7 @@ def finetune(
         Path | None, typer.Option("--dev", metavar="F", help="Examples to choose the best weights by.")
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", metavar="T", help="What is learnt: sequence, tagging or answers; see the docs.")
+        str, typer.Option("--task", metavar="T", help="What is learnt: sequence, tagging, answers ...; see the docs.")
     ] = "sequence",
     method: Annotated[
         str, typer.Option("--method", help="What may change: full, frozen (the head), last:N or lora.")

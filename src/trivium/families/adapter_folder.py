@@ -21,9 +21,10 @@ from trivium.families.card import adapter_card
 from trivium.families.config_file import config_in, family_of, heads_in
 from trivium.families.family import Family
 from trivium.families.files import write_json, write_text
+from trivium.families.generation_config import GENERATION, GenerationConfig, read_generation
 from trivium.families.gguf_model import load_gguf
 from trivium.families.heads import Labels, labels_of, made_heads
-from trivium.families.huggingface import Loaded, config_out, expressed_by, with_tokenizer
+from trivium.families.huggingface import Loaded, config_out, expressed_by, generation_out, with_tokenizer
 from trivium.families.huggingface import load as load_whole
 from trivium.families.inspection import check_vocabulary
 from trivium.families.model_folder import read_json
@@ -44,16 +45,19 @@ class SavedAdapter:
 
 def save_adapter(
     model: Network, family: Family, tokenizer: Tokenizer, directory: str | Path, *, base: str,
-    whole: Collection[str], labels: Labels = None,
+    whole: Collection[str], labels: Labels = None, generation: GenerationConfig | None = None,
 ) -> SavedAdapter:  # fmt: skip
     """Writes a folder with the adapter ``default`` of ``model``; the tensors last. ``whole``: the names of parameters
-    that were learnt whole; all others are the base's, which ``base`` names."""
+    that were learnt whole; all others are the base's, which ``base`` names. ``generation``: where it differs from the
+    base's."""
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     family = expressed_by(family, model)
     described = config_out(model, family, tokenizer, labels)
     about = {"trivium": settings_out(model.config), "adapter_base": {"sha256": fingerprint(model, whole)}}
     write_json(folder / "config.json", {**described, **about})
+    if generation is not None:
+        write_json(folder / GENERATION, generation_out(model.config, tokenizer, generation.written))
     tokenizer.save(folder)
     write_text(folder / "README.md", adapter_card(model, family, base, labels_of(model, labels)))
     return SavedAdapter(family, save_files(model, family, folder, base=base, whole=whole))
@@ -92,7 +96,10 @@ def load(
     else:
         adapters.use(DEFAULT)
     model.to(device=device, dtype=dtype)
-    loaded = Loaded(model, family, None, config, labels, problem, base.left_out, base.generation)
+    generation = base.generation
+    if (folder / GENERATION).exists():
+        generation = read_generation(folder, {}, config.vocab_size)
+    loaded = Loaded(model, family, None, config, labels, problem, base.left_out, generation)
     tokenizer = Tokenizer.load(folder) if formats.has_tokenizer(folder) else base.tokenizer
     if tokenizer is not None:
         check_vocabulary(tokenizer, config, folder)

@@ -90,6 +90,12 @@ class Search:
         )  # fmt: skip
 
 
+def foreign(settings: Search) -> dict[str, object]:
+    """The settings as ``generation_config.json`` has them; ``Search.published`` reads them back, but for stop strings,
+    which that file has no place for."""
+    return {theirs: getattr(settings, ours) for ours, theirs in _FOREIGN.items()}
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A text, written or being written. ``score`` is what finished ones are ranked by."""

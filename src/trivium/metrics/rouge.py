@@ -54,10 +54,14 @@ def rouge_each(predicted: str, gold: str | Sequence[str], stem: bool = False) ->
 
 
 def lead(text: str, sentences: int = 3) -> str:
-    """The baseline of summarisation: the first sentences of a text, a line each. A sentence ends at a line's end, or at
-    ., ! or ?, perhaps in quotes, before a space and no small letter."""
+    """The baseline of summarisation: the first sentences of a text, a line each."""
+    return "\n".join(sentences_of(text)[:sentences])
+
+
+def sentences_of(text: str) -> list[str]:
+    """A sentence ends at a line's end, or at ., ! or ?, perhaps in quotes, before a space and no small letter."""
     found = [part.strip() for line in text.splitlines() for part in _SENTENCES.split(line)]
-    return "\n".join([part for part in found if part][:sentences])
+    return [part for part in found if part]
 
 
 _SENTENCES = re.compile(r"(?<=[.!?])[\"'”’)]*\s+(?=[^a-z])")

@@ -1,7 +1,7 @@
 """What every objective is: a way to cut text, to make a batch of it, and a loss that is a sum with a count."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
@@ -29,7 +29,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         moved = {name: t.to(device, non_blocking=True) for name, t in self.targets.items()}
-        return type(self)(self.inputs.to(device), moved, self.counts, self.tokens, self.draws)
+        return replace(self, inputs=self.inputs.to(device), targets=moved)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,18 @@ from typing import Any
 from trivium.tasks.answer_spans import Answered
 from trivium.tasks.answering import predict_all
 from trivium.tasks.answers import Answering
+from trivium.tasks.rewriting import Rewriting, Rewritten
 from trivium.tasks.sequences import Classified, SequenceClassification
 from trivium.tasks.tagged_words import WordTags
 from trivium.tasks.tagging import Tagging
-from trivium.tasks.task import Items, Outcome, Prediction, Task
+from trivium.tasks.task import Items, Outcome, Prediction, Task, Writer
 
-TASKS: dict[str, type[Task[Any, Any]]] = {"sequence": SequenceClassification, "tagging": Tagging, "answers": Answering}
+TASKS: dict[str, type[Task[Any, Any]]] = {
+    "sequence": SequenceClassification,
+    "tagging": Tagging,
+    "answers": Answering,
+    "rewriting": Rewriting,
+}
 
 __all__ = [
     "TASKS",
@@ -20,9 +26,12 @@ __all__ = [
     "Items",
     "Outcome",
     "Prediction",
+    "Rewriting",
+    "Rewritten",
     "SequenceClassification",
     "Tagging",
     "Task",
     "WordTags",
+    "Writer",
     "predict_all",
 ]

@@ -6,12 +6,13 @@ the model answers each item, and answers become predictions, one for each exampl
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from torch import nn
 
 from trivium.families.family import Head
+from trivium.families.generation_config import GenerationConfig
 from trivium.objectives import Batch, Loss
 from trivium.text.examples import Located
 from trivium.text.fields import Columns
@@ -123,4 +124,17 @@ class Task(Protocol[Example, AnyItems]):
 
     def settled(self, predicted: Sequence[Any], examples: Sequence[Example]) -> Self:
         """The task with what is best decided by dev once the weights are, such as a threshold."""
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """What a task has, too, that answers with texts of the model's own vocabulary."""
+
+    def hurried(self) -> Task[Any, Any]:
+        """The same where weights still learn: writing costs more than learning, so a part of dev is written."""
+        ...
+
+    def generation(self, tokenizer: Tokenizer, config: Config) -> GenerationConfig:
+        """How it writes, for the model's folder."""
         ...

@@ -81,10 +81,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A text and the text it is to be turned into."""
+    """A text and the text it is to be turned into. ``others``: further texts that would be as right; ``key``: what else
+    it takes to score it, such as the question that several examples belong to."""
 
     source: str
     target: str
+    others: tuple[str, ...] = ()
+    key: str = ""
 
 
 def few(examples: Sequence[Labelled], per_class: int, seed: int) -> list[Labelled]:

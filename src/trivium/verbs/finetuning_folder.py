@@ -11,7 +11,7 @@ from typing import Any
 
 from trivium.families import adapter_folder, huggingface
 from trivium.settings import dump, to_toml
-from trivium.tasks import TASKS
+from trivium.tasks import TASKS, Writer
 from trivium.training.precision import choose_device, choose_precision
 from trivium.training.run_directory import RECIPE, RunDirectory
 from trivium.transformer.adapters import Adapters
@@ -118,10 +118,13 @@ class Folder:
         run, base, fitted = self.run, self.base, best.fitted
         tuned, model = fitted.tuned, fitted.tuned.model.cpu()
         size: int | None = None
+        task = tuned.task
+        generation = task.generation(tuned.tokenizer, model.config) if isinstance(task, Writer) else None
         if best.settings.method == "lora" and not self.merge:
             written = adapter_folder.save_adapter(
                 model, base.family, tuned.tokenizer, run.path, base=str(base.directory.resolve()),
                 labels=tuple(labels) or None, whole=[name for name in fitted.trained if ".adapters." not in name],
+                generation=generation,
             )  # fmt: skip
             family, size = written.family, written.bytes
         else:
@@ -129,6 +132,6 @@ class Folder:
                 Adapters(model).merge()
             family = huggingface.save(
                 model, base.family, tuned.tokenizer, run.path, labels=tuple(labels) or None,
-                generation=base.generation,
+                generation=generation or base.generation,
             )  # fmt: skip
         return size, family.name != "trivium", (run.path / "README.md").read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ def freeze(model: Network, method: str) -> None:
 def check_layers(model: Network, method: str) -> tuple[str, int]:
     """The stack that a method counts its layers in, and how many it has; refuses a method that wants more."""
     stack, layers = (
-        ("encoder", model.config.encoder_layers) if model.encoder else ("decoder", model.config.decoder_layers)
+        ("decoder", model.config.decoder_layers) if model.decoder else ("encoder", model.config.encoder_layers)
     )
     if (layers_of(method) or 0) > layers:
         raise SettingsError(f"method {method!r}, but the model has {layers} layers: use last:{layers} at most, or full")

@@ -18,7 +18,7 @@ from trivium.families.bodies import initialise, network
 from trivium.families.family import Head
 from trivium.objectives import Batch
 from trivium.randomness import key
-from trivium.tasks import Task, predict_all
+from trivium.tasks import Task, Writer, predict_all
 from trivium.tasks.batching import training_batches, within_budget
 from trivium.text.examples import Located
 from trivium.tokenizers import Tokenizer
@@ -154,6 +154,8 @@ def fit(
     freeze(tuned.model, settings.method)
     _share(tuned.model, model)
     trained = tuple(name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad)
+    if not trained:
+        raise SettingsError("method 'frozen' trains the head alone, and this task has none: use full, last:N or lora")
     items = tuned.encode(train)
     dev_items = tuned.encode(dev) if dev else None
     _check_truncated(settings, items, dev_items)
@@ -170,6 +172,7 @@ def fit(
     )
     rates = layer_rates(tuned.model, settings.layer_decay) if settings.layer_decay < 1 else {}
     trainer = Trainer(tuned.model, task.loss, _feed(task, items, settings), training, steps=steps, rates=rates)
+    watched = task.hurried() if isinstance(task, Writer) else task
     every = -(-steps // (settings.evaluations or 10))
     if settings.evaluations is None:
         every = max(every, per_epoch)
@@ -182,7 +185,7 @@ def fit(
             losses.append(step.loss)
             tokens, training_seconds = tokens + step.tokens, training_seconds + step.seconds
             if dev and (trainer.number % every == 0 or trainer.number == steps):
-                scores = task.score(predict_all(task, tuned.model, dev, dev_items), dev)
+                scores = watched.score(predict_all(watched, tuned.model, dev, dev_items), dev)
                 evaluations.append(Evaluation(trainer.number, scores))
                 if evaluations[-1] is max(evaluations, key=lambda each: merit(task, each.scores)):
                     best_step, best, without_gain = trainer.number, _copied(trainer), 0
