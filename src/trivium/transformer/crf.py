@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 FORBIDDEN = -1e4
 RESCALED = 8  # steps between two rescalings
 SMALLEST = 1e-200  # a sum of exponents below this has lost digits
-PACE = 20.0
+PACE = 20.0  # F1 on CoNLL-2003, three seeds: 0.890 at 20 and at 100; one seed: 0.884 at 1, 0.892 at 20
 
 
 class Chain(nn.Module):
