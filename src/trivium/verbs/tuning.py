@@ -179,16 +179,19 @@ def fit(
     evaluations: list[Evaluation] = []
     losses: list[float] = []
     best: Mapping[str, Tensor] = {}
+    said: Sequence[Any] | None = None  # by the best weights, where what is saved says the very same
+    exact = trainer.precision == torch.float32 and watched is task
     best_step, tokens, training_seconds, without_gain = steps, 0, 0.0, 0
     try:
         for step in trainer:
             losses.append(step.loss)
             tokens, training_seconds = tokens + step.tokens, training_seconds + step.seconds
             if dev and (trainer.number % every == 0 or trainer.number == steps):
-                scores = watched.score(predict_all(watched, tuned.model, dev, dev_items), dev)
-                evaluations.append(Evaluation(trainer.number, scores))
+                predicted = predict_all(watched, tuned.model, dev, dev_items)
+                evaluations.append(Evaluation(trainer.number, watched.score(predicted, dev)))
                 if evaluations[-1] is max(evaluations, key=lambda each: merit(task, each.scores)):
                     best_step, best, without_gain = trainer.number, _copied(trainer), 0
+                    said = predicted if exact else None
                 else:
                     without_gain += 1
             if watch is not None:
@@ -200,11 +203,10 @@ def fit(
     held = _held(trainer)
     _restore(tuned.model, {**trainer.optimizer.masters, **(best or _copied(trainer))})
     reached: dict[str, float] | None = None
-    predicted: Sequence[Any] = ()
     if dev:
-        predicted = predict_all(task, tuned.model, dev, dev_items)
-        tuned = replace(tuned, task=task.settled(predicted, dev))
-        reached = tuned.task.score(predicted, dev)
+        said = predict_all(task, tuned.model, dev, dev_items) if said is None else said
+        tuned = replace(tuned, task=task.settled(said, dev))
+        reached = tuned.task.score(said, dev)
     return Fitted(
         tuned=tuned,
         scores=reached,
@@ -219,7 +221,7 @@ def fit(
         training_seconds=training_seconds,
         truncated=items.truncated,
         dev_truncated=dev_items.truncated if dev_items is not None else 0,
-        predicted=predicted,
+        predicted=said or (),
         trained=trained,
         training_bytes=held,
         notes=getattr(items, "notes", ()),
