@@ -59,7 +59,7 @@ def save_adapter(
     write_json(folder / "config.json", {**described, **about})
     if generation is not None:
         write_json(folder / GENERATION, generation_out(model.config, tokenizer, generation.written))
-    tokenizer.save(folder)
+    tokenizer.save(folder, segments=model.config.segments > 1)
     write_text(folder / "README.md", adapter_card(model, family, base, labels_of(model, labels)))
     return SavedAdapter(family, save_files(model, family, folder, base=base, whole=whole))
 

@@ -124,16 +124,18 @@ class MultiLabel(TextTask):
 
     def score(self, predicted: Sequence[LabelSet], examples: Sequence[MultiLabelled]) -> dict[str, float]:
         """The share of sets that are right as a whole, F1 over all decisions and the mean over labels, and the mean
-        loss of a decision in nats."""
+        loss of a decision in nats. Decisions are those of this task's thresholds."""
         gold = [example.labels or () for example in examples]
         losses = [outcome.loss for outcome in self.outcomes(predicted, examples)]
-        return {**multi_label(gold, [each.labels for each in predicted]), "loss": float(np.mean(losses))}
+        said = [self._said(each.probabilities).labels for each in predicted]
+        return {**multi_label(gold, said), "loss": float(np.mean(losses))}
 
     def outcomes(self, predicted: Sequence[LabelSet], examples: Sequence[MultiLabelled]) -> list[Outcome]:
         """One for each label of each example: that it is true, or that it is not."""
         found = []
         for each, example in zip(predicted, examples, strict=True):
-            text, gold, said = shown(example), set(example.labels or ()), set(each.labels)
+            text, gold = shown(example), set(example.labels or ())
+            said = set(self._said(each.probabilities).labels)
             for label, chance in each.probabilities.items():
                 loss = -math.log(max(chance if label in gold else 1 - chance, 1e-30))
                 words = (label, f"not {label}")

@@ -223,13 +223,14 @@ class Tokenizer:
         name: Literal["BPE", "WordPiece", "Unigram", "WordLevel"] = type(self.whole.model).__name__  # type: ignore[assignment]
         return name
 
-    def save(self, directory: str | os.PathLike[str], context: int | None = None) -> None:
-        """``tokenizer.json`` and ``tokenizer_config.json``, which ``transformers.AutoTokenizer`` opens."""
+    def save(self, directory: str | os.PathLike[str], context: int | None = None, segments: bool = True) -> None:
+        """``tokenizer.json`` and ``tokenizer_config.json``, which ``transformers.AutoTokenizer`` opens. ``segments``:
+        whether the model reads them."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "tokenizer.json", self.whole.to_str(pretty=True).encode())
         names = ["input_ids", "token_type_ids", "attention_mask"]
-        segments = self.layout(pair=True).between and 1 in self.whole.encode("a", "a").type_ids
+        segments = segments and bool(self.layout(pair=True).between) and 1 in self.whole.encode("a", "a").type_ids
         if not segments:  # a GPT-2 would add their embeddings as if they were words
             names.remove("token_type_ids")
         config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}

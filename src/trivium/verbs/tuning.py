@@ -27,8 +27,8 @@ from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Network, TransformerConfig, TwoStreamConfig
 from trivium.transformer.adapters import DEFAULT, Adapters
 from trivium.transformer.lora import Lora
-from trivium.verbs.learning_parts import default_learning_rate, freeze, layer_rates, layers_of
 from trivium.transformer.network import changed
+from trivium.verbs.learning_parts import default_learning_rate, freeze, layer_rates, layers_of
 from trivium.verbs.new_rows import with_fresh_rows
 
 MICRO_TOKENS = 16_384  # a batch that is larger with its padding goes through the model in parts
