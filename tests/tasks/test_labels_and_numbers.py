@@ -39,7 +39,7 @@ def sentences(count, seed):
     draw = np.random.default_rng(seed)
     for _ in range(count):
         words = draw.choice(WORDS, draw.integers(0, 4), replace=False).tolist()
-        rest = draw.choice(["the", "on", "my", "is"], 4).tolist()
+        rest = draw.choice(["the", "on", "my", "is"], 7 - len(words)).tolist()
         yield " ".join(draw.permutation([*words, *rest])), tuple(sorted(words)), float(len(words))
 
 
