@@ -29,13 +29,16 @@ def pairs(count, seed):
     return found
 
 
-@pytest.mark.parametrize(("family", "options"), [("bert", {"pooling": "mean"}), ("gpt1", {"lm_weight": 0.5})])
-def test_toy_inference_above_chance(family, options, tmp_path):
+@pytest.mark.parametrize(("family", "options", "changes", "epochs", "rate"), [
+    ("bert", {"pooling": "mean"}, {"init_std": 0.1, "dropout": 0.0}, 15, 2e-3),
+    ("gpt1", {"lm_weight": 0.5}, {}, 25, 5e-3),
+])  # fmt: skip
+def test_toy_inference_above_chance(family, options, changes, epochs, rate, tmp_path):
     train, dev = pairs(300, 0), pairs(90, 1)
     tokenizer = train_bpe([f"{pair.first} {pair.second}" for pair in train], 340)
-    config = FAMILIES[family].size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad, init_std=0.1, dropout=0.0)
+    config = FAMILIES[family].size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad, **changes)
     huggingface.save(initialise(network(config), 0), FAMILIES[family], tokenizer, tmp_path / "base")
-    settings = FineTuning(epochs=15, batch=20, learning_rate=2e-3, precision="float32")
+    settings = FineTuning(epochs=epochs, batch=20, learning_rate=rate, precision="float32")
     report = finetune("sequence", tmp_path / "base", train, dev, out=tmp_path / "o", options=options, settings=settings)
     assert report.labels == LABELS
     assert report.scores["accuracy"] > 0.8  # chance: a third; from the hypothesis alone two thirds
