@@ -18,6 +18,17 @@ def test_equals_torch_in_float32(shape):
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-6)
 
 
+def test_weights_count_targets():
+    torch.manual_seed(3)
+    logits, targets = torch.randn(700, 1000, requires_grad=True), torch.randint(0, 1000, (700,))
+    weights = torch.rand(700)
+    total = cross_entropy(logits, targets, weights)
+    expected = (F.cross_entropy(logits, targets, reduction="none") * weights).sum()
+    torch.testing.assert_close(total, expected, rtol=1e-6, atol=1e-6)
+    ours, theirs = (torch.autograd.grad(each, logits)[0] for each in (total, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
 def test_gradient_by_finite_differences():
     torch.manual_seed(1)
     logits = torch.randn(6, 11, dtype=torch.float64, requires_grad=True)

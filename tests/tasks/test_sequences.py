@@ -15,7 +15,7 @@ TEXTS = ["It's a snow day!", "cat", "my dog is hairy, after such a late night we
 
 
 def built(family, pooling, tokenizer):
-    task = SequenceClassification(LABELS, pooling)
+    task = SequenceClassification(LABELS, pooling=pooling)
     published = FAMILIES[family].heads
     config = task.configure(FAMILIES[family].size("tiny", tokenizer.vocab_size), published)
     model = initialise(network(config, task.heads(config, published)), 0).eval()

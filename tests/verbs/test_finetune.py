@@ -124,7 +124,7 @@ def test_frozen_parameters_are_bitwise_unchanged(family, method, trained, precis
 
 
 def test_full_trains_everything_and_the_same_seed_gives_the_same_weights(bases, tokenizer):
-    model, task = base_model(bases, "bert").model, SequenceClassification(("bad", "good"), "mean")
+    model, task = base_model(bases, "bert").model, SequenceClassification(("bad", "good"), pooling="mean")
 
     def weights(seed):
         settings = FineTuning(steps=3, learning_rate=1e-2, precision="float32", seed=seed)
@@ -199,7 +199,7 @@ def test_a_folder_without_its_recipe_is_known_by_its_head(bases, tmp_path):
     finetune("sequence", bases["bert"], TRAIN, out=tmp_path / "o", settings=SHORT)
     told = load_tuned(tmp_path / "o").task
     (tmp_path / "o" / "trivium.toml").unlink()
-    assert load_tuned(tmp_path / "o").task == SequenceClassification(("bad", "good"), "first")
+    assert load_tuned(tmp_path / "o").task == SequenceClassification(("bad", "good"), pooling="first")
     assert told == SequenceClassification(("bad", "good"))
 
 

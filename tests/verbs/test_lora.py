@@ -208,7 +208,7 @@ def test_settings_that_cannot_be_used(bases, tokenizer, tmp_path):
     assert made.adapter_bytes is None
     recurrent = initialise(network(RNN.size("tiny", tokenizer.vocab_size)), 0)
     with pytest.raises(SettingsError, match="adapts Transformers"):
-        fit(recurrent, tokenizer, SequenceClassification(("bad", "good"), "mean"), TRAIN, settings=SHORT)
+        fit(recurrent, tokenizer, SequenceClassification(("bad", "good"), pooling="mean"), TRAIN, settings=SHORT)
 
 
 def test_settings_as_they_are_spelt():

@@ -45,7 +45,8 @@ class SavedAdapter:
 
 def save_adapter(
     model: Network, family: Family, tokenizer: Tokenizer, directory: str | Path, *, base: str,
-    whole: Collection[str], labels: Labels = None, generation: GenerationConfig | None = None,
+    whole: Collection[str], labels: Labels = None, problem: str | None = None,
+    generation: GenerationConfig | None = None,
 ) -> SavedAdapter:  # fmt: skip
     """Writes a folder with the adapter ``default`` of ``model``; the tensors last. ``whole``: the names of parameters
     that were learnt whole; all others are the base's, which ``base`` names. ``generation``: where it differs from the
@@ -53,12 +54,12 @@ def save_adapter(
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     family = expressed_by(family, model)
-    described = config_out(model, family, tokenizer, labels)
+    described = config_out(model, family, tokenizer, labels, problem=problem)
     about = {"trivium": settings_out(model.config), "adapter_base": {"sha256": fingerprint(model, whole)}}
     write_json(folder / "config.json", {**described, **about})
     if generation is not None:
         write_json(folder / GENERATION, generation_out(model.config, tokenizer, generation.written))
-    tokenizer.save(folder)
+    tokenizer.save(folder, segments=model.config.segments > 1)
     write_text(folder / "README.md", adapter_card(model, family, base, labels_of(model, labels)))
     return SavedAdapter(family, save_files(model, family, folder, base=base, whole=whole))
 

@@ -71,7 +71,8 @@ class Head:
     """A head that classes of theirs have. ``made``: what it is made of; 0 labels: as many as the file names.
 
     ``alone``: their class of a body with this head; ``with_vocabulary``: of one with the vocabulary's head beside it.
-    A class that has this head alone opens a model with both, and leaves the vocabulary's weights.
+    A class that has this head alone opens a model with both, and leaves the vocabulary's weights. ``extracts``: whether
+    the family's paper fine-tunes it on a token of its own at the end of a text (GPT-1's).
     """
 
     made: HeadConfig
@@ -82,6 +83,7 @@ class Head:
     encoder_alone: bool = False  # its classes have no decoder, though others of the family do
     dropout: str | None = None  # their key for its dropout
     fixed: Mapping[str, Value] = field(default_factory=dict)  # keys that these classes have with these values
+    extracts: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -65,13 +65,19 @@ GPT1 = Family(
     ),
     architectures={"vocabulary": "OpenAIGPTLMHeadModel", "body": "OpenAIGPTModel"},
     heads={
-        "sequence": Head(LAST_TOKEN, {"classifier.weight": "score.weight"}, "OpenAIGPTForSequenceClassification"),
+        "sequence": Head(
+            LAST_TOKEN,
+            {"classifier.weight": "score.weight"},
+            "OpenAIGPTForSequenceClassification",
+            extracts=True,
+        ),
         "choice": Head(
             Pooled(1, "last", dropout=0.1),
             {"classifier.*": "multiple_choice_head.summary.*"},
             with_vocabulary="OpenAIGPTDoubleHeadsModel",
             dropout="summary_first_dropout",
             fixed=SUMMARY,
+            extracts=True,
         ),
     },
     prefix="transformer.",

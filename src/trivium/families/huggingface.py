@@ -78,7 +78,7 @@ def save(
     write_json(folder / "config.json", settings)
     write_json(folder / GENERATION, generation_out(model.config, tokenizer, kept))
     if tokenizer is not None:
-        tokenizer.save(folder)
+        tokenizer.save(folder, segments=model.config.segments > 1)
     write_text(folder / "README.md", card or model_card(model, family, labels_of(model, labels)))
     write_tensors(folder / WEIGHTS, tensors)
     return family

@@ -16,19 +16,21 @@ from torch.nn import functional as F
 _CHUNK = {"cpu": 2**19, "cuda": 2**26}  # elements of logits at a time: about one core's second-level cache
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum of -log softmax(logits)[target]. ``logits`` (..., V) of any float type, ``targets`` (...) int64.
+def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Sum of -log softmax(logits)[target]. ``logits`` (..., V) of any float type, ``targets`` (...) int64; ``weights``
+    (...): what each counts, 1 where there are none.
 
     Returns a scalar: float32, or float64 for float64 logits.
     """
     flat = logits.reshape(-1, logits.shape[-1])
-    total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1))
+    counted = None if weights is None else weights.reshape(-1)
+    total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1), counted)
     return total
 
 
 class _SummedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         precise = torch.promote_types(logits.dtype, torch.float32)
         rows = max(1, _CHUNK.get(logits.device.type, 2**24) // logits.shape[-1])
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
@@ -36,17 +38,19 @@ class _SummedCrossEntropy(torch.autograd.Function):
         for start in range(0, logits.shape[0], rows):
             chosen = targets[start : start + rows, None]  # (C, 1)
             logs = F.log_softmax(logits[start : start + rows], -1, dtype=precise)  # (C, V)
-            total -= logs.gather(-1, chosen).sum()
+            counted = None if weights is None else weights[start : start + rows, None].to(precise)  # (C, 1)
+            true = logs.gather(-1, chosen)
+            total -= (true if counted is None else true * counted).sum()
             if gradient is not None:
                 shares = logs.exp_()
                 shares.scatter_add_(-1, chosen, shares.new_full((), -1.0).expand(chosen.shape))
-                gradient[start : start + rows] = shares
+                gradient[start : start + rows] = shares if counted is None else shares.mul_(counted)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * scale, None
+        return gradient * scale, None, None

@@ -1,32 +1,28 @@
 """One label for a text or a pair of texts: y = softmax(W h), with h a summary of the text (Devlin et al. 2019, 4.1).
 
-The summary is the family's, with the head of its published class: BERT's pooled first token, RoBERTa's first token
-through a layer of the head, GPT-2's last token, T5's and BART's last state of the decoder; or the mean over tokens,
-which small models that never trained a first-token summary learn fastest from.
+How texts are read and summed up stands in ``texts.py``; several labels at once in ``multi_label.py``, a number in
+``regression.py``.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-import torch
-from torch import nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from trivium.errors import DataError, SettingsError
-from trivium.families.family import Head
 from trivium.metrics import classification
-from trivium.objectives import Batch, Loss
-from trivium.recurrent.characters import place_spellings
-from trivium.tasks.encoding import Encoded, encode
+from trivium.objectives import Batch
+from trivium.tasks.class_weights import ClassWeights, check_weights, learnt_weights, weight_vector
+from trivium.tasks.encoding import Encoded
 from trivium.tasks.task import Outcome
+from trivium.tasks.texts import TextTask, averaged, check_texts, read_texts, shown
 from trivium.text.examples import Labelled, Located, Pair
-from trivium.text.fields import Columns, label_of, refuse_near_miss, text_of
-from trivium.tokenizers import Tokenizer
-from trivium.transformer import SEQUENCE, Config, Inputs, Pooled, SequenceHead, Tokens, make_head, moved_right
-from trivium.transformer.network import changed
+from trivium.text.fields import Columns, label_of
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
@@ -48,135 +44,67 @@ class Classified:
 
 
 @dataclass(frozen=True)
-class SequenceClassification:
-    """``labels`` in the order of the head's rows; ``length``: the longest input in tokens, None for the context."""
+class SequenceClassification(TextTask):
+    """``labels`` in the order of the head's rows. ``class_weights``: how much an example counts in training, by its
+    label, 1 where none is said; "balanced": so much that every label counts the same in all. ``metric``: the score by
+    which weights are chosen."""
 
     columns: ClassVar[tuple[str, ...]] = ("text", "text2", "label")
-    main: ClassVar[str] = "accuracy"
 
     labels: tuple[str, ...] = ()  # empty: those of the training examples
-    pooling: Literal["family", "first", "last", "mean", "mix"] = "family"
-    length: int | None = None
-    mix_norm: bool = False  # each layer is normed before it is mixed
-    mix_penalty: float = 0.0  # times the sum of squares of the mixture's scores; ELMo: 0.001, or 1 for even weights
+    class_weights: ClassWeights = None
+    metric: Literal["accuracy", "macro_f1", "matthews"] = "accuracy"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.labels) == 1:
             raise SettingsError(f"there is only one class ({', '.join(self.labels)}): nothing can be learned")
-        if self.mix_penalty < 0:
-            raise SettingsError(f"mix_penalty = {self.mix_penalty}: it must not be negative")
-        if (self.mix_norm or self.mix_penalty) and self.pooling not in ("mix", "family"):
-            raise SettingsError(f"pooling {self.pooling!r} mixes no layers: leave out mix_norm and mix_penalty, or mix")
+        check_weights(self.class_weights)
+
+    @property
+    def main(self) -> str:
+        return self.metric
+
+    @property
+    def outputs(self) -> int:
+        return len(self.labels)
 
     def example(self, place: str, row: Mapping[str, object], columns: Columns, gold: bool) -> Example:
         """Fields ``text`` and ``label``, for pairs also ``text2``."""
-        first, second, label = (columns.get(name, name) for name in self.columns)
-        refuse_near_miss(place, row, second, frozenset((first, label)), "for text pairs")
-        text = text_of(place, row, first)
+        label = columns.get("label", "label")
+        first, second = read_texts(place, row, columns, label)
         name = label_of(place, row, label) if gold or label in row else ""
-        return Pair(text, text_of(place, row, second), name) if second in row else Labelled(text, name)
+        return Labelled(first, name) if second is None else Pair(first, second, name)
 
     def learn(self, train: Sequence[Located[Example]], dev: Sequence[Located[Example]]) -> Self:
         """The labels of the training examples, sorted (numbers by value); every label of dev must be among them."""
-        labels = self.labels or tuple(sorted({located.example.label for located in train}, key=_by_value))
+        labels = self.labels or in_order({located.example.label for located in train})
         if len(labels) < 2:
             raise DataError(
                 f"{train[0].place.rpartition(':')[0] or 'train'}: all {len(train)} examples have the label "
                 f"{labels[0]!r}: a classifier needs at least two classes in the label field"
             )
-        pairs = isinstance(train[0].example, Pair)
+        check_texts(train, dev, self.symmetric)
         for located in (*train, *dev):
-            if located.example.label not in labels:
-                raise DataError(
-                    f"{located.place}: {located.example.label!r} in the label field does not occur in the training "
-                    f"examples, whose labels are {', '.join(labels[:20])}: correct it, or add examples of it to train"
-                )
-            if isinstance(located.example, Pair) is not pairs:
-                raise DataError(f"{located.place}: train and dev must both have one text, or both two")
-            if not all(text.strip() for text in _texts(located.example)):
-                raise DataError(f"{located.place}: the text is empty: remove this example")
-        return replace(self, labels=labels)
+            check_label(located.place, located.example.label, labels)
+        counts = Counter(located.example.label for located in train)
+        return replace(self, labels=labels, class_weights=learnt_weights(self.class_weights, labels, counts))
 
     @classmethod
     def found(cls, model: "Network", labels: Mapping[str, tuple[str, ...]]) -> Self | None:
-        head = model.heads[SEQUENCE] if SEQUENCE in model.heads else None
-        named = labels.get(SEQUENCE)
-        return cls(named, head.pooling) if named and isinstance(head, SequenceHead) else None
+        """A head with two labels or more, unless its folder says that it is another task's (``problem_type``)."""
+        named = labels.get(cls.name, ())
+        shows = cls.settings_of(model, len(named)) if len(named) > 1 else None
+        return None if shows is None else cls(named, **shows)
 
-    def head(self, config: Config, published: Mapping[str, Head]) -> Pooled:
-        """What stands on top: with pooling "family" the published class's head, where the family has one."""
-        if self.pooling == "family" and SEQUENCE in published:
-            made = published[SEQUENCE].made
-            assert isinstance(made, Pooled)
-            return replace(made, labels=len(self.labels))
-        if config.encoder_layers and config.decoder_layers:
-            raise SettingsError(
-                "an encoder-decoder has no one summary of a text but its family's: leave out the pooling, or classify "
-                "with an encoder or a decoder"
-            )
-        pooling = config.pooling if self.pooling == "family" else self.pooling
-        return Pooled(len(self.labels), pooling, bias=pooling != "last", mix_norm=self.mix_norm)
-
-    def configure(self, config: Config, published: Mapping[str, Head]) -> Config:
-        """The classifier's configuration: no vocabulary projection, and BERT's pooler just where it is read."""
-        head = self.head(config, published)
-        return changed(config, vocabulary_head="none", pooler=head.pooling == "first" and head.dense is None)
-
-    def heads(self, config: Config, published: Mapping[str, Head]) -> dict[str, nn.Module]:
-        return {SEQUENCE: make_head(config, self.head(config, published))}
-
-    def layout(self, tokenizer: Tokenizer, config: Config) -> Tokenizer:
-        """The tokenizer with control tokens around the text; one that has a layout of its own keeps it."""
-        own = tokenizer.layout()
-        if own.before or own.after:
-            return tokenizer
-        if config.decoder_layers:
-            return tokenizer.with_layout("end")
-        return tokenizer.with_layout("classify-last" if config.pooling == "last" else "classify")
-
-    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, config: Config) -> Encoded:
-        length = self.length or config.context
-        if config.limit is not None:
-            length = min(length, config.limit)
+    def targets(self, examples: Sequence[Example]) -> np.ndarray:
+        """(E,) label numbers; -1: not known."""
         numbers = {label: number for number, label in enumerate(self.labels)}
-        return encode(examples, tokenizer, length, numbers, config.segments > 1, config.characters)
+        return np.array([numbers.get(example.label, -1) for example in examples], np.int64)
 
-    def batch(self, encoded: Encoded, numbers: np.ndarray) -> Batch:
-        """(B, T) ids, right-padded; ``targets``: (B,) label numbers."""
-        lengths = np.array([len(encoded.ids[n]) for n in numbers])
-        real = np.arange(lengths.max()) < lengths[:, None]
-
-        def padded(rows: list[np.ndarray]) -> torch.Tensor:
-            array = np.zeros(real.shape, np.int64)
-            array[real] = np.concatenate([rows[n] for n in numbers])
-            return torch.from_numpy(array)
-
-        unknown = [encoded.unknown[n] for n in numbers] if encoded.unknown else []
-        spelt = place_spellings(unknown, real.shape[1], encoded.characters)
-        side = Tokens(
-            ids=padded(encoded.ids),
-            documents=None if real.all() else torch.from_numpy(np.where(real, 0, -1)),
-            segments=None if encoded.segments is None else padded(encoded.segments),
-            characters=None if spelt is None else torch.from_numpy(spelt),
-        )
-        targets = {SEQUENCE: torch.from_numpy(encoded.labels[numbers])}
-        # Both sides are given: an encoder reads its source, a decoder its target.
-        return Batch(Inputs(side, side), targets, {SEQUENCE: len(numbers)}, int(lengths.sum()), numbers.tolist())
-
-    def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        total = F.cross_entropy(self.scores(model, batch), batch.targets[SEQUENCE], reduction="sum")
-        mix = getattr(model.heads[SEQUENCE], "mix", None)
-        if self.mix_penalty and mix is not None:
-            total = total + self.mix_penalty * batch.counts[SEQUENCE] * mix.penalty()
-        return {SEQUENCE: Loss(total, batch.counts[SEQUENCE])}
-
-    def scores(self, model: "Network", batch: Batch) -> torch.Tensor:
-        """(B, labels) float32. The decoder of an encoder-decoder reads the same text moved right by one, as BART's."""
-        inputs, config = batch.inputs, model.config
-        if config.encoder_layers and config.decoder_layers and inputs.source is not None:
-            start = config.pad_token if config.start_token is None else config.start_token
-            inputs = Inputs(inputs.source, moved_right(inputs.source, start))
-        return model.scores(inputs, SEQUENCE).float()
+    def total(self, scores: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        weights = weight_vector(self.class_weights, self.labels, scores)
+        return F.cross_entropy(scores, targets[self.name], weights, reduction="sum")
 
     def answers(self, model: "Network", batch: Batch) -> list[np.ndarray]:
         """(labels,) float32 probabilities each."""
@@ -186,7 +114,8 @@ class SequenceClassification:
         self, examples: Sequence[Example], items: Encoded, answers: Sequence[np.ndarray]
     ) -> list[Classified]:
         return [
-            Classified(self.labels[row.argmax()], dict(zip(self.labels, row.tolist(), strict=True))) for row in answers
+            Classified(self.labels[row.argmax()], dict(zip(self.labels, row.tolist(), strict=True)))
+            for row in averaged(items, answers, len(examples))
         ]
 
     def score(self, predicted: Sequence[Classified], examples: Sequence[Example]) -> dict[str, float]:
@@ -197,7 +126,7 @@ class SequenceClassification:
 
     def outcomes(self, predicted: Sequence[Classified], examples: Sequence[Example]) -> list[Outcome]:
         return [
-            Outcome(" | ".join(_texts(example)), example.label, each.label, _surprise(each, example.label))
+            Outcome(shown(example), example.label, each.label, _surprise(each, example.label))
             for each, example in zip(predicted, examples, strict=True)
         ]
 
@@ -205,13 +134,23 @@ class SequenceClassification:
         return self
 
 
+def check_label(place: str, label: str, labels: Sequence[str]) -> None:
+    """Refuses a label that nothing was learnt of."""
+    if label not in labels:
+        raise DataError(
+            f"{place}: {label!r} in the label field does not occur in the training examples, whose labels are "
+            f"{', '.join(labels[:20])}: correct it, or add examples of it to train"
+        )
+
+
+def in_order(labels: set[str]) -> tuple[str, ...]:
+    """Numbers by value, then words."""
+    return tuple(sorted(labels, key=_by_value))
+
+
 def _surprise(predicted: Classified, label: str) -> float:
     """Minus the log of the true label's probability."""
     return -math.log(max(predicted.probabilities.get(label, 0.0), 1e-30))
-
-
-def _texts(example: Example) -> tuple[str, ...]:
-    return (example.first, example.second) if isinstance(example, Pair) else (example.text,)
 
 
 def _by_value(label: str) -> tuple[bool, int, str]:

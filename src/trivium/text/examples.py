@@ -46,6 +46,35 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Rated:
+    """A text, or two, and a number that is true of them; None where it is not known."""
+
+    first: str
+    second: str | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class MultiLabelled:
+    """A text, or two, and every label that is true of them, perhaps none; None where they are not known."""
+
+    first: str
+    second: str | None
+    labels: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A context, a question or both, what may be chosen, and the number of the right one from 0; None where it is not
+    known."""
+
+    context: str
+    question: str
+    options: tuple[str, ...]
+    label: int | None
+
+
+@dataclass(frozen=True)
 class Tagged:
     """A sentence's words and a tag for each; none where they are not known. ``spans``: the characters of ``text`` that
     each word is, where the words were cut out of a text."""

@@ -1,5 +1,6 @@
 """One field of a row, checked: a text, a label, a number, a list of texts. Errors name the place and the field."""
 
+import math
 from collections.abc import Mapping
 from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
@@ -43,6 +44,30 @@ def texts_of(place: str, row: Mapping[str, object], field: str) -> tuple[str, ..
         if not isinstance(each, str) or not each.strip():
             raise DataError(f"{place}: {field!r} holds {each!r}, which is not a string with text in it")
     return tuple(_encodable(place, each, field) for each in value)
+
+
+def number_of(place: str, row: Mapping[str, object], field: str) -> float:
+    """A finite number; a table's text that spells one, too."""
+    value = _value(place, row, field)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise DataError(f"{place}: the number in {field!r} is {_kind(value)}")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise DataError(f"{place}: the number in {field!r} is {value!r:.60}: a number is wanted") from None
+    if not math.isfinite(number):
+        raise DataError(f"{place}: the number in {field!r} is {number}: correct or remove this row")
+    return number
+
+
+def labels_of(place: str, row: Mapping[str, object], field: str) -> tuple[str, ...]:
+    """A list of labels, sorted, perhaps empty; in a table they stand in one text between commas."""
+    value = _value(place, row, field)
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if not isinstance(value, list):
+        raise DataError(f"{place}: {field!r} is {_kind(value)}, not a list of labels")
+    return tuple(sorted({label_of(place, {field: each}, field) for each in value}))
 
 
 def refuse_near_miss(place: str, row: Mapping[str, object], wanted: str, known: frozenset[str], why: str) -> None:

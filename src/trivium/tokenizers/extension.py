@@ -40,6 +40,9 @@ needs sentinels."""
 STAND_INS = {"end": "separator", "begin": "classify", "separator": "end", "classify": "begin"}
 """A role -> the role whose token plays it as well, as in BERT and RoBERTa."""
 
+START, DELIMITER, EXTRACT = "_start_", "_delimiter_", "_classify_"
+"""As the code of GPT-1's paper calls them; the paper has <s>, $ and <e>."""
+
 _WORD = re.compile(r" ?\S+")
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _BATCH = 10_000  # words encoded at once
@@ -57,9 +60,27 @@ class Extension:
 
 def with_roles(tokenizer: Tokenizer, layout: LayoutName) -> Extension:
     """The tokenizer with all that a kind of model needs; the same one where nothing is missing."""
-    specials, first = _filled(tokenizer.specials, layout), tokenizer.vocab_size
+    specials = _filled(tokenizer.specials, layout)
     if specials == tokenizer.specials:
-        return Extension(tokenizer, first, ())
+        return Extension(tokenizer, tokenizer.vocab_size, ())
+    added = _with_strings(tokenizer, specials)
+    around = tokenizer.layout()
+    if around.before or around.after:
+        return added
+    return replace(added, tokenizer=added.tokenizer.with_layout(layout))
+
+
+def with_extract(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer with the three tokens of GPT-1's fine-tuning, new ones at the end, and with the layout of them."""
+    specials = replace(tokenizer.specials, begin=START, separator=DELIMITER, classify=EXTRACT)
+    if specials != tokenizer.specials:
+        tokenizer = _with_strings(tokenizer, specials).tokenizer
+    return tokenizer.with_layout("extract")
+
+
+def _with_strings(tokenizer: Tokenizer, specials: SpecialTokens) -> Extension:
+    """Every string of ``specials`` as a control token, new ones at the end."""
+    first = tokenizer.vocab_size
     new = [string for string in specials.strings() if tokenizer.whole.token_to_id(string) is None]
     document = json.loads(tokenizer.whole.to_str())
     _own_added_tokens(document, first)
@@ -76,8 +97,7 @@ def with_roles(tokenizer: Tokenizer, layout: LayoutName) -> Extension:
         document["added_tokens"].append({"id": number, "content": string, **flags, "special": True})
     document["added_tokens"].sort(key=lambda token: token["id"])
     made = Tokenizer(document, specials)
-    around = tokenizer.layout()
-    return Extension(made if around.before or around.after else made.with_layout(layout), first, [()] * len(new))
+    return Extension(made, first, [()] * len(new))
 
 
 def _filled(specials: SpecialTokens, layout: LayoutName) -> SpecialTokens:

@@ -8,13 +8,13 @@ import tokenizers
 from trivium.errors import SettingsError
 from trivium.tokenizers.specials import SpecialTokens
 
-LayoutName = Literal["plain", "classify", "classify-last", "end"]
+LayoutName = Literal["plain", "classify", "classify-last", "end", "extract"]
 
 
 def post_processor(name: LayoutName, specials: SpecialTokens, whole: tokenizers.Tokenizer) -> dict[str, Any]:
     """``plain``: nothing (decoders). ``classify``: [CLS] A [SEP], [CLS] A [SEP] B [SEP] with segments 0 and 1 (BERT).
     ``classify-last``: A [SEP] [CLS], A [SEP] B [SEP] [CLS] with segments 0, 1 and 2 (XLNet). ``end``: A </s>,
-    A </s> B </s> (T5)."""
+    A </s> B </s> (T5). ``extract``: _start_ A _classify_, _start_ A _delimiter_ B _classify_ (GPT-1's fine-tuning)."""
     return template_processing(name, specials, whole.token_to_id)
 
 
@@ -24,9 +24,10 @@ def template_processing(
     """The same where ``number`` gives the id of a control token."""
     if name not in get_args(LayoutName):
         raise SettingsError(f"tokenizer layout {name!r}: choose one of {', '.join(get_args(LayoutName))}")
-    classifies = name in ("classify", "classify-last")
+    classifies = name in ("classify", "classify-last", "extract")
     classify, end = specials.classify, specials.separator if classifies else specials.end
-    if name != "plain" and (end is None or (classifies and classify is None)):
+    lacks = end is None or (classifies and classify is None) or (name == "extract" and specials.begin is None)
+    if name != "plain" and lacks:
         raise SettingsError(f"tokenizer layout {name!r} needs special tokens that this tokenizer does not have")
     single: list[tuple[str | None, int]] = [("A", 0)]
     pair: list[tuple[str | None, int]] = [("A", 0), ("B", 0)]  # said, for the library's own default is segments 0 and 1
@@ -35,6 +36,9 @@ def template_processing(
     elif name == "classify-last":
         single = [("A", 0), (end, 0), (classify, 2)]
         pair = [("A", 0), (end, 0), ("B", 1), (end, 1), (classify, 2)]
+    elif name == "extract":
+        single = [(specials.begin, 0), ("A", 0), (classify, 0)]
+        pair = [(specials.begin, 0), ("A", 0), (end, 0), ("B", 0), (classify, 0)]
     elif name == "end":
         single, pair = [("A", 0), (end, 0)], [("A", 0), (end, 0), ("B", 0), (end, 0)]
 

@@ -131,7 +131,7 @@ class Tokenizer:
 
     def with_layout(self, name: LayoutName) -> Self:
         """The same tokens with another layout: "plain" (nothing), "classify" (BERT's), "classify-last" (XLNet's), "end"
-        (T5's)."""
+        (T5's), "extract" (GPT-1's)."""
         document = json.loads(self.whole.to_str())
         document["post_processor"] = post_processor(name, self.specials, self.whole)
         return type(self)(document, self.specials)
@@ -223,13 +223,14 @@ class Tokenizer:
         name: Literal["BPE", "WordPiece", "Unigram", "WordLevel"] = type(self.whole.model).__name__  # type: ignore[assignment]
         return name
 
-    def save(self, directory: str | os.PathLike[str], context: int | None = None) -> None:
-        """``tokenizer.json`` and ``tokenizer_config.json``, which ``transformers.AutoTokenizer`` opens."""
+    def save(self, directory: str | os.PathLike[str], context: int | None = None, segments: bool = True) -> None:
+        """``tokenizer.json`` and ``tokenizer_config.json``, which ``transformers.AutoTokenizer`` opens. ``segments``:
+        whether the model reads them."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "tokenizer.json", self.whole.to_str(pretty=True).encode())
         names = ["input_ids", "token_type_ids", "attention_mask"]
-        segments = self.layout(pair=True).between and 1 in self.whole.encode("a", "a").type_ids
+        segments = segments and bool(self.layout(pair=True).between) and 1 in self.whole.encode("a", "a").type_ids
         if not segments:  # a GPT-2 would add their embeddings as if they were words
             names.remove("token_type_ids")
         config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
@@ -240,8 +241,9 @@ class Tokenizer:
             config["additional_special_tokens"] = list(self.specials.sentinels)
         if context is not None:
             config["model_max_length"] = context
-        if self.classify is not None and self.layout().after[-1:] == (self.classify,):
-            config["padding_side"] = "left"  # so that every row ends in the token that sums it up
+        around = self.layout()
+        if self.classify is not None and around.after[-1:] == (self.classify,) and not around.before:
+            config["padding_side"] = "left"  # so that every row of XLNet's ends in the token that sums it up
         config |= {"model_input_names": names, "clean_up_tokenization_spaces": False}
         replace_file(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False).encode())
 

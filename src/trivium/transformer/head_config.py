@@ -29,7 +29,8 @@ LABELLED = (SEQUENCE, TOKEN)
 class Pooled:
     """``pooling``: which states sum up a row: the first token's, the last one's, the mean of all, or that of a mixture
     of all layers. ``dense``: a layer of the head's own with this activation comes first; without one, ``first`` reads
-    what the model's pooler makes of the first token. ``dropout`` None: the body's."""
+    what the model's pooler makes of the first token. ``dropout`` None: the body's. ``summed``: so many neighbouring
+    rows are one: their vectors are added up first (GPT-1's two orders of a pair)."""
 
     labels: int
     pooling: Pooling = "mean"
@@ -38,9 +39,12 @@ class Pooled:
     bias: bool = True
     dropout: float | None = None
     mix_norm: bool = False  # each layer is normed before it is mixed
+    summed: int = 1
 
     def __post_init__(self) -> None:
         _check(self.labels, self.dropout)
+        if not 1 <= self.summed <= MOST_LABELS:
+            raise SettingsError(f"a head adds up {self.summed} rows: it must be at least 1")
 
 
 @dataclass(frozen=True)

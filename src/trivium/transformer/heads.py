@@ -69,19 +69,21 @@ class SequenceHead(nn.Module):
     mean over the real tokens, dropout, linear. ``mix``: the same of ELMo's mixture of all layers; such a head is called
     with the list of them, and ``mix_norm`` norms each. The pooler belongs to the model, which makes one where the
     configuration or a head asks for it. One label makes a score for each row, as choices need: rows of one question
-    are compared by the caller.
+    are compared by the caller. ``summed``: the vectors of so many neighbouring rows are added up, exactly the same
+    whatever their order, before any layer of the head.
     """
 
     def __init__(
         self, config: Config, labels: int, pooling: Pooling = "mean", *, dense: str | None = None,
         dense_dropout: bool = False, bias: bool | None = None, dropout: float | None = None, mix_norm: bool = False,
+        summed: int = 1,
     ):  # fmt: skip
         super().__init__()
         plain_last = pooling == "last" and dense is None  # GPT-2's: neither bias nor dropout unless asked for
         default = 0.0 if plain_last else config.dropout
         self.labels, self.pooling, self.dense_dropout = labels, pooling, dense_dropout
         self.dropout = default if dropout is None else dropout
-        self.activation = dense
+        self.activation, self.summed = dense, summed
         self.dense = nn.Linear(config.width, config.width) if dense else None
         self.classifier = nn.Linear(config.width, labels, bias=not plain_last if bias is None else bias)
         self.mix = LayerMix(config.mixed_layers, mix_norm) if pooling == "mix" else None
@@ -91,7 +93,7 @@ class SequenceHead(nn.Module):
         """What it was made of."""
         return Pooled(
             self.labels, self.pooling, self.activation, self.dense_dropout, self.classifier.bias is not None,  # type: ignore[arg-type]
-            self.dropout, self.mix is not None and self.mix.norm,
+            self.dropout, self.mix is not None and self.mix.norm, self.summed,
         )  # fmt: skip
 
     @property
@@ -100,13 +102,16 @@ class SequenceHead(nn.Module):
         return self.pooling == "first" and self.dense is None
 
     def forward(self, hidden: Tensor | Sequence[Tensor], tokens: Tokens, pooled: Tensor | None = None) -> Tensor:
-        """(B, T, W), for a mixture a list of them, -> (B, labels). ``pooled``: (B, W), what the model's pooler gave."""
+        """(B, T, W), for a mixture a list of them, -> (B / summed, labels). ``pooled``: (B, W), what the model's pooler
+        gave."""
         if self.mix is not None:
             assert not isinstance(hidden, Tensor)
             vector = self.pool(drop(self.mix(hidden), self.dropout, self.training), tokens)
         else:
             assert isinstance(hidden, Tensor)
             vector = self.pool(hidden, tokens, pooled)
+        if self.summed > 1:
+            vector = vector.unflatten(0, (-1, self.summed)).sum(1)
         if self.dense is not None and self.activation is not None:
             if self.dense_dropout:
                 vector = drop(vector, self.dropout, self.training)
@@ -174,5 +179,5 @@ def make_head(config: Config, head: HeadConfig) -> SequenceHead | TokenHead:
         return TokenHead(config, head.labels, bias=head.bias, dropout=head.dropout, chained=head.chained)
     return SequenceHead(
         config, head.labels, head.pooling, dense=head.dense, dense_dropout=head.dense_dropout, bias=head.bias,
-        dropout=head.dropout, mix_norm=head.mix_norm,
+        dropout=head.dropout, mix_norm=head.mix_norm, summed=head.summed,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from trivium.errors import DataError, SettingsError
 from trivium.families.adapter_config import is_adapter
 from trivium.families.adapters import check_expressible
 from trivium.settings import build, override
-from trivium.tasks import TASKS, Task
+from trivium.tasks import TASKS, Task, TextTask
 from trivium.text.examples import Located
 from trivium.text.fields import Columns
 from trivium.training.allocator import keep_freed_memory
@@ -204,6 +204,10 @@ def _check_lora(base: LanguageModel, task: Task[Any, Any], settings: FineTuning,
     if not merge and is_adapter(base.directory):
         raise SettingsError(f"{base.directory} is an adapter itself: fine-tune its base, or give --merge")
     layers = settings.lora.ranks(base.model)
+    if not merge and isinstance(task, TextTask) and task.of_family(base.family.heads).inputs == "gpt1":
+        raise SettingsError(
+            "an adapter has no place for new tokens, and GPT-1's inputs add three: set inputs=plain, or give --merge"
+        )
     if not merge:
         check_expressible(base.family, layers)
     made = task.configure(base.config, base.family.heads)

@@ -116,6 +116,7 @@ class Folder:
     def _model(self, best: Best, labels: Sequence[str]) -> tuple[int | None, bool, str]:
         """Bytes of the adapter's file, if one was written; whether ``transformers`` opens it; and the model's card."""
         run, base, fitted = self.run, self.base, best.fitted
+        problem = getattr(fitted.tuned.task, "problem", None)  # the kind of labels, as config.json names it
         tuned, model = fitted.tuned, fitted.tuned.model.cpu()
         size: int | None = None
         task = tuned.task
@@ -123,8 +124,8 @@ class Folder:
         if best.settings.method == "lora" and not self.merge:
             written = adapter_folder.save_adapter(
                 model, base.family, tuned.tokenizer, run.path, base=str(base.directory.resolve()),
-                labels=tuple(labels) or None, whole=[name for name in fitted.trained if ".adapters." not in name],
-                generation=generation,
+                labels=tuple(labels) or None, problem=problem, generation=generation,
+                whole=[name for name in fitted.trained if ".adapters." not in name],
             )  # fmt: skip
             family, size = written.family, written.bytes
         else:
@@ -132,6 +133,6 @@ class Folder:
                 Adapters(model).merge()
             family = huggingface.save(
                 model, base.family, tuned.tokenizer, run.path, labels=tuple(labels) or None,
-                generation=generation or base.generation,
+                problem=problem, generation=generation or base.generation,
             )  # fmt: skip
         return size, family.name != "trivium", (run.path / "README.md").read_text(encoding="utf-8")

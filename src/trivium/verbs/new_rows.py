@@ -5,7 +5,7 @@ and in an output of its own alike; a control token as the mean of all rows (Hewi
 several can be told apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -34,6 +34,18 @@ def fill(model: Network, source: Network, first: int, parts: Sequence[Word], see
             rows[: len(old)] = old
             rows[first : first + len(parts)] = _new_rows(old[:first], parts, key(seed, "new rows", name))
     return new
+
+
+def with_fresh_rows(
+    known: Mapping[str, Tensor], fresh: Mapping[str, Tensor], config: Config, first: int
+) -> dict[str, Tensor]:
+    """Weights of a smaller vocabulary in the shapes of ``fresh`` ones, which the tokens from ``first`` on keep."""
+    grown = dict(known)
+    for name, axis in vocabulary_axes(config).items():
+        if name in known:
+            grown[name] = fresh[name].clone()
+            grown[name].movedim(axis, 0)[:first] = known[name].movedim(axis, 0)[:first]
+    return grown
 
 
 def _new_rows(old: Tensor, parts: Sequence[Word], seed: int) -> Tensor:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from trivium.errors import DataError, SettingsError
 from trivium.families import adapter_folder
 from trivium.settings import build, read_toml
-from trivium.tasks import TASKS, Prediction, Task
+from trivium.tasks import PROBLEMS, TASKS, Prediction, Task
 from trivium.text.fields import Columns
 from trivium.text.readers import Row
 from trivium.training.precision import choose_device
@@ -71,7 +71,7 @@ def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
     """A folder that ``finetune`` wrote, or a Hugging Face model with a head of a kind that a task has."""
     where, directory = choose_device(device), find(directory)
     loaded = adapter_folder.load(directory)
-    task = task_of(loaded.model, loaded.head_labels, directory)
+    task = task_of(loaded.model, loaded.head_labels, directory, loaded.problem)
     if task is None:
         raise SettingsError(
             f"{directory} was not fine-tuned for a task: make a model that was with `trivium finetune --model "
@@ -82,8 +82,11 @@ def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
     return Tuned(loaded.model.to(where).eval().requires_grad_(False), loaded.tokenizer, task)
 
 
-def task_of(model: "Network", labels: Mapping[str, tuple[str, ...]], directory: Path) -> Task[Any, Any] | None:
-    """What a folder's model predicts: by the table ``[task]`` of its recipe, else by its heads."""
+def task_of(
+    model: "Network", labels: Mapping[str, tuple[str, ...]], directory: Path, problem: str | None = None
+) -> Task[Any, Any] | None:
+    """What a folder's model predicts: by the table ``[task]`` of its recipe, else by its heads. ``problem``: what kind
+    of labels the folder says that they are."""
     recipe = directory / RECIPE
     written = read_toml(recipe).get("task") if recipe.is_file() else None
     if isinstance(written, dict):
@@ -92,7 +95,8 @@ def task_of(model: "Network", labels: Mapping[str, tuple[str, ...]], directory: 
         if kind not in TASKS:
             raise DataError(f"{recipe} has task.kind = {kind!r}: it must be one of {', '.join(TASKS)}")
         return build(TASKS[kind], settings)
-    found = (task.found(model, labels) for task in TASKS.values())
+    kinds = [PROBLEMS[problem]] if problem in PROBLEMS else TASKS.values()
+    found = (task.found(model, labels) for task in kinds)
     return next((task for task in found if task is not None), None)
 
 

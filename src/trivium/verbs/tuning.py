@@ -18,7 +18,7 @@ from trivium.families.bodies import initialise, network
 from trivium.families.family import Head
 from trivium.objectives import Batch
 from trivium.randomness import key
-from trivium.tasks import Task, Writer, predict_all
+from trivium.tasks import Task, TextTask, Writer, predict_all
 from trivium.tasks.batching import training_batches, within_budget
 from trivium.text.examples import Located
 from trivium.tokenizers import Tokenizer
@@ -27,7 +27,9 @@ from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Network, TransformerConfig, TwoStreamConfig
 from trivium.transformer.adapters import DEFAULT, Adapters
 from trivium.transformer.lora import Lora
+from trivium.transformer.network import changed
 from trivium.verbs.learning_parts import default_learning_rate, freeze, layer_rates, layers_of
+from trivium.verbs.new_rows import with_fresh_rows
 
 MICRO_TOKENS = 16_384  # a batch that is larger with its padding goes through the model in parts
 
@@ -242,16 +244,25 @@ def tuned_of(
     model: Network, tokenizer: Tokenizer, task: Task[Any, Any], seed: int,
     published: Mapping[str, Head] = {},  # noqa: B006 (read only)
 ) -> Tuned:  # fmt: skip
-    """A copy of the pretrained body, in float32, under heads with new weights."""
+    """A copy of the pretrained body, in float32, under heads with new weights. Tokens that the task's layout adds begin
+    as a new model's do."""
+    if isinstance(task, TextTask):
+        task = task.of_family(published)
     config = task.configure(model.config, published)
+    laid_out = task.layout(tokenizer, config)
+    grows = laid_out.vocab_size > tokenizer.vocab_size
+    if grows:
+        config = changed(config, vocab_size=max(config.vocab_size, laid_out.vocab_size))
     made = initialise(network(config, task.heads(config, published)), seed)
-    made.read_vocabulary(tokenizer)
+    made.read_vocabulary(laid_out)
     fresh = made.state_dict()
     if names := Adapters(model).names:
         raise SettingsError(f"the model has the adapters {', '.join(names)} in use: merge one, or fine-tune the base")
     known = {name: t for name, t in model.state_dict().items() if name in fresh and not name.startswith("heads.")}
+    if grows:
+        known = with_fresh_rows(known, fresh, config, tokenizer.vocab_size)
     made.load_state_dict({**fresh, **known})
-    return Tuned(made.eval(), task.layout(tokenizer, config), task)
+    return Tuned(made.eval(), laid_out, task)
 
 
 def _adapt(model: Network, settings: FineTuning) -> None:
@@ -267,7 +278,8 @@ def _share(model: Network, pretrained: Network) -> None:
     theirs = dict(pretrained.named_parameters())
     for name, parameter in model.named_parameters():
         own = theirs.get(name)
-        if own is not None and not parameter.requires_grad and own.dtype == parameter.dtype:
+        same = own is not None and own.dtype == parameter.dtype and own.shape == parameter.shape
+        if own is not None and same and not parameter.requires_grad:
             parameter.data = own.detach()
 
 
