@@ -1,6 +1,6 @@
 """The kinds of network there are: of each its configuration, its module and what sets its first weights."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,9 +70,9 @@ def outline(config: "Config", heads: "Mapping[str, nn.Module] | None" = None) ->
         return network(config, heads)
 
 
-def initialise(model: AnyNetwork, seed: int) -> AnyNetwork:
-    """Set every weight to its first value; by the table of the network's kind."""
-    _imported(BODIES[kind_of(model.config)].initialise)(model, seed)
+def initialise(model: AnyNetwork, seed: int, known: Collection[str] = ()) -> AnyNetwork:
+    """Set every weight to its first value, by the table of the network's kind; but those that are ``known``."""
+    _imported(BODIES[kind_of(model.config)].initialise)(model, seed, known)
     return model
 
 

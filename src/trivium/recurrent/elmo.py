@@ -8,7 +8,7 @@ so that all layers have one width and can be mixed.
 B batch, T words, C characters, P half the width W, V vocabulary, N distinct words.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -114,8 +114,8 @@ class Elmo(Network):
 
 
 @torch.no_grad()
-def initialise_elmo(model: Elmo, seed: int) -> Elmo:
-    """Every weight's first value; a tensor depends on the seed and its own name and shape alone.
+def initialise_elmo(model: Elmo, seed: int, known: Collection[str] = ()) -> Elmo:
+    """First values of weights that are not ``known``; a tensor depends on the seed and its own name and shape alone.
 
     | tensor                                          |                                                          |
     |-------------------------------------------------|----------------------------------------------------------|
@@ -130,6 +130,8 @@ def initialise_elmo(model: Elmo, seed: int) -> Elmo:
     config = model.config
     filters = sum(count for _, count in config.filters)
     for name, parameter in model.named_parameters():
+        if name in known:
+            continue
         generator = torch.Generator().manual_seed(key(seed, "initialise", name) % 2**63)
         values = torch.zeros(parameter.shape, dtype=torch.float32)
         if name.endswith(".gate.bias"):

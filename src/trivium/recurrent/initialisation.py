@@ -12,6 +12,8 @@
 Uniform is torch's own default for its cells. Of an LSTM's two biases the input's has the forget gate's.
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
@@ -22,10 +24,12 @@ NORMAL = ("tokens.", "vocabulary.", "pooler.", "heads.")
 
 
 @torch.no_grad()
-def initialise(model: RecurrentModel, seed: int) -> RecurrentModel:
-    """Set every parameter. A tensor depends on the seed and its own name and shape alone."""
+def initialise(model: RecurrentModel, seed: int, known: Collection[str] = ()) -> RecurrentModel:
+    """Set every parameter that is not ``known``. A tensor depends on the seed and its own name and shape alone."""
     config = model.config
     for name, parameter in model.named_parameters():
+        if name in known:
+            continue
         generator = torch.Generator().manual_seed(key(seed, "initialise", name) % 2**63)
         values = torch.zeros(parameter.shape, dtype=torch.float32)
         last = name.rpartition(".")[2]

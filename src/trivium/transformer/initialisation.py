@@ -18,6 +18,8 @@ attention and feed-forward; three a layer in a decoder beside an encoder (Radfor
 et al. 2020, code release; its attention has no 1/sqrt(D), which the query's deviation makes up for.
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -30,11 +32,13 @@ RESIDUAL = ("attention.output.weight", "cross.output.weight", "feed_forward.down
 
 
 @torch.no_grad()
-def initialise(model: Model, seed: int) -> Model:
-    """Set every parameter. A tensor depends on the seed and its own name and shape alone, so a model with one more
-    head or layer begins with the same numbers elsewhere."""
+def initialise(model: Model, seed: int, known: Collection[str] = ()) -> Model:
+    """Set every parameter that is not ``known``. A tensor depends on the seed and its own name and shape alone, so a
+    model with one more head or layer begins with the same numbers elsewhere."""
     norms = {f"{name}." for name, module in model.named_modules() if _is_norm(module)}
     for name, parameter in model.named_parameters():
+        if name in known:
+            continue
         if name.endswith(".weight") and name.removesuffix("weight") in norms:
             parameter.fill_(1.0)
         elif name.endswith("mix.scale"):

@@ -16,7 +16,7 @@ or packing changes none. Left out: ``bi_data`` (rows read backward), ``same_leng
 B batch, T content positions, R queries, S keys (what was read before, and T), W width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -221,8 +221,8 @@ def _mask(visible: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
 
 
 @torch.no_grad()
-def initialise_two_stream(model: TwoStream, seed: int) -> TwoStream:
-    """Every weight's first value; a tensor depends on the seed and its own name and shape alone.
+def initialise_two_stream(model: TwoStream, seed: int, known: Collection[str] = ()) -> TwoStream:
+    """First values of weights that are not ``known``; a tensor depends on the seed and its own name and shape alone.
 
     | tensor                                                                        |               |
     |-------------------------------------------------------------------------------|---------------|
@@ -231,6 +231,8 @@ def initialise_two_stream(model: TwoStream, seed: int) -> TwoStream:
     """
     norms = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
     for name, parameter in model.named_parameters():
+        if name in known:
+            continue
         if (name.startswith(norms) and name.endswith("weight")) or name.endswith("mix.scale"):
             parameter.fill_(1.0)
         elif name.endswith((".bias", "mix.scores")):

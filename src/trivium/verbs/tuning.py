@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trivium.errors import DataError, SettingsError, StoppedError, TriviumError
-from trivium.families.bodies import initialise, network
+from trivium.families.bodies import initialise, outline
 from trivium.families.family import Head
 from trivium.objectives import Batch
 from trivium.randomness import key
@@ -253,15 +253,16 @@ def tuned_of(
     grows = laid_out.vocab_size > tokenizer.vocab_size
     if grows:
         config = changed(config, vocab_size=max(config.vocab_size, laid_out.vocab_size))
-    made = initialise(network(config, task.heads(config, published)), seed)
-    made.read_vocabulary(laid_out)
-    fresh = made.state_dict()
     if names := Adapters(model).names:
         raise SettingsError(f"the model has the adapters {', '.join(names)} in use: merge one, or fine-tune the base")
+    made = outline(config, task.heads(config, published)).to_empty(device="cpu")
+    fresh = made.state_dict()
     known = {name: t for name, t in model.state_dict().items() if name in fresh and not name.startswith("heads.")}
+    initialise(made, seed, () if grows else known)
     if grows:
         known = with_fresh_rows(known, fresh, config, tokenizer.vocab_size)
     made.load_state_dict({**fresh, **known})
+    made.read_vocabulary(laid_out)
     return Tuned(made.eval(), laid_out, task)
 
 
