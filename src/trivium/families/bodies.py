@@ -71,8 +71,13 @@ def outline(config: "Config", heads: "Mapping[str, nn.Module] | None" = None) ->
 
 
 def initialise(model: AnyNetwork, seed: int) -> AnyNetwork:
-    """Set every weight to its first value; by the table of the network's kind."""
+    """Set every weight to its first value; by the table of the network's kind, of heads for spans by their own."""
+    from trivium.transformer.span_head import SpanHead, initialise_spans
+
     _imported(BODIES[kind_of(model.config)].initialise)(model, seed)
+    for name, head in model.heads.items():
+        if isinstance(head, SpanHead):
+            initialise_spans(head, f"heads.{name}", seed)
     return model
 
 

@@ -67,10 +67,10 @@ class EachToken:
 
 @dataclass(frozen=True)
 class EachSpan:
-    """Labels of spans, from [start; end; summary; width] through a layer of ``hidden`` with ReLU; of ``pairs``, from
-    two such vectors. ``ends``: what is made of the states of the first and the last token: a feed-forward network for
-    each of the two, or the states themselves. ``widths``: how many widths have a vector of their own, in words; wider
-    spans have the last one's."""
+    """Labels of spans, the first of which says that there is none, from [start; end; summary; width] through a layer of
+    ``hidden`` with ReLU; of ``pairs``, from two such vectors. ``ends``: what is made of the states of the first and the
+    last token: a feed-forward network for each of the two, or the states themselves. ``widths``: how many widths have
+    a vector of their own, in words; wider spans have the last one's."""
 
     labels: int
     hidden: int = 256
