@@ -53,7 +53,7 @@ def test_spans_become_tags_unless_they_share_a_word():
     assert to_bio(spans, 6) == ("B-PER", "I-PER", "O", "B-LOC", "B-LOC", "O")
     assert entities(to_bio(spans, 6), "iob2") == spans
     assert to_bio([], 2) == ("O", "O")
-    with pytest.raises(DataError, match=r"\('PER', 0, 2\) and \('LOC', 1, 1\) share word 1, and BIO has one tag a word"):
+    with pytest.raises(DataError, match=r"\('PER', 0, 2\) and \('LOC', 1, 1\) share word 1, and BIO has one tag"):
         to_bio([("PER", 0, 2), ("LOC", 1, 1)], 4)
     with pytest.raises(DataError, match="words 1 to 2 does not lie in the 2 words"):
         to_bio([("PER", 1, 2)], 2)
