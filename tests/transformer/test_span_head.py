@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from trivium.errors import SettingsError
 from trivium.families.bodies import initialise
 from trivium.transformer import EachSpan, Learned, Model, SpanHead, SpanPlaces, Tokens, TransformerConfig, make_head
-from trivium.transformer.span_head import PRIOR, initialise_spans, span_means
+from trivium.transformer.span_head import PRIOR, WIDTH_UNITS, initialise_spans, span_means
 
 CONFIG = TransformerConfig(20, 8, 2, 16, encoder_layers=1, position=Learned(), dropout=0.0)
 WORDS = [[(0, 0), (1, 2), (3, 3), (4, 6)], [(1, 1), (2, 2)]]  # of two rows of 7 tokens: first and last of each word
@@ -143,6 +144,19 @@ def test_at_first_a_span_has_no_label_with_the_prior_probability():
     assert head.joined.weight.std().item() == pytest.approx(math.sqrt(2 / head.joined.in_features), rel=0.05)
     again = initialise(Model(CONFIG, {"spans": make_head(CONFIG, EachSpan(6))}), 0).heads["spans"]
     assert all(torch.equal(a, b) for a, b in zip(head.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("summary", ["attention", "mean"])
+def test_products_are_made_once_for_each_word(summary):
+    """Another span costs the products of the last layer alone, however wide it is."""
+    head, hidden, counted = made(summary=summary, widths=3), torch.randn(2, 7, 8), []
+    for longest in (1, 2, 3, 4):
+        spans, places = listed(longest)
+        with FlopCounterMode(display=False) as flops:
+            head(hidden, side(places))
+        offsets = longest * 2 * WIDTH_UNITS * 5  # of the widths' own vectors
+        counted.append(flops.get_total_flops() - len(spans) * 2 * 5 * 3 - offsets)
+    assert len(set(counted)) == 1 and counted[0] > 0
 
 
 @pytest.mark.parametrize("pairs", [False, True])
