@@ -193,6 +193,8 @@ def test_nested_columns_are_one_set_of_spans():
     row = {"words": list("abcd"), "1": ["B-A", "I-A", "O", "O"], "2": ["O", "I-B", "I-B", "B-B"]}  # the second is IOB1
     example = SpanLabelling(levels=("1", "2")).example("x", row, {}, True)
     assert example.spans == (Span("A", 0, 1), Span("B", 1, 2), Span("B", 3, 3))
+    with pytest.raises(DataError, match="x: no column '3' among 'words', '1', '2'"):
+        SpanLabelling(levels=("1", "3")).example("x", row, {}, True)
 
 
 def located(*texts):

@@ -30,6 +30,7 @@ from trivium.transformer.heads import SpanHead
 if TYPE_CHECKING:
     from trivium.transformer import Network
 
+TAGS = ("tags",)  # what readers call the last column
 SHARE = 0.99  # of the training examples' spans that are not longer than ``longest`` where it is not given
 
 
@@ -64,7 +65,7 @@ class SpanLabelling(SpanReading):
     longest: int | None = None  # None: what 99 in 100 spans of the training examples have at most
     decode: Decoding | None = None  # None: the strictest that the training examples keep to
     width_vectors: bool = True  # a span's vector has one for its number of words
-    levels: tuple[str, ...] = ("tags",)
+    levels: tuple[str, ...] = TAGS
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,7 +82,7 @@ class SpanLabelling(SpanReading):
         read = words_of(place, row, words, text)
         if not gold:
             return Spans(read[0], (), *read[1:])
-        tagged = spans not in row and any(level in row for level in self.levels)
+        tagged = spans not in row and (self.levels != TAGS or TAGS[0] in row)
         found = tagged_spans(place, row, self.levels, len(read[0])) if tagged else spans_of(place, row, spans, read)
         return Spans(read[0], found, *read[1:])
 
