@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from trivium.text.tag_schemes import forbidden, from_iob1, in_order, is_iob1, misplaced, scheme_of
+from trivium.errors import DataError
+from trivium.metrics import entities
+from trivium.text.tag_schemes import forbidden, from_iob1, in_order, is_iob1, misplaced, scheme_of, to_bio
 
 
 def test_schemes_are_told_by_their_tags():
@@ -44,3 +46,14 @@ def test_iob1_as_bio():
     assert from_iob1("I-A I-A B-A I-A O I-B I-A".split()) == tuple("B-A I-A B-A I-A O B-B B-A".split())
     assert is_iob1([["I-A", "B-A"], ["O", "I-A"]])
     assert not is_iob1([["B-A", "I-A"]]) and not is_iob1([["O"]]) and not is_iob1([["O", "I-A"], ["O", "B-A"]])
+
+
+def test_spans_become_tags_unless_they_share_a_word():
+    spans = [("PER", 0, 1), ("LOC", 3, 3), ("LOC", 4, 4)]
+    assert to_bio(spans, 6) == ("B-PER", "I-PER", "O", "B-LOC", "B-LOC", "O")
+    assert entities(to_bio(spans, 6), "iob2") == spans
+    assert to_bio([], 2) == ("O", "O")
+    with pytest.raises(DataError, match=r"\('PER', 0, 2\) and \('LOC', 1, 1\) share word 1, and BIO has one tag"):
+        to_bio([("PER", 0, 2), ("LOC", 1, 1)], 4)
+    with pytest.raises(DataError, match="words 1 to 2 does not lie in the 2 words"):
+        to_bio([("PER", 1, 2)], 2)

@@ -71,8 +71,14 @@ def outline(config: "Config", heads: "Mapping[str, nn.Module] | None" = None) ->
 
 
 def initialise(model: AnyNetwork, seed: int, known: Collection[str] = ()) -> AnyNetwork:
-    """Set every weight to its first value, by the table of the network's kind; but those that are ``known``."""
+    """Set every weight to its first value, by the table of the network's kind, of heads for spans by their own; but
+    those that are ``known``."""
+    from trivium.transformer.span_head import SpanHead, initialise_spans
+
     _imported(BODIES[kind_of(model.config)].initialise)(model, seed, known)
+    for name, head in model.heads.items():
+        if isinstance(head, SpanHead):
+            initialise_spans(head, f"heads.{name}", seed)
     return model
 
 

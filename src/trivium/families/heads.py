@@ -16,14 +16,14 @@ from trivium.errors import DataError, SettingsError
 from trivium.families.family import Family
 from trivium.families.trivium import TRIVIUM
 from trivium.settings import dump
-from trivium.transformer import Config, Network, SequenceHead, TokenHead, make_head
+from trivium.transformer import Config, Network, SequenceHead, SpanHead, TokenHead, make_head
 from trivium.transformer.head_config import KINDS, LABELLED, MOST_LABELS, HeadConfig
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]] | None
 """Of the one head that has some, or by head."""
 
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
-OURS = SequenceHead | TokenHead
+OURS = SequenceHead | TokenHead | SpanHead
 
 
 def expresses_heads(family: Family, model: Network) -> bool:

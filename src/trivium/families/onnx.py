@@ -21,6 +21,7 @@ from trivium.errors import SettingsError, TriviumError
 from trivium.extras import extra_module
 from trivium.transformer import Inputs, Model, Network, Tokens
 from trivium.transformer.head_config import SPAN
+from trivium.transformer.span_head import SpanHead
 
 OPSET = 18
 LARGEST = 1 << 30  # bytes of weights in one file with the graph: protobuf ends at 2 GiB
@@ -42,6 +43,10 @@ def check_expressible(model: Network) -> None:
         )
     if len(model.heads) > 1 or (model.heads and model.encoder is not None and model.decoder is not None):
         raise SettingsError("only one head on an encoder or a decoder is written as ONNX: convert the model to hf")
+    if any(isinstance(head, SpanHead) for head in model.heads.values()):
+        raise SettingsError(
+            "a head for spans is told which words there are, for which ONNX's form has no input: convert to hf"
+        )
 
 
 class OneStack(nn.Module):

@@ -8,8 +8,10 @@ from trivium.tasks.answers import Answering
 from trivium.tasks.choices import Chosen, MultipleChoice
 from trivium.tasks.multi_label import LabelSet, MultiLabel
 from trivium.tasks.regression import Estimated, Regression
+from trivium.tasks.relations import SpanPairs, SpanRelations
 from trivium.tasks.rewriting import Rewriting, Rewritten
 from trivium.tasks.sequences import Classified, SequenceClassification
+from trivium.tasks.spans import SpanLabelling, SpanLabels
 from trivium.tasks.tagged_words import WordTags
 from trivium.tasks.tagging import Tagging
 from trivium.tasks.task import Items, Outcome, Prediction, Task, Writer
@@ -23,6 +25,8 @@ TASKS: dict[str, type[Task[Any, Any]]] = {
     "tagging": Tagging,
     "answers": Answering,
     "rewriting": Rewriting,
+    "spans": SpanLabelling,
+    "relations": SpanRelations,
 }
 
 PROBLEMS: dict[str, type[Task[Any, Any]]] = {task.problem: task for task in (Regression, MultiLabel)}
@@ -46,6 +50,10 @@ __all__ = [
     "Rewriting",
     "Rewritten",
     "SequenceClassification",
+    "SpanLabelling",
+    "SpanLabels",
+    "SpanPairs",
+    "SpanRelations",
     "Tagging",
     "Task",
     "TextTask",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -83,6 +83,44 @@ class Tagged:
     tags: tuple[str, ...] = ()
     text: str = ""
     spans: tuple[tuple[int, int], ...] = ()
+
+
+class Span(NamedTuple):
+    """A stretch of words: numbers of the first and the last one, both inside. Metrics compare these triples."""
+
+    label: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Spans:
+    """A text's words and labelled stretches of them, which may overlap and lie inside each other. ``places``: the
+    characters of ``text`` that each word is, where the words were cut out of a text."""
+
+    words: tuple[str, ...]
+    spans: tuple[Span, ...] = ()
+    text: str = ""
+    places: tuple[tuple[int, int], ...] = ()
+
+
+class Relation(NamedTuple):
+    """What one span of a text is to another: their numbers among its spans."""
+
+    label: str
+    head: int
+    tail: int
+
+
+@dataclass(frozen=True)
+class Related:
+    """A text with spans that are given and what is true of pairs of them; of pairs that are not listed nothing is."""
+
+    words: tuple[str, ...]
+    spans: tuple[Span, ...]  # their labels are not read
+    relations: tuple[Relation, ...] = ()
+    text: str = ""
+    places: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

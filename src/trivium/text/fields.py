@@ -1,4 +1,4 @@
-"""One field of a row, checked: a text, a label, a number, a list of texts. Errors name the place and the field."""
+"""One field of a row, checked: a text, a label, lists of texts or objects. Errors name place and field."""
 
 import math
 from collections.abc import Mapping
@@ -68,6 +68,22 @@ def labels_of(place: str, row: Mapping[str, object], field: str) -> tuple[str, .
     if not isinstance(value, list):
         raise DataError(f"{place}: {field!r} is {_kind(value)}, not a list of labels")
     return tuple(sorted({label_of(place, {field: each}, field) for each in value}))
+
+
+def objects_of(place: str, row: Mapping[str, object], field: str) -> list[Mapping[str, object]]:
+    """A list of objects of JSON, which may be empty."""
+    value = _value(place, row, field)
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise DataError(f"{place}: {field!r} is {_kind(value)}, not a list of objects")
+    return value
+
+
+def integer_of(place: str, row: Mapping[str, object], field: str) -> int:
+    """An integer, which a truth value is not."""
+    value = _value(place, row, field)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise DataError(f"{place}: {field!r} is {value!r}, not an integer")
+    return value
 
 
 def refuse_near_miss(place: str, row: Mapping[str, object], wanted: str, known: frozenset[str], why: str) -> None:

@@ -14,6 +14,8 @@ from typing import Literal
 
 import numpy as np
 
+from trivium.errors import DataError
+
 Scheme = Literal["bio", "bioes"]
 
 MARKS = "BIELSU"
@@ -72,6 +74,24 @@ def from_iob1(tags: Sequence[str]) -> tuple[str, ...]:
         found.append("B" + tag[1:] if begins else tag)
         before = tag
     return tuple(found)
+
+
+def to_bio(spans: Iterable[tuple[str, int, int]], words: int) -> tuple[str, ...]:
+    """A tag for each of so many words from (label, first, last), both inside; a ``DataError`` where two spans share a
+    word, for which there is no tag, or one reaches beyond the words."""
+    tags, owners = ["O"] * words, dict[int, tuple[str, int, int]]()
+    for label, first, last in spans:
+        if not 0 <= first <= last < words:
+            raise DataError(f"the span {label!r} of words {first} to {last} does not lie in the {words} words")
+        for place in range(first, last + 1):
+            if place in owners:
+                raise DataError(
+                    f"the spans {owners[place]} and {(label, first, last)} share word {place}, and BIO has one tag a "
+                    "word: keep one of the two, or label spans instead of words"
+                )
+            owners[place] = (label, first, last)
+            tags[place] = f"{'I' if place > first else 'B'}-{label}"
+    return tuple(tags)
 
 
 def in_order(tags: Iterable[str]) -> tuple[str, ...]:

@@ -18,9 +18,12 @@ from trivium.transformer.config import (
 from trivium.transformer.head_config import (
     CHOICE,
     NEXT_SENTENCE,
+    RELATIONS,
     SEQUENCE,
     SPAN,
+    SPANS,
     TOKEN,
+    EachSpan,
     EachToken,
     HeadConfig,
     Pooled,
@@ -31,10 +34,11 @@ if TYPE_CHECKING:
     from trivium.transformer.cache import Cache
     from trivium.transformer.heads import SequenceHead, TokenHead, make_head
     from trivium.transformer.initialisation import initialise
-    from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens, moved_right
+    from trivium.transformer.inputs import Inputs, Outputs, Record, SpanPlaces, Tokens, moved_right
     from trivium.transformer.model import Model
     from trivium.transformer.network import Config, Network
     from trivium.transformer.segment_memory import Memory
+    from trivium.transformer.span_head import SpanHead
     from trivium.transformer.two_stream import TwoStream
 
 _LAZY = {
@@ -42,10 +46,12 @@ _LAZY = {
     "SequenceHead": "heads",
     "TokenHead": "heads",
     "make_head": "heads",
+    "SpanHead": "span_head",
     "initialise": "initialisation",
     "Inputs": "inputs",
     "Outputs": "inputs",
     "Record": "inputs",
+    "SpanPlaces": "inputs",
     "Tokens": "inputs",
     "moved_right": "inputs",
     "Model": "model",
@@ -58,12 +64,15 @@ _LAZY = {
 __all__ = [
     "CHOICE",
     "NEXT_SENTENCE",
+    "RELATIONS",
     "SEQUENCE",
     "SPAN",
+    "SPANS",
     "TOKEN",
     "Band",
     "Cache",
     "Config",
+    "EachSpan",
     "EachToken",
     "HeadConfig",
     "Inputs",
@@ -82,6 +91,8 @@ __all__ = [
     "Rotary",
     "SequenceHead",
     "Sinusoidal",
+    "SpanHead",
+    "SpanPlaces",
     "TokenHead",
     "Tokens",
     "TransformerConfig",

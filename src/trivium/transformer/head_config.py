@@ -2,7 +2,8 @@
 
 Two kinds are enough for every head of the published models. ``Pooled``: one vector for each row, for labels of texts,
 for choices (one score a row) and for the next sentence (two). ``EachToken``: a score for each token, for labels of
-tokens and for answers in a text (one score to begin there, one to end).
+tokens and for answers in a text (one score to begin there, one to end). ``EachSpan`` is a third, which none of the
+published classes has: scores for stretches of words, or for pairs of them (``span_head.py``).
 """
 
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ TOKEN = "token"
 SPAN = "span"
 CHOICE = "choice"
 NEXT_SENTENCE = "next_sentence"
+SPANS = "spans"
+RELATIONS = "relations"
 """The names under which a saved model's heads are found: ``model(inputs, heads=[SEQUENCE])``."""
 
 MOST_LABELS = 1 << 20
+MOST_UNITS = 1 << 16
 
-LABELLED = (SEQUENCE, TOKEN)
+LABELLED = (SEQUENCE, TOKEN, SPANS, RELATIONS)
 """The heads whose scores belong to labels with names."""
 
 
@@ -61,9 +65,35 @@ class EachToken:
         _check(self.labels, self.dropout)
 
 
-HeadConfig = Pooled | EachToken
+@dataclass(frozen=True)
+class EachSpan:
+    """Labels of spans, the first of which says that there is none, from [start; end; summary; width] through a layer of
+    ``hidden`` with ReLU; of ``pairs``, from two such vectors. ``ends``: what is made of the states of the first and the
+    last token: a feed-forward network for each of the two, or the states themselves. ``widths``: how many widths have
+    a vector of their own, in words; wider spans have the last one's."""
 
-KINDS: dict[str, type[Pooled] | type[EachToken]] = {"pooled": Pooled, "token": EachToken}
+    labels: int
+    hidden: int = 256
+    ends: Literal["networks", "plain"] = "networks"
+    summary: Literal["attention", "mean", "none"] = "attention"
+    widths: int = 0
+    pairs: bool = False
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.labels, self.dropout)
+        for name, least in (("hidden", 1), ("widths", 0)):
+            if not least <= getattr(self, name) <= MOST_UNITS:
+                raise SettingsError(
+                    f"a head's {name} = {getattr(self, name)}: it must be between {least} and {MOST_UNITS:,}"
+                )
+
+
+HeadConfig = Pooled | EachToken | EachSpan
+
+KINDS: dict[str, type[Pooled] | type[EachToken] | type[EachSpan]] = {
+    "pooled": Pooled, "token": EachToken, "span": EachSpan,
+}  # fmt: skip
 """By the name that a saved folder has for the kind."""
 
 

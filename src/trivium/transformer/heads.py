@@ -19,6 +19,7 @@ from trivium.transformer.head_config import (
     SEQUENCE,
     SPAN,
     TOKEN,
+    EachSpan,
     EachToken,
     HeadConfig,
     Pooled,
@@ -28,6 +29,7 @@ from trivium.transformer.inputs import Tokens
 from trivium.transformer.layer_mix import LayerMix
 from trivium.transformer.layers import at_places
 from trivium.transformer.network import Config
+from trivium.transformer.span_head import SpanHead
 
 __all__ = [
     "CHOICE",
@@ -36,12 +38,14 @@ __all__ = [
     "SEQUENCE",
     "SPAN",
     "TOKEN",
+    "EachSpan",
     "EachToken",
     "HeadConfig",
     "Pooled",
     "Pooler",
     "Pooling",
     "SequenceHead",
+    "SpanHead",
     "TokenHead",
     "make_head",
 ]
@@ -173,8 +177,10 @@ class TokenHead(nn.Module):
         return self.classifier(drop(hidden, self.dropout, self.training))
 
 
-def make_head(config: Config, head: HeadConfig) -> SequenceHead | TokenHead:
+def make_head(config: Config, head: HeadConfig) -> SequenceHead | TokenHead | SpanHead:
     """The module that a head's configuration describes, for a body of ``config``."""
+    if isinstance(head, EachSpan):
+        return SpanHead(config, head)
     if isinstance(head, EachToken):
         return TokenHead(config, head.labels, bias=head.bias, dropout=head.dropout, chained=head.chained)
     return SequenceHead(

@@ -15,7 +15,8 @@
 
 T is a normal distribution cut at two standard deviations (Devlin et al. 2019, code release). 2L: one residual for each
 attention and feed-forward; three a layer in a decoder beside an encoder (Radford et al. 2019, section 2.3). T5: Raffel
-et al. 2020, code release; its attention has no 1/sqrt(D), which the query's deviation makes up for.
+et al. 2020, code release; its attention has no 1/sqrt(D), which the query's deviation makes up for. Heads for spans
+have a table of their own (``span_head.py``).
 """
 
 from collections.abc import Collection

@@ -11,6 +11,32 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class SpanPlaces:
+    """Which words the tokens of a batch are and which stretches of words are asked about, or which pairs of those.
+
+    The n words of all rows are numbered through, a row's side by side; the N spans are in order of their width. Tokens
+    are numbered flat, over (B, T).
+    """
+
+    starts: Tensor  # (n,) int64: the first token of each word
+    stops: Tensor  # (n,) int64: the last one, inside
+    pieces: Tensor  # (M,) int64: tokens that are words or pieces of words
+    owners: Tensor  # (M,) int64: the words that they are of
+    firsts: Tensor  # (N,) int64: the first word of each span
+    widths: tuple[int, ...]  # how many spans have one word, two words ...
+    pairs: Tensor | None = None  # (P, 2) int64: numbers of spans
+
+    def to(self, device: torch.device | str) -> Self:
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return type(self)(
+            moved(self.starts), moved(self.stops), moved(self.pieces), moved(self.owners), moved(self.firsts),
+            self.widths, None if self.pairs is None else moved(self.pairs),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Tokens:
     """One side of the input: the encoder's or the decoder's sequence.
 
@@ -20,7 +46,7 @@ class Tokens:
     networks that carry their state from row to row. ``characters``: how words are spelt that the vocabulary does not
     hold, for networks that read characters; zeros where it does. ``order`` and ``queries``, for two-stream networks:
     when each position comes in the order of prediction, equal numbers see each other; and the positions to predict,
-    each from those that come before it.
+    each from those that come before it. ``spans``: what heads that label stretches of words are asked about.
     """
 
     ids: Tensor  # (B, T) int64
@@ -32,6 +58,7 @@ class Tokens:
     characters: Tensor | None = None  # (B, T, C) integers
     order: Tensor | None = None  # (B, T) int64
     queries: Tensor | None = None  # (B, R) int64
+    spans: SpanPlaces | None = None
 
     def to(self, device: torch.device | str) -> Self:
         def moved(tensor: Tensor | None) -> Tensor | None:
@@ -47,6 +74,7 @@ class Tokens:
             moved(self.characters),
             moved(self.order),
             moved(self.queries),
+            None if self.spans is None else self.spans.to(device),
         )
 
 
