@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,8 +128,7 @@ def test_tokenizers_against_their_rivals(tmp_path: Path) -> None:
     assert all(each["encoding"]["bytes_per_token"] > 0.9 for each in found.values())
 
 
-@pytest.mark.slow
-def test_inference_runs_and_its_engines_agree() -> None:
+def need_minilm_and_data() -> None:
     from trivium.errors import DataError
     from trivium.families.demo_models import find_model
 
@@ -139,6 +139,34 @@ def test_inference_runs_and_its_engines_agree() -> None:
         find_model("all-minilm-l6-v2")
     except DataError as problem:
         pytest.skip(str(problem))
+
+
+@pytest.mark.slow
+def test_fine_tuning_begins_at_the_same_loss_with_every_engine() -> None:
+    need_minilm_and_data()
+    pytest.importorskip("peft")
+    rows = [line.strip("| ").split(" | ") for line in quick("finetuning.py", "--quick").splitlines() if "| " in line]
+    losses = [float(row[5]) for row in rows if len(row) == 6 and row[0] != "engine"]
+    assert len(losses) == 9 and all(0.6 < loss < 0.8 for loss in losses)  # two classes, two steps
+
+
+@pytest.mark.slow
+def test_results_on_real_tasks_are_made_by_the_command_line(tmp_path: Path) -> None:
+    need_minilm_and_data()
+    sys.path.insert(0, str(BENCHMARKS))
+    transfer = pytest.importorskip("transfer")
+    for name, cell in transfer.CELLS.items():
+        train, dev = transfer.prepared(replace(cell, examples=20, dev_examples=10), name, tmp_path)
+        assert train.stat().st_size > 0 < dev.stat().st_size
+    made = transfer.run("sst2", "frozen", 2, tmp_path)
+    assert len(made["made"]["trials"][0]["runs"]) == 2
+    (tmp_path / "cells.jsonl").write_text(json.dumps(made) + "\n", encoding="utf-8")
+    assert "| sst2 | frozen | accuracy |" in transfer.table(tmp_path / "cells.jsonl")
+
+
+@pytest.mark.slow
+def test_inference_runs_and_its_engines_agree() -> None:
+    need_minilm_and_data()
     command = [sys.executable, str(BENCHMARKS / "inference.py"), "--quick", "--parts", "minilm", "loading"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]

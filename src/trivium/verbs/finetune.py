@@ -183,7 +183,10 @@ def truncation(task: str, asked: Truncation) -> tuple[dict[str, object], Literal
     if any(field.name == "on_truncate" for field in fields(_kind(task))):  # type: ignore[arg-type]
         return ({} if asked == "warn" else {"on_truncate": asked}), "warn"
     if asked == "split":
-        raise SettingsError(f"the task {task} cannot split a long text: let it be cut (warn), or refuse it (error)")
+        raise SettingsError(
+            f"split is no setting of the task {task}, which reads long texts in windows by itself, or cuts them at "
+            "their end: give warn or error"
+        )
     return {}, asked
 
 
