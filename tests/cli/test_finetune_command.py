@@ -97,7 +97,7 @@ def test_a_sweep_of_adapters_beside_all_weights(trivium_command, asked, text_fil
     (["--sweep", "batch=8/x"], "batch"),
     (["--sweep", "seed=1/2"], "ask for several seeds"),
     (["--sweep", "method=full/lora", "--sweep", "lora.targets=query/quary"], "did you mean 'query'"),
-    (["--on-truncate", "split", "--task", "tagging"], "split is no setting of the task tagging, which reads long texts in windows"),
+    (["--on-truncate", "split", "--task", "tagging"], "split is no setting of the task tagging"),
     (["--old", "nowhere.txt"], "nowhere.txt"),
     (["--steps", "1", "--sweep", "method=frozen/last:9"], "the model has 2 layers"),
     (["--layer-decay", "2"], "layer_decay = 2.0"),
