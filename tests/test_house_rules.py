@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "trivium"
 ORDER = (
     "errors extras durable randomness settings metrics text tokenizers vectors transformer recurrent families "
-    "generation objectives tasks training views lab verbs cli"
+    "generation objectives tasks training evaluation views lab verbs cli"
 ).split()
 PUBLIC = [
     "DataError",
@@ -44,6 +44,7 @@ PUBLIC = [
     "convert_vectors",
     "doctor",
     "embed",
+    "evaluate",
     "evaluate_vectors",
     "fill",
     "finetune",
@@ -188,6 +189,7 @@ def commands() -> list[str]:
 
 def entries() -> list[str]:
     """Every name that a recipe or a flag may spell, from the tables."""
+    from trivium.evaluation import GROUPS, SUITES
     from trivium.families import FAMILIES
     from trivium.metrics import METRICS
     from trivium.objectives import OBJECTIVES
@@ -197,7 +199,7 @@ def entries() -> list[str]:
     from trivium.verbs.experiment import experiment_names
     from trivium.verbs.recipe import recipe_names
 
-    return [*OBJECTIVES, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
+    return [*GROUPS, *SUITES, *OBJECTIVES, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
 
 
 def documentation() -> str:

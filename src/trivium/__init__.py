@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trivium.verbs.convert import convert
     from trivium.verbs.doctor import doctor
     from trivium.verbs.embed import embed
+    from trivium.verbs.evaluate import evaluate
     from trivium.verbs.fill import fill
     from trivium.verbs.finetune import finetune
     from trivium.verbs.generate import generate
@@ -67,6 +68,7 @@ _HOMES = {
     "convert_vectors": "verbs.vectors",
     "doctor": "verbs.doctor",
     "embed": "verbs.embed",
+    "evaluate": "verbs.evaluate",
     "evaluate_vectors": "verbs.vectors",
     "fill": "verbs.fill",
     "finetune": "verbs.finetune",
@@ -119,6 +121,7 @@ __all__ = [
     "convert_vectors",
     "doctor",
     "embed",
+    "evaluate",
     "evaluate_vectors",
     "fill",
     "finetune",

@@ -8,6 +8,7 @@ from trivium import __version__
 from trivium.cli import (
     compare,
     convert,
+    evaluate,
     inspect,
     learn,
     look,
@@ -83,6 +84,7 @@ app.add_typer(words, name="vectors")
 app.add_typer(config, name="config")
 app.command("plan")(plan.plan)
 app.command("convert")(convert.convert)
+app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("runs")(look.runs)
 app.command("doctor")(look.doctor)

@@ -33,16 +33,22 @@ def about_continuation(model: Network, tokenizer: Tokenizer, prompt: str, contin
     return [Question((*begun, *targets[:-1]), positions, targets, known=len(begun))]
 
 
-def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | None = None) -> list[Question]:
+def about_text(
+    model: Network, tokenizer: Tokenizer, text: str, stride: int | None = None, context: int | None = None
+) -> list[Question]:
     """How probable is each token of a text, up to a context of text before it being seen?
 
-    Windows move by ``stride`` tokens (half the context). The first token is counted where the tokenizer has a token to
-    begin with. By an encoder: within pieces that fill the context. By a model without a longest text: each token sees
-    all before it, and there are no windows.
+    Windows of ``context`` tokens (the model's) move by ``stride`` (half of it). The first token is counted where the
+    tokenizer has a token to begin with. By an encoder: within pieces that fill the context. By a model without a
+    longest text: each token sees all before it, and there are no windows unless a context is given.
     """
-    ids, context = tokenizer.encode(text).ids, model.config.context
+    ids = tokenizer.encode(text).ids
+    windowed = context is not None or model.config.limit is not None
+    context = _context(model, context)
     if not writes(model.config):
         room = context - sum(map(len, frame(tokenizer)))
+        if room < 1:
+            raise SettingsError(f"context is {context}: no text fits beside the control tokens; make it longer")
         parts = [ids[start : start + room] for start in range(0, len(ids), room)]
         return [question for part in parts for question in _masked(tokenizer, part, range(len(part)))]
     if answers(model.config):
@@ -50,7 +56,7 @@ def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | No
             "an encoder-decoder gives no probability to a text alone: score a continuation after a prompt instead"
         )
     begun = (*beginning(tokenizer), *ids)
-    if model.config.limit is None:
+    if not windowed:
         count = len(begun) - 1
         return [Question(begun[:-1], tuple(range(count)), begun[1:])] if count else []
     return [
@@ -62,6 +68,15 @@ def about_text(model: Network, tokenizer: Tokenizer, text: str, stride: int | No
         )
         for start, end, scored in windows(len(begun) - 1, context, stride or max(1, context // 2))
     ]
+
+
+def _context(model: Network, wanted: int | None) -> int:
+    limit = model.config.limit
+    if wanted is None:
+        return model.config.context
+    if wanted < 1 or limit is not None and wanted > limit:
+        raise SettingsError(f"context is {wanted}: it must be between 1 and what this model reads, {limit or 'any'}")
+    return wanted
 
 
 def windows(count: int, context: int, stride: int) -> list[tuple[int, int, int]]:
