@@ -199,7 +199,8 @@ def entries() -> list[str]:
     from trivium.verbs.experiment import experiment_names
     from trivium.verbs.recipe import recipe_names
 
-    return [*GROUPS, *SUITES, *OBJECTIVES, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
+    named = [*OBJECTIVES, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
+    return [*named, *GROUPS, *SUITES]
 
 
 def documentation() -> str:
