@@ -12,7 +12,6 @@ from trivium.evaluation.suite import Result
 from trivium.metrics import LOWER_IS_BETTER
 
 
-
 @dataclass(frozen=True)
 class Duel:
     """One row against another over the columns that both have; ``ties`` are equal as printed."""
@@ -40,7 +39,9 @@ def duel(
     digits: int = 2,
 ) -> Duel:
     """``rows``: by name, the figures by column; they are compared after rounding to ``digits``."""
-    wins, ties, losses = [], [], []
+    wins: list[str] = []
+    ties: list[str] = []
+    losses: list[str] = []
     for column, value in rows[first].items():
         other = rows[second].get(column)
         if value is None or other is None:
@@ -69,8 +70,8 @@ def ranked(results: Sequence[Result], score: str) -> list[Result]:
     """By falling quality."""
     if per_token(score) and not same_tokenizer(results):
         raise SettingsError(
-            f"{score} counts tokens, and these models cut text differently: rank them by word_perplexity, bits_per_byte "
-            "or bits_per_character"
+            f"{score} counts tokens, and these models cut text differently: rank them by word_perplexity, "
+            "bits_per_byte or bits_per_character"
         )
     sign = 1 if lower_is_better(score) else -1
     return sorted(results, key=lambda result: sign * result.scores[score].value)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 OPENING = frozenset("([{$£€#")
-CLOSING = frozenset((".", ",", ";", ":", "!", "?", ")", "]", "}", "%", "'s", "n't", "'re", "'ve", "'ll", "'d", "'m", "'"))
+CLOSING = frozenset(".,;:!?)]}%'") | {"'s", "n't", "'re", "'ve", "'ll", "'d", "'m"}
 INNER = {"@-@": "-", "@,@": ",", "@.@": "."}
 
 

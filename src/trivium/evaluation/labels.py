@@ -50,6 +50,6 @@ def check_model(suite: str, given: Sequence[str], labels: Labels) -> None:
     if strange:
         known = ", ".join("/".join(each) for each in labels)
         raise SettingsError(
-            f"the model's labels {', '.join(map(repr, strange[:5]))} are none of {suite}'s ({known}): give a model that "
-            "was fine-tuned for it, or a file of --predictions with these labels"
+            f"the model's labels {', '.join(map(repr, strange[:5]))} are none of {suite}'s ({known}): give a model "
+            "that was fine-tuned for it, or a file of --predictions with these labels"
         )

@@ -132,7 +132,8 @@ class MaskedModelling:
             raise DataError(f"{path}: no token of it was masked at a rate of {self.rate}: give more text")
         parts = answers(scorer.model, questions, scorer.tokens)
         loss = figures(parts, {})["loss"]
-        value = Score(math.exp(loss.value), *(None if end is None else math.exp(end) for end in (loss.low, loss.high)))
+        low, high = (None if end is None else math.exp(end) for end in (loss.low, loss.high))
+        value = Score(math.exp(loss.value), low, high)
         how = {"rate": f"{self.rate:g}", "context": str(context), "seed": str(self.seed), "mask": "all-masked",
                "tokens": str(sum(part.tokens for part in parts))}  # fmt: skip
         return Run(Measured({self.main[0]: value, "loss": loss}, how), count, count)

@@ -67,9 +67,8 @@ def correlations(first: np.ndarray, second: np.ndarray) -> Measure:
     orders = [_Ranks.of(first), _Ranks.of(second)]
 
     def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
-        values = [np.broadcast_to(each, weights.shape) for each in (first, second)]
-        ranks = [order.ranks(weights) for order in orders]
-        return {"pearson": _pearson(*values, weights), "spearman": _pearson(*ranks, weights)}
+        left, right = (order.ranks(weights) for order in orders)
+        return {"pearson": _pearson(first, second, weights), "spearman": _pearson(left, right, weights)}
 
     return measure
 
@@ -98,6 +97,7 @@ class _Ranks:
 
 
 def _pearson(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(R,) from values (N,) or (R, N)."""
     total = weights.sum(axis=1, keepdims=True)
     x, y = (each - (weights * each).sum(axis=1, keepdims=True) / total for each in (first, second))
     spread = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))

@@ -1,4 +1,4 @@
-"""``trivium evaluate``: a suite's published scores of a model, with intervals and a signature of how they were computed.
+"""``trivium evaluate``: a suite's published scores of a model, with intervals and how they were computed.
 
 A fine-tuned model predicts every row of a labelled suite, or a file holds the predictions; a language model gives
 probabilities to texts. Several models stand side by side; a group, such as GLUE, runs each of its suites that is there.
@@ -85,7 +85,7 @@ def evaluate(
     suite: str,
     data: str | Path,
     *,
-    predictions: str | Path | Mapping[str, str | Path] | None = None,
+    predictions: str | Path | Sequence[str | Path] | Mapping[str, str | Path] | None = None,
     baselines: str | Path | None = None,
     columns: Columns | None = None,
     format: str | None = None,
@@ -184,7 +184,8 @@ def _results(
     signature = _signed(name, fingerprint(data), len(reading.items), asked)
     simple = labelled_baselines(labelled, reading.items, asked.baselines, asked.columns, asked.format)
     return tuple(
-        _labelled(name, labelled, each, reading, signature, simple, asked) for each in (*models, *map(_File, predictions))
+        _labelled(name, labelled, each, reading, signature, simple, asked)
+        for each in (*models, *map(_File, predictions))
     )
 
 
@@ -232,8 +233,8 @@ def _predicted(
     missing = [field for field in items[0].row if field not in tuned.task.columns]
     if missing:
         raise SettingsError(
-            f"{name} gives {', '.join(items[0].row)} to read, and the model's task reads {', '.join(tuned.task.columns)}: "
-            "give a model that was fine-tuned for such rows, or a file of --predictions"
+            f"{name} gives {', '.join(items[0].row)} to read, and the model's task reads "
+            f"{', '.join(tuned.task.columns)}: give a model that was fine-tuned for such rows, or a file of --predictions"
         )
     asked.tell(f"{name}: {len(items)} rows")
     examples = [tuned.task.example(item.place, item.row, {}, False) for item in items]
@@ -266,7 +267,7 @@ def _language(name: str, suite: LanguageSuite, model: AnyModel, data: Path, aske
 def _group(
     name: str,
     model: AnyModel | Sequence[AnyModel] | Mapping[str, AnyModel] | None,
-    predictions: str | Path | Mapping[str, str | Path] | None,
+    predictions: str | Path | Sequence[str | Path] | Mapping[str, str | Path] | None,
     folder: Path,
     asked: Asked,
 ) -> Evaluation:
