@@ -234,7 +234,7 @@ def _predicted(
     if missing:
         raise SettingsError(
             f"{name} gives {', '.join(items[0].row)} to read, and the model's task reads "
-            f"{', '.join(tuned.task.columns)}: give a model that was fine-tuned for such rows, or a file of --predictions"
+            f"{', '.join(tuned.task.columns)}: give a model fine-tuned for such rows, or a file of --predictions"
         )
     asked.tell(f"{name}: {len(items)} rows")
     examples = [tuned.task.example(item.place, item.row, {}, False) for item in items]
