@@ -1,4 +1,4 @@
-"""Labelled suites: files as distributed and simple ones, scores against scikit-learn, scipy, seqeval and worked numbers."""
+"""Labelled suites: files as distributed and simple ones, against scikit-learn, scipy and worked numbers."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ AS_DISTRIBUTED = {
         "0\tm\tf\t2012\t1\tn\tn\tA man.\tA person.\t3.800",
         "1\tm\tf\t2012\t2\tn\tn\tA cat.\tA tree.\t0.000",
     ),
-    "qqp": ("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate", "1\t2\t3\tWhy?\tHow come?\t1", "2\t4\t5\tWho?\tWhen?\t0"),
+    "qqp": ("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate", "1\t2\t3\tWhy?\tHow?\t1", "2\t4\t5\tA?\tB?\t0"),
     "mnli": (
         "index\tpromptID\tpairID\tgenre\tsentence1\tsentence2\tlabel1\tgold_label",
         "0\t1\t1n\tx\tIt rains.\tIt is wet.\tneutral\tentailment",
@@ -129,11 +129,12 @@ def test_classification_is_scikit_learns_also_when_resampled(name: str) -> None:
     measure = suite.measure(gold, said)  # type: ignore[attr-defined]
     for _ in range(30):
         drawn = rng.integers(0, 40, 40)
-        found = {each: value[0] for each, value in measure(np.bincount(drawn, minlength=40)[None].astype(float)).items()}
+        counts = np.bincount(drawn, minlength=40)[None].astype(float)
+        found = {each: value[0] for each, value in measure(counts).items()}
         g, s = [gold[i] for i in drawn], [said[i] for i in drawn]
         wanted = {
             "accuracy": sk.accuracy_score(g, s),
-            "f1": sk.f1_score(g, s, pos_label="1", labels=labels, average=None)[-1] if name == "mrpc" else 0,
+            "f1": sk.f1_score(g, s, labels=labels, average=None)[-1] if name == "mrpc" else 0,
             "macro_f1": sk.f1_score(g, s, average="macro"),
             "matthews": sk.matthews_corrcoef(g, s),
         }
@@ -251,7 +252,7 @@ BAD = [
     ("cola", "gj04\t1\tThe car ran.\n", ":1: 3 columns where 4 are wanted"),
     ("stsb", "sentence1\tsentence2\tscore\na\tb\tgood\n", "'good' in 'score' is no number"),
     ("sst2", "", "empty"),
-    ("copa", '{"premise": "a", "choice1": "b", "choice2": "c", "question": "why", "label": 0}\n', "'cause' or 'effect'"),
+    ("copa", '{"premise": "a", "choice1": "b", "choice2": "c", "question": "why", "label": 0}\n', "or 'effect'"),
     ("multirc", '{"passage": "a"}\n', "'passage' is str, not an object"),
     ("wsc", '{"text": "a b", "target": {"span1_index": 9, "span1_text": "a"}, "label": true}\n', "span1_index is 9"),
 ]

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,36 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.generation.conftest import build
 from trivium.errors import DataError, SettingsError
 from trivium.evaluation import LANGUAGE, Scorer
 from trivium.evaluation.cloze import questions, written
 from trivium.evaluation.detokenising import INNER, Detokeniser
 from trivium.evaluation.language_modelling import LanguageModelling, MaskedModelling, figures
 from trivium.generation.score import Score
-from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, Tokens
+from trivium.tokenizers import Tokenizer, train_bpe
+from trivium.transformer import Inputs, Learned, Model, Tokens, TransformerConfig, initialise
 
-Tiny = Callable[..., torch.nn.Module]
 TEXT = "Every model reads tokens and writes tokens.\nRaise an error when the file is missing.\n"
+
+
+def build(encoder: int = 0, decoder: int = 0, vocab: int = 64) -> Model:
+    config = TransformerConfig(
+        vocab_size=vocab, width=16, heads=4, ffn_width=32, encoder_layers=encoder, decoder_layers=decoder, context=64,
+        position=Learned(), init_std=0.3, start_token=0, kv_heads=2,
+    )  # fmt: skip
+    model = Model(config)
+    initialise(model, 1)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_bpe([TEXT, "A list is a sequence of items. the dog fox"] * 10, 330)
 
 
 @pytest.fixture(scope="module")
 def scorer(tokenizer: Tokenizer) -> Scorer:
-    return Scorer(build(decoder=2, vocab=tokenizer.vocab_size, context=16), tokenizer)  # type: ignore[arg-type]
+    return Scorer(build(decoder=2, vocab=tokenizer.vocab_size), tokenizer)
 
 
 def test_worked_figures() -> None:
@@ -51,7 +63,7 @@ def test_sliding_windows_are_those_of_transformers_documentation(
     for begin in range(0, count, stride):
         end = min(begin + 8, count)
         with torch.no_grad():
-            logits = scorer.model(Inputs(target=Tokens(torch.tensor([ids[begin:end]])))).logits
+            logits = scorer.model(Inputs(target=Tokens(torch.tensor([ids[begin:end]]))), at="all").logits
         logp = logits.float().log_softmax(-1).reshape(end - begin, -1)
         for place in range(seen, end):
             nll -= float(logp[place - begin, ids[place + 1]])
@@ -68,7 +80,7 @@ def test_sliding_windows_are_those_of_transformers_documentation(
 def test_settings_of_windows(scorer: Scorer, tmp_path: Path) -> None:
     path = tmp_path / "t.txt"
     path.write_text(TEXT)
-    with pytest.raises(SettingsError, match="context is 99: it must be between 1 and what this model reads, 16"):
+    with pytest.raises(SettingsError, match="context is 99: it must be between 1 and what this model reads, 64"):
         LanguageModelling(context=99).run(scorer, path, None)
     with pytest.raises(SettingsError, match="stride is 9"):
         LanguageModelling(context=8, stride=9).run(scorer, path, None)
@@ -80,7 +92,7 @@ def test_settings_of_windows(scorer: Scorer, tmp_path: Path) -> None:
 def test_an_encoder_has_a_pseudo_perplexity_and_masked_ones_by_rate(tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "t.txt"
     path.write_text(TEXT)
-    encoder = Scorer(build(encoder=2, vocab=tokenizer.vocab_size, context=32), tokenizer)  # type: ignore[arg-type]
+    encoder = Scorer(build(encoder=2, vocab=tokenizer.vocab_size), tokenizer)
     run = LANGUAGE["text"].run(encoder, path, None)
     assert run.measured.conventions["score"] == "pseudo-log-likelihood"
     masked = MaskedModelling(rate=0.4).run(encoder, path, None)
@@ -90,10 +102,10 @@ def test_an_encoder_has_a_pseudo_perplexity_and_masked_ones_by_rate(tokenizer: T
     assert 0.1 < share < 0.7
     with pytest.raises(SettingsError, match="rate = 2"):
         MaskedModelling(rate=2)
-    decoder = Scorer(build(decoder=1, vocab=tokenizer.vocab_size), tokenizer)  # type: ignore[arg-type]
+    decoder = Scorer(build(decoder=1, vocab=tokenizer.vocab_size), tokenizer)
     with pytest.raises(SettingsError, match="an encoder's"):
         LANGUAGE["masked"].run(decoder, path, None)
-    both = Scorer(build(1, 1, vocab=tokenizer.vocab_size), tokenizer)  # type: ignore[arg-type]
+    both = Scorer(build(1, 1, vocab=tokenizer.vocab_size), tokenizer)
     with pytest.raises(SettingsError, match="no probability to a text alone"):
         LANGUAGE["text"].run(both, path, None)
 
@@ -174,7 +186,7 @@ def test_blanks_are_filled_by_the_most_probable_sentence(name: str, scorer: Scor
               for each in held[0].candidates]  # fmt: skip
     best = held[0].candidates[values.index(max(values))]
     assert run.measured.scores["accuracy"].value == ((best == "dog") + (best == "list")) / 2
-    assert run.measured.conventions["cut"] == "20"  # a context of 16 tokens holds no story
+    assert run.measured.conventions["cut"] == "20"  # a context of 64 tokens holds no story
     path.write_text(story("cat"))
     with pytest.raises(DataError, match=":21: the answer 'cat' is none of the candidates"):
         LANGUAGE[name].run(scorer, path, None)

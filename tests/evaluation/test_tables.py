@@ -17,7 +17,8 @@ def test_every_suite_of_a_group_is_in_the_table() -> None:
         assert set(group.suites) <= set(SUITES)
         names = {column.name for column in group.columns} | set(group.averages) & {"average"}
         assert names == set(PUBLISHED[group.published].columns)
-        assert all(len(row) == len(PUBLISHED[group.published].columns) for row in PUBLISHED[group.published].rows.values())
+        table = PUBLISHED[group.published]
+        assert all(len(row) == len(table.columns) for row in table.rows.values())
 
 
 @pytest.mark.parametrize("name", ["glue", "superglue"])
@@ -47,11 +48,11 @@ def test_wins_are_counted_by_column_with_ties() -> None:
     rows = {name: table.row(name) for name in table.rows}
     found = duel("T5-11B (v1)", "previous best", rows)
     assert found.ties == ("SST-2",)
-    assert set(found.wins) == {"average", "CoLA", "STS-B Pearson", "MNLI-m", "MNLI-mm", "RTE", "WNLI"} - {"STS-B Pearson"}
+    assert set(found.wins) == {"average", "CoLA", "MNLI-m", "MNLI-mm", "RTE", "WNLI"}
     assert len(found.wins) + len(found.ties) + len(found.losses) == 14
     zero = PUBLISHED["gpt2-zero-shot"]
     found = duel("GPT-2 1542M", "state of the art then", {name: zero.row(name) for name in zero.rows}, zero.lower)
-    assert len(found.wins) == 8 and set(found.losses) == {"1BW PPL"} | set(found.losses)
+    assert len(found.wins) == 9 and found.losses == ("1BW PPL",)
     assert "won" in found.sentence()
 
 

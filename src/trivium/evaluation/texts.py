@@ -51,7 +51,7 @@ class Summaries:
 
     def lead(self, items: Sequence[Item]) -> Baseline:
         """The first sentences of each text."""
-        said = [lead(str(item.row["text"]), self.sentences) for item in items]
+        said = [lead(str(item.row["source"]), self.sentences) for item in items]
         return Baseline(f"Lead-{self.sentences}", self.score(items, said).scores)
 
 
@@ -105,7 +105,7 @@ def _read(path: Path, columns: Columns, format: str | None, targets: Sequence[st
         golds = list(texts_of(place, row, target)) if isinstance(row[target], list) else [text_of(place, row, target)]
         if not golds:
             raise DataError(f"{place}: {target!r} holds no reference: remove this row")
-        items.append(Item(place, {"text": source, "source": source}, golds))
+        items.append(Item(place, {"source": source}, golds))
     return Reading(tuple(items), len(items))
 
 

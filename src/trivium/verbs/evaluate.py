@@ -130,8 +130,9 @@ def with_options(suite: str, options: Mapping[str, object]) -> Suite:
             known = ", ".join(chosen.settings) or "none"
             advice = f"did you mean {near[0]!r}?" if near else f"its settings are: {known}"
             raise SettingsError(f"{suite} has no setting {name!r}: {advice}")
-    table = {name: getattr(chosen, name) for name in chosen.settings} | dict(options)
-    checked = build(type(chosen), table) if _buildable(chosen) else chosen
+    if not options:
+        return chosen
+    checked = build(type(chosen), dict(options))
     return cast(Suite, replace(cast(Any, chosen), **{name: getattr(checked, name) for name in options}))
 
 
@@ -157,10 +158,6 @@ def named_models(given: Sequence[str]) -> list[str] | dict[str, str]:
     if named and len(named) < len(given):
         raise SettingsError("give every model with the name of its suite, as in sst2=DIR, each suite once, or none")
     return named or list(given)
-
-
-def _buildable(suite: Suite) -> bool:
-    return bool(suite.settings)
 
 
 def _results(
@@ -251,7 +248,11 @@ def _language(name: str, suite: LanguageSuite, model: AnyModel, data: Path, aske
     if not data.exists():
         raise DataError(f"{data} is not there: check the name")
     loaded = load(model, precision=asked.precision, device=asked.device)
-    loaded._check_vocabulary()
+    if loaded.model.vocabulary is None or loaded.config.vocabulary_head == "two-way":
+        raise SettingsError(
+            f"{loaded.directory} has no vocabulary projection that scores could come from: give the model it was made "
+            "of, or a fine-tuned model's own suite"
+        )
     asked.tell(f"{name}: {loaded.directory}")
     scorer = Scorer(loaded.model, loaded.tokenizer, asked.tokens)
     run = suite.run(scorer, data, asked.limit)
