@@ -1,6 +1,6 @@
 """Suites of options, of which one or several are right: SuperGLUE's COPA, MultiRC and ReCoRD, as they are distributed.
 
-A model reads a text and ``options``; of MultiRC each option is a pair of texts with a label of its own, and the rows
+A model reads a ``context``, a ``question`` and ``options``; of MultiRC each option is a pair of texts with a label of its own, and the rows
 that are counted are options.
 """
 
@@ -45,8 +45,8 @@ class Alternatives:
             if asked not in _ASKED:
                 raise DataError(f"{place}: the question is {asked!r}: it must be 'cause' or 'effect'")
             options = [text_of(place, row, name) for name in ("choice1", "choice2")]
-            text = f"{text_of(place, row, 'premise')} {_ASKED[str(asked)]}"
-            items.append(Item(place, {"text": text, "options": options}, int(gold)))
+            inputs = {"context": text_of(place, row, "premise"), "question": _ASKED[str(asked)], "options": options}
+            items.append(Item(place, inputs, int(gold)))
         return Reading(tuple(items), read, _without(without))
 
     def said(self, place: str, row: Mapping[str, object]) -> str:
@@ -143,8 +143,8 @@ class Mentions:
                 if not golds:
                     without += 1
                     continue
-                asked = f"{text}\n{text_of(place, query, 'query')}"
-                items.append(Item(place, {"text": asked, "options": named}, (golds, named)))
+                inputs = {"context": text, "question": text_of(place, query, "query"), "options": named}
+                items.append(Item(place, inputs, (golds, named)))
         return Reading(tuple(items), read, _without(without))
 
     def said(self, place: str, row: Mapping[str, object]) -> str:
