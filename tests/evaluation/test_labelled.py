@@ -105,6 +105,9 @@ def test_superglue_as_distributed(name: str, tmp_path: Path) -> None:
     said: list[object] = [item.gold for item in reading.items]
     if name == "copa":
         assert reading.items[0].row["options"] == ["Pushed.", "Rose."] and [said[0]] == [1]
+        for said_so, right in (({"choice": "Rose.", "index": 1}, 1), ({"label": 0}, 0), ({"output": "choice2"}, 1)):
+            each = suite.said("here", said_so)
+            assert suite.score(reading.items, [each]).scores["accuracy"].value == right
         said = ["choice2"]
     if name == "multirc":
         assert reading.read == 3 and [item.gold[1] for item in reading.items] == ["1", "0", "0"]

@@ -1,7 +1,7 @@
 """Suites of options, of which one or several are right: SuperGLUE's COPA, MultiRC and ReCoRD, as they are distributed.
 
-A model reads a ``context``, a ``question`` and ``options``; of MultiRC each option is a pair of texts with a label of its own, and the rows
-that are counted are options.
+A model reads a ``context``, a ``question`` and ``options``; of MultiRC each option is a pair of texts with a label of
+its own, and the rows that are counted are options.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from trivium.metrics import exact_match, token_f1
 from trivium.text.fields import Columns, text_of
 from trivium.text.readers import Row
 
-SAID = ("answer", "label", "option", "output", "prediction")
+SAID = ("choice", "answer", "label", "output", "prediction")
 _ASKED = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
 
 

@@ -5,6 +5,7 @@ probabilities to texts. Several models stand side by side; a group, such as GLUE
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -223,7 +224,7 @@ def _predicted(
         raise SettingsError(f"{name} needs a fine-tuned model: give the folder that trivium finetune wrote")
     tuned = model if isinstance(model, Tuned) else load_tuned(model, asked.device)
     if asked.precision == "bfloat16":
-        tuned = replace(tuned, model=tuned.model.to(torch.bfloat16))
+        tuned = replace(tuned, model=deepcopy(tuned.model).to(torch.bfloat16))
     labels = getattr(suite, "labels", None)
     if labels is not None:
         check_model(name, getattr(tuned.task, "labels", ()), labels)
