@@ -103,7 +103,7 @@ def test_an_encoder_has_a_pseudo_perplexity_and_masked_ones_by_rate(tokenizer: T
     with pytest.raises(SettingsError, match="rate = 2"):
         MaskedModelling(rate=2)
     decoder = Scorer(build(decoder=1, vocab=tokenizer.vocab_size), tokenizer)
-    with pytest.raises(SettingsError, match="an encoder's"):
+    with pytest.raises(SettingsError, match="are for encoders"):
         LANGUAGE["masked"].run(decoder, path, None)
     both = Scorer(build(1, 1, vocab=tokenizer.vocab_size), tokenizer)
     with pytest.raises(SettingsError, match="no probability to a text alone"):

@@ -28,6 +28,7 @@ class Answers:
     """``unanswerable``: questions without an answer belong to the suite (2.0); else they are left out."""
 
     settings: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]] = ("question", "context", "answers")
     main: ClassVar[tuple[str, ...]] = ("exact", "f1")
 
     unanswerable: bool = False

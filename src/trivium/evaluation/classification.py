@@ -39,6 +39,11 @@ class Classification:
     positive: str = "1"
     inputs: Callable[[str, Row], dict[str, object]] | None = None
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Those that are columns."""
+        return (*(("text",) if self.text else ()), *(("text2",) if self.text2 else ()), "label")
+
     def read(self, path: Path, columns: Columns, format: str | None) -> Reading:
         items, read, without = [], 0, 0
         for place, row in rows_of(path, format, self.format, self.headerless):

@@ -125,7 +125,7 @@ class MaskedModelling:
     def run(self, scorer: Scorer, path: Path, limit: int | None) -> Run:
         """Rows are lines."""
         if scorer.kind != "encoder":
-            raise SettingsError(f"masked tokens are an encoder's, and this model is a(n) {scorer.kind}: use text")
+            raise SettingsError(f"masked tokens are for encoders, and this is one of the kind {scorer.kind}: use text")
         text, count = read_text(path, limit)
         questions, context = self._questions(scorer, text)
         if not questions:

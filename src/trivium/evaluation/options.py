@@ -29,6 +29,7 @@ class Alternatives:
     """COPA (Roemmele et al. 2011): which of two sentences is the cause or the effect of a third."""
 
     settings: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]] = ()
     main: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     files: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class ManyRight:
     is the share of questions with every option right. Questions, not options, are resampled."""
 
     settings: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]] = ()
     main: ClassVar[tuple[str, ...]] = ("f1a", "exact")
     labels: ClassVar[Labels] = (("0", "false"), ("1", "true"))
 
@@ -127,6 +129,7 @@ class Mentions:
     every right mention."""
 
     settings: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]] = ()
     main: ClassVar[tuple[str, ...]] = ("f1", "exact")
 
     files: tuple[str, ...] = ()

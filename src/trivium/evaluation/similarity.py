@@ -21,6 +21,7 @@ class Similarity:
     """Pearson's and Spearman's correlation. A prediction that is no number counts as ``otherwise``."""
 
     settings: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]] = ("text", "text2", "label")
 
     text: tuple[str, ...]
     text2: tuple[str, ...]

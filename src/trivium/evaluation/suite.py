@@ -65,6 +65,11 @@ class LabelledSuite(Protocol):
     settings: ClassVar[tuple[str, ...]]
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """What a file may call otherwise."""
+        ...
+
+    @property
     def main(self) -> tuple[str, ...]:
         """The published scores; their mean stands for the suite where suites are averaged."""
         ...

@@ -27,6 +27,7 @@ class Tagging:
     """``scores``: of whole entities, or of words."""
 
     settings: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]] = ("words", "tags")
 
     scores: Literal["entities", "words"]
     tags: tuple[str, ...] = ("tags",)

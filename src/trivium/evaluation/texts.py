@@ -32,11 +32,16 @@ class Summaries:
     """``stem``: words are stemmed first, as in most published figures but T5's; ``sentences``: of the Lead baseline."""
 
     settings: ClassVar[tuple[str, ...]] = ("stem", "sentences")
+    fields: ClassVar[tuple[str, ...]] = ("source", "target")
     main: ClassVar[tuple[str, ...]] = ("rouge1", "rouge2", "rougeLsum")
 
     stem: bool = True
     sentences: int = 3
     files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.sentences < 1:
+            raise SettingsError(f"sentences = {self.sentences}: it must be at least 1")
 
     def read(self, path: Path, columns: Columns, format: str | None) -> Reading:
         return _read(path, columns, format, TARGETS)
@@ -60,6 +65,7 @@ class Translations:
     """``tokenize``: sacrebleu's: 13a, intl (T5's), zh, char ..."""
 
     settings: ClassVar[tuple[str, ...]] = ("tokenize", "lowercase")
+    fields: ClassVar[tuple[str, ...]] = ("source", "target")
     main: ClassVar[tuple[str, ...]] = ("bleu",)
 
     tokenize: str = "13a"

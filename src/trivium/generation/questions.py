@@ -66,7 +66,7 @@ def about_text(
             begun[end - scored + 1 : end + 1],
             known=end - start - scored + 1,
         )
-        for start, end, scored in windows(len(begun) - 1, context, stride or max(1, context // 2))
+        for start, end, scored in windows(len(begun) - 1, context, max(1, context // 2) if stride is None else stride)
     ]
 
 

@@ -37,6 +37,7 @@ from trivium.evaluation import (
 )
 from trivium.evaluation.groups import row
 from trivium.evaluation.labels import check_model
+from trivium.evaluation.language_modelling import LanguageModelling
 from trivium.evaluation.predictions import read_predictions
 from trivium.evaluation.resampling import DRAWS
 from trivium.evaluation.scorer import TOKENS
@@ -118,6 +119,7 @@ def evaluate(
     if isinstance(model, Mapping) or isinstance(predictions, Mapping):
         raise SettingsError(f"{suite} is one suite: give a model, or a file of predictions, without a name before it")
     chosen = with_options(suite, options or {})
+    _check_columns(suite, asked)
     results = _results(suite, chosen, _listed(model), _listed(predictions), Path(data), asked)
     return Evaluation(suite, results, {}, best(results) if len(results) > 1 else {}, {}, ())
 
@@ -135,6 +137,18 @@ def with_options(suite: str, options: Mapping[str, object]) -> Suite:
         return chosen
     checked = build(type(chosen), dict(options))
     return cast(Suite, replace(cast(Any, chosen), **{name: getattr(checked, name) for name in options}))
+
+
+def _check_columns(suite: str, asked: Asked) -> None:
+    """Names and formats that the suite's file cannot have are refused, not passed over."""
+    if suite in LANGUAGE and (asked.columns or asked.format):
+        raise SettingsError(f"{suite}'s file has one layout: leave out --column and --format")
+    known = () if suite in LANGUAGE else LABELLED[suite].fields
+    for name in asked.columns:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            advice = f"did you mean {near[0]!r}?" if near else f"those that it has: {', '.join(known) or 'none'}"
+            raise SettingsError(f"{suite} has no field {name!r} that a file may call otherwise: {advice}")
 
 
 def suite_options(suite: str, assignments: Sequence[str]) -> dict[str, object]:
@@ -244,6 +258,8 @@ def _predicted(
 
 
 def _language(name: str, suite: LanguageSuite, model: AnyModel, data: Path, asked: Asked) -> Result:
+    if asked.baselines is not None and not isinstance(suite, LanguageModelling):
+        raise SettingsError(f"{name} has no baseline: leave out --baselines")
     if isinstance(model, Tuned):
         raise SettingsError(f"{name} needs a language model, and this one was fine-tuned for a task: give its base")
     if not data.exists():
@@ -256,8 +272,10 @@ def _language(name: str, suite: LanguageSuite, model: AnyModel, data: Path, aske
         )
     asked.tell(f"{name}: {loaded.directory}")
     scorer = Scorer(loaded.model, loaded.tokenizer, asked.tokens)
+    simple: tuple[Baseline, ...] = ()
+    if asked.baselines is not None and isinstance(suite, LanguageModelling):
+        simple = language_baselines(suite, loaded.tokenizer, data, asked.baselines, asked.limit)
     run = suite.run(scorer, data, asked.limit)
-    simple = language_baselines(suite, loaded.tokenizer, data, asked.baselines, asked.limit)
     how = {"tokenizer": loaded.tokenizer.fingerprint, "precision": asked.precision}
     return Result(
         name, str(_name(model)), run.measured.scores, suite.main, run.read, run.scored, run.skipped,
@@ -319,13 +337,18 @@ def _labelled_group(
     strange = [each for each in (*models, *files) if each not in group.suites]
     if strange:
         raise SettingsError(f"{strange[0]} is no suite of {name}, which has {', '.join(group.suites)}")
-    results: list[Result] = []
+    twice = [each for each in models if each in files]
+    if twice:
+        raise SettingsError(f"{twice[0]} has a model and predictions: a column of {name} holds one of them")
+    chosen: dict[str, Path] = {}
     for each in group.suites:
-        if each not in models and each not in files:
-            continue
-        file = _found(folder, LABELLED[each].files)
-        if file is None:
-            raise DataError(f"{folder} has none of {', '.join(LABELLED[each].files)}, which {each} is read from")
+        if each in models or each in files:
+            file = _found(folder, LABELLED[each].files)
+            if file is None:
+                raise DataError(f"{folder} has none of {', '.join(LABELLED[each].files)}, which {each} is read from")
+            chosen[each] = file
+    results: list[Result] = []
+    for each, file in chosen.items():
         given = [files[each]] if each in files else []
         results += _results(each, LABELLED[each], [] if given else [models[each]], given, file, asked)
     return tuple(results), []

@@ -15,7 +15,7 @@ from trivium.errors import DataError, SettingsError
 from trivium.evaluation.classification import Classification
 from trivium.evaluation.detokenising import DETOKENISERS
 from trivium.evaluation.language_modelling import LanguageModelling, figures, read_text
-from trivium.evaluation.suite import Baseline, Item, LabelledSuite, LanguageSuite
+from trivium.evaluation.suite import Baseline, Item, LabelledSuite
 from trivium.evaluation.tagging import Tagging
 from trivium.evaluation.texts import Summaries
 from trivium.generation.score import Score as TokenScore
@@ -49,13 +49,9 @@ def labelled_baselines(
 
 
 def language_baselines(
-    suite: LanguageSuite, tokenizer: Tokenizer, data: Path, train: Path | None, limit: int | None
+    suite: LanguageModelling, tokenizer: Tokenizer, data: Path, train: Path, limit: int | None
 ) -> tuple[Baseline, ...]:
     """A Kneser-Ney model of the same tokens, learnt from a training text."""
-    if train is None:
-        return ()
-    if not isinstance(suite, LanguageModelling):
-        raise SettingsError("this suite has no baseline: leave out --baselines")
     detokenise = DETOKENISERS[suite.normalisation]
     text, _ = read_text(data, limit)
     known = np.asarray(tokenizer.encode(detokenise(read_text(train, None)[0])).ids, np.int64)
