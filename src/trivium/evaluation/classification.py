@@ -48,11 +48,14 @@ class Classification:
         items, read, without = [], 0, 0
         for place, row in rows_of(path, format, self.format, self.headerless):
             read += 1
-            gold = gold_label(place, row, field_of(place, row, self.label, columns, "label"), self.labels)
+            label = field_of(place, row, self.label, columns, "label")
+            gold = gold_label(place, row, label, self.labels)
             if gold is None:
                 without += 1
                 continue
-            items.append(Item(place, self._inputs(place, row, columns), gold))
+            inputs = self._inputs(place, row, columns)
+            own = {name: value for name, value in row.items() if name != label}
+            items.append(Item(place, inputs, gold, published=own if self.inputs else {**own, **inputs}))
         return Reading(tuple(items), read, {"no gold label": without} if without else {})
 
     def _inputs(self, place: str, row: Row, columns: Columns) -> dict[str, object]:

@@ -33,15 +33,16 @@ def gold_label(place: str, row: Mapping[str, object], field: str, labels: Labels
 
 
 def said_label(place: str, row: Mapping[str, object], names: Sequence[str], labels: Labels) -> str:
-    """The label that a prediction names; ``UNKNOWN`` where it names none."""
-    for name in names:
-        if name in row:
-            value = row[name]
-            text = str(value).lower() if isinstance(value, bool | int) else value
-            if not isinstance(text, str):
-                raise DataError(f"{place}: the prediction in {name!r} is {type(value).__name__}, not a label")
-            return spelt(labels).get(text.strip().lower(), UNKNOWN)
-    raise DataError(f"{place}: no prediction: it is looked for in {', '.join(map(repr, names))}")
+    """The label that a prediction names; ``UNKNOWN`` where it names none. A null gives way to the next name: a text
+    that is no label has none beside it."""
+    held = [(name, row[name]) for name in names if name in row]
+    if not held:
+        raise DataError(f"{place}: no prediction: it is looked for in {', '.join(map(repr, names))}")
+    name, value = next((each for each in held if each[1] is not None), held[0])
+    text = str(value).lower() if isinstance(value, bool | int) else "" if value is None else value
+    if not isinstance(text, str):
+        raise DataError(f"{place}: the prediction in {name!r} is {type(value).__name__}, not a label")
+    return spelt(labels).get(text.strip().lower(), UNKNOWN)
 
 
 def check_model(suite: str, given: Sequence[str], labels: Labels) -> None:

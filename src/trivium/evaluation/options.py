@@ -47,7 +47,8 @@ class Alternatives:
                 raise DataError(f"{place}: the question is {asked!r}: it must be 'cause' or 'effect'")
             options = [text_of(place, row, name) for name in ("choice1", "choice2")]
             inputs = {"context": text_of(place, row, "premise"), "question": _ASKED[str(asked)], "options": options}
-            items.append(Item(place, inputs, int(gold)))
+            own = {name: value for name, value in row.items() if name != "label"}
+            items.append(Item(place, inputs, int(gold), published=own))
         return Reading(tuple(items), read, _without(without))
 
     def said(self, place: str, row: Mapping[str, object]) -> str:
@@ -83,8 +84,10 @@ class ManyRight:
                     if gold is None:
                         without += 1
                         continue
-                    asked = f"{text_of(place, question, 'question')} {text_of(place, answer, 'text')}"
-                    items.append(Item(place, {"text": text, "text2": asked}, ((place, number), gold)))
+                    asked, option = text_of(place, question, "question"), text_of(place, answer, "text")
+                    inputs = {"text": text, "text2": f"{asked} {option}"}
+                    own = {"paragraph": text, "question": asked, "answer": option}
+                    items.append(Item(place, inputs, ((place, number), gold), published=own))
         return Reading(tuple(items), read, _without(without))
 
     def said(self, place: str, row: Mapping[str, object]) -> str:
@@ -147,7 +150,8 @@ class Mentions:
                     without += 1
                     continue
                 inputs = {"context": text, "question": text_of(place, query, "query"), "options": named}
-                items.append(Item(place, inputs, (golds, named)))
+                own = {"passage": text, "query": inputs["question"], "entities": named}
+                items.append(Item(place, inputs, (golds, named), published=own))
         return Reading(tuple(items), read, _without(without))
 
     def said(self, place: str, row: Mapping[str, object]) -> str:
@@ -183,8 +187,8 @@ def _mentions(place: str, text: str, passage: Row) -> Iterator[str]:
 
 def _said(place: str, row: Mapping[str, object]) -> str:
     for name in SAID:
-        if name in row:
-            value = row[name]
+        value = row.get(name)
+        if value is not None:  # a text that is no label has a null beside it
             if not isinstance(value, str | int):
                 raise DataError(f"{place}: the prediction in {name!r} is {type(value).__name__}, not an option")
             return str(int(value)) if isinstance(value, int) else value.strip()

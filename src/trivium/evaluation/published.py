@@ -4,7 +4,7 @@
 - ``t5-glue``, ``t5-superglue``, ``t5-squad``, ``t5-texts``: Raffel et al., table 14, test sets (SQuAD and CNN/DailyMail
   as in the paper). The paper has two versions whose rows of T5-11B differ, on GLUE, SQuAD and SuperGLUE's single tasks:
   ``v1`` (October 2019) and ``v3`` (2020, JMLR). They are never mixed: each row says which it is of, and a row without a
-  version is the same in both.
+  version is the same in both. Of SuperGLUE's ``v3`` there is none.
 - ``t5-previous-best``: the row "previous best" of the same table, the best of other single systems for each column.
 
 Numbers as they are printed: shares times 100.

@@ -45,7 +45,8 @@ class Similarity:
             value = _number(row[name])
             if value is None:
                 raise DataError(f"{place}: {row[name]!r} in {name!r} is no number")
-            items.append(Item(place, inputs, value))
+            own = {each: held for each, held in row.items() if each != name}
+            items.append(Item(place, inputs, value, published={**own, **inputs}))
         return Reading(tuple(items), read, {"no gold value": without} if without else {})
 
     def said(self, place: str, row: Mapping[str, object]) -> float | None:

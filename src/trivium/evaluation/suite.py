@@ -23,12 +23,14 @@ HEADLINE = "average"  # the mean of a suite's main scores, where there are sever
 @dataclass(frozen=True)
 class Item:
     """One decision to make: what a fine-tuned model reads of it, by the names of its task, and what is true. ``id``:
-    its name in the file, where it has one."""
+    its name in the file, where it has one; ``published``: what is read by the set's own names, where they differ,
+    which is what T5's casting makes text of."""
 
     place: str
     row: Mapping[str, object]
     gold: Any
     id: str = ""
+    published: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True)

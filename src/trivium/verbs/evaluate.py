@@ -43,7 +43,7 @@ from trivium.evaluation.resampling import DRAWS
 from trivium.evaluation.scorer import TOKENS
 from trivium.evaluation.suite import fingerprint
 from trivium.settings import build, override
-from trivium.tasks import predict_all
+from trivium.tasks import Rewriting, predict_all
 from trivium.text.fields import Columns
 from trivium.verbs.evaluation_baselines import labelled_baselines, language_baselines
 from trivium.verbs.load import LanguageModel, Precision, load
@@ -242,14 +242,15 @@ def _predicted(
     labels = getattr(suite, "labels", None)
     if labels is not None:
         check_model(name, getattr(tuned.task, "labels", ()), labels)
-    missing = [field for field in items[0].row if field not in tuned.task.columns]
-    if missing:
+    cast = isinstance(tuned.task, Rewriting) and tuned.task.cast is not None
+    if not cast and any(field not in tuned.task.columns for field in items[0].row):
         raise SettingsError(
             f"{name} gives {', '.join(items[0].row)} to read, and the model's task reads "
             f"{', '.join(tuned.task.columns)}: give a model fine-tuned for such rows, or a file of --predictions"
         )
     asked.tell(f"{name}: {len(items)} rows")
-    examples = [tuned.task.example(item.place, item.row, {}, False) for item in items]
+    rows = [item.row if item.published is None or not cast else item.published for item in items]
+    examples = [tuned.task.example(item.place, row, {}, False) for item, row in zip(items, rows, strict=True)]
     encoded = tuned.encode(examples)
     answers = predict_all(tuned.task, tuned.model, examples, encoded, asked.tokens)
     cut = encoded.truncated
