@@ -3,7 +3,19 @@
 import pytest
 
 from trivium.errors import SettingsError
-from trivium.evaluation import GROUPS, PUBLISHED, SUITES, Result, Score, averages, best, duel, ranked
+from trivium.evaluation import (
+    GROUPS,
+    LABELLED,
+    PUBLISHED,
+    SUITES,
+    Item,
+    Result,
+    Score,
+    averages,
+    best,
+    duel,
+    ranked,
+)
 
 
 def result(suite: str, value: float, model: str = "m", tokenizer: str = "t", name: str = "accuracy") -> Result:
@@ -12,10 +24,10 @@ def result(suite: str, value: float, model: str = "m", tokenizer: str = "t", nam
 
 
 def test_every_suite_of_a_group_is_in_the_table() -> None:
-    assert set(GROUPS) == {"glue", "superglue", "gpt2-zero-shot"}
+    assert set(GROUPS) == {"glue", "superglue", "t5", "gpt2-zero-shot"}
     for group in GROUPS.values():
         assert set(group.suites) <= set(SUITES)
-        names = {column.name for column in group.columns} | set(group.averages) & {"average"}
+        names = {column.name for column in group.columns} | set(group.averages) - {"average_without_wnli"}
         assert names == set(PUBLISHED[group.published].columns)
         table = PUBLISHED[group.published]
         assert all(len(row) == len(table.columns) for row in table.rows.values())
@@ -54,6 +66,26 @@ def test_wins_are_counted_by_column_with_ties() -> None:
     found = duel("GPT-2 1542M", "state of the art then", {name: zero.row(name) for name in zero.rows}, zero.lower)
     assert len(found.wins) == 9 and found.losses == ("1BW PPL",)
     assert "won" in found.sentence()
+
+
+def test_t5s_whole_table_keeps_its_versions_apart() -> None:
+    table = PUBLISHED["t5"]
+    rows = {name: table.row(name) for name in table.rows}
+    assert len(table.columns) == 14 + 12 + 2 + 6 and "T5-11B" not in rows
+    found = duel("T5-11B (v1)", "previous best", rows)
+    assert (len(found.wins), found.ties, len(found.losses)) == (23, ("GLUE SST-2",), 10)
+    assert rows["T5-11B (v1)"]["SQuAD EM"] == 90.06 and rows["T5-11B (v3)"]["SQuAD EM"] is None
+    assert rows["T5-11B (v3)"]["SuperGLUE average"] is None  # not stored; the other version's is not put in its place
+    assert rows["T5-11B (v1)"]["CNN/DM ROUGE-L"] == rows["T5-11B (v3)"]["CNN/DM ROUGE-L"] == 40.69
+
+
+def test_t5s_texts_are_scored_as_in_its_paper() -> None:
+    items = [Item("x", {"source": "a"}, ["the cats sat on the mats"])] * 2
+    said = ["the cat sat on the mat"] * 2
+    stemmed, plain = (LABELLED[name].score(items, said).scores for name in ("summarisation", "cnn-dailymail"))
+    assert stemmed["rouge1"].value == 1 and plain["rouge1"].value == pytest.approx(4 / 6)
+    for name in ("wmt-ende", "wmt-enfr", "wmt-enro"):
+        assert "tok:intl" in LABELLED[name].score(items, said).conventions["bleu"]
 
 
 def test_perplexities_of_different_tokenizers_are_not_ranked() -> None:

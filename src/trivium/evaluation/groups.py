@@ -1,4 +1,4 @@
-"""Suites of suites and their averages as published: GLUE, SuperGLUE, and GPT-2's zero-shot table.
+"""Suites of suites and their averages as published: GLUE, SuperGLUE, T5's table of all, GPT-2's zero-shot table.
 
 GLUE (Wang et al. 2018, and T5): the scores of a task with two are averaged first; MNLI's matched and mismatched halves
 count as one task of nine; AX is not in the average. WNLI is, as on the leaderboard and for T5; BERT's paper leaves it
@@ -10,7 +10,7 @@ over the number of tasks.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trivium.evaluation.resampling import Score
 from trivium.evaluation.suite import Result
@@ -81,10 +81,29 @@ ZERO_SHOT_COLUMNS = (
     Column("WikiText103 PPL", "wikitext103", "word_perplexity", 1, lower=True),
     Column("1BW PPL", "1bw", "word_perplexity", 1, lower=True),
 )
+TEXT_COLUMNS = (
+    Column("SQuAD EM", "squad1", "exact"),
+    Column("SQuAD F1", "squad1", "f1"),
+    Column("WMT EnDe BLEU", "wmt-ende", "bleu", 1),
+    Column("WMT EnFr BLEU", "wmt-enfr", "bleu", 1),
+    Column("WMT EnRo BLEU", "wmt-enro", "bleu", 1),
+    Column("CNN/DM ROUGE-1", "cnn-dailymail", "rouge1"),
+    Column("CNN/DM ROUGE-2", "cnn-dailymail", "rouge2"),
+    Column("CNN/DM ROUGE-L", "cnn-dailymail", "rougeLsum"),
+)
+T5_COLUMNS = (
+    *(replace(column, name=f"GLUE {column.name}") for column in GLUE_COLUMNS),
+    *(replace(column, name=f"SuperGLUE {column.name}") for column in SUPERGLUE_COLUMNS),
+    *TEXT_COLUMNS,
+)
 
 GROUPS: dict[str, Group] = {
     "glue": Group(tuple(GLUE), GLUE_COLUMNS, {"average": NINE, "average_without_wnli": NINE[:-1]}, "t5-glue"),
     "superglue": Group(tuple(SUPERGLUE), SUPERGLUE_COLUMNS, {"average": EIGHT}, "t5-superglue"),
+    "t5": Group(
+        tuple(dict.fromkeys(column.suite for column in T5_COLUMNS)), T5_COLUMNS,
+        {"GLUE average": NINE, "SuperGLUE average": EIGHT}, "t5",
+    ),
     "gpt2-zero-shot": Group(
         tuple(dict.fromkeys(column.suite for column in ZERO_SHOT_COLUMNS)), ZERO_SHOT_COLUMNS, {}, "gpt2-zero-shot"
     ),

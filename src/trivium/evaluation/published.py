@@ -5,7 +5,9 @@
   as in the paper). The paper has two versions whose rows of T5-11B differ, on GLUE, SQuAD and SuperGLUE's single tasks:
   ``v1`` (October 2019) and ``v3`` (2020, JMLR). They are never mixed: each row says which it is of, and a row without a
   version is the same in both. Of SuperGLUE's ``v3`` there is none.
-- ``t5-previous-best``: the row "previous best" of the same table, the best of other single systems for each column.
+- ``t5``: these four as one table.
+
+The row "previous best" is that of the same table: the best of other single systems for each column.
 
 Numbers as they are printed: shares times 100.
 """
@@ -105,3 +107,24 @@ PUBLISHED: dict[str, Published] = {
         },
     ),
 }
+
+
+def _side_by_side(prefixes: Mapping[str, str]) -> Published:
+    """Several tables as one, ``prefixes`` before their columns. A row without a version stands for each version; a row
+    that a table has not is empty there."""
+    tables = [PUBLISHED[name] for name in prefixes]
+    names = dict.fromkeys(name for table in tables for name in table.rows)
+    whole = [name for name in names if not any(other.startswith(f"{name} (") for other in names)]
+    rows = {}
+    for name in whole:
+        held = [table.rows.get(name, table.rows.get(name.partition(" (")[0])) for table in tables]
+        rows[name] = tuple(
+            value
+            for table, row in zip(tables, held, strict=True)
+            for value in (row if row is not None else [None] * len(table.columns))
+        )
+    columns = [prefix + each for name, prefix in prefixes.items() for each in PUBLISHED[name].columns]
+    return Published(T5, tuple(columns), rows)
+
+
+PUBLISHED["t5"] = _side_by_side({"t5-glue": "GLUE ", "t5-superglue": "SuperGLUE ", "t5-squad": "", "t5-texts": ""})

@@ -1,7 +1,8 @@
 """The table of suites: every field is what a published file calls something, or a convention of its published score.
 
 Numbers in a label's spellings are those of the public copies of the sets. ``files``: where a file is in the folder that
-the set is distributed in.
+the set is distributed in. ``cnn-dailymail`` and ``wmt-...`` are scored as in T5's paper: no stemming, the tokens of
+sacrebleu's ``intl``.
 """
 
 from collections.abc import Mapping
@@ -170,6 +171,10 @@ LABELLED: dict[str, LabelledSuite] = {
     "ud-pos": Tagging(scores="words", tags=("upos", "tags"), format="conllu"),
     "summarisation": Summaries(),
     "translation": Translations(),
+    "cnn-dailymail": Summaries(stem=False, files=("cnn-dailymail.jsonl",)),
+    "wmt-ende": Translations("intl", files=("wmt-ende.tsv", "wmt-ende.jsonl")),
+    "wmt-enfr": Translations("intl", files=("wmt-enfr.tsv", "wmt-enfr.jsonl")),
+    "wmt-enro": Translations("intl", files=("wmt-enro.tsv", "wmt-enro.jsonl")),
 }
 
 LANGUAGE: dict[str, LanguageSuite] = {

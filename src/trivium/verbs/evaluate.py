@@ -302,8 +302,8 @@ def _group(
     means, missing = averages(group, results)
     table = PUBLISHED[group.published]
     ours = row(group, results)
-    if "average" in table.columns:
-        ours = {"average": means["average"].value * 100 if "average" in means else None, **ours}
+    averaged = {each: means[each].value * 100 if each in means else None for each in group.averages}
+    ours = {column: {**averaged, **ours}[column] for column in table.columns}
     rows = {"this model": ours, **{each: table.row(each) for each in table.rows}}
     duels = tuple(duel("this model", each, rows, table.lower) for each in table.rows)
     return Evaluation(name, results, means, {}, rows, duels, (*notes, *missing, f"published: {table.source}"))
