@@ -2,7 +2,7 @@
 Dependencies).
 
 Entities are read as ``conlleval`` reads them, whichever of IOB1, BIO and BIOES their tags are in, so gold and
-predictions need not use the same scheme. Sentences are resampled.
+predictions need not use the same scheme, for words neither. Sentences are resampled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from trivium.evaluation.resampling import Measure, quotient, scored
 from trivium.evaluation.suite import Item, Measured, Reading
 from trivium.metrics import entities
 from trivium.text.fields import Columns, texts_of
+from trivium.text.tag_schemes import to_bio
 
 SAID = ("tags", "prediction")
 
@@ -74,12 +75,13 @@ def word_measure(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -
 
 
 def entity_measure(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> Measure:
-    """Precision, recall and F1 over entities, and the share of words."""
-    table = []
+    """Precision, recall and F1 over entities, and the share of words with the right tag, once both are BIO."""
+    table, tags = [], []
     for wanted_tags, said_tags in zip(gold, said, strict=True):
-        wanted, found = set(entities(wanted_tags)), set(entities(said_tags))
-        table.append((len(wanted & found), len(wanted), len(found)))
-    counts, words = np.array(table, float), word_measure(gold, said)
+        wanted, found = entities(wanted_tags), entities(said_tags)
+        table.append((len(set(wanted) & set(found)), len(wanted), len(found)))
+        tags.append([to_bio(each, len(wanted_tags)) for each in (wanted, found)])
+    counts, words = np.array(table, float), word_measure(*zip(*tags, strict=True))
 
     def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
         right, golds, guesses = np.moveaxis(weights @ counts, 1, 0)
