@@ -186,6 +186,8 @@ def test_blanks_are_filled_by_the_most_probable_sentence(name: str, scorer: Scor
               for each in held[0].candidates]  # fmt: skip
     best = held[0].candidates[values.index(max(values))]
     assert run.measured.scores["accuracy"].value == ((best == "dog") + (best == "list")) / 2
+    path.write_text(story(best))
+    assert LANGUAGE[name].run(scorer, path, None).measured.scores["accuracy"].value == 1
     assert run.measured.conventions["cut"] == "20"  # a context of 64 tokens holds no story
     path.write_text(story("cat"))
     with pytest.raises(DataError, match=":21: the answer 'cat' is none of the candidates"):
