@@ -67,3 +67,10 @@ def test_summaries_have_a_lead_of_one_sentence_or_more(trivium_command: Any, fil
     outcome = trivium_command(*call, "--set", "sentences=1", "--json")
     (baseline,) = json.loads(outcome.out)["results"][0]["baselines"]
     assert baseline["name"] == "Lead-1" and baseline["scores"]["rouge1"]["value"] == 1
+
+
+def test_a_gguf_file_is_not_fine_tuned(trivium_command: Any, files: Path) -> None:
+    (files / "model.gguf").write_bytes(b"GGUF")
+    call = ["evaluate", "--suite", "sst2", "--data", files / "sst2" / "dev.tsv", "--model", files / "model.gguf"]
+    outcome = trivium_command(*call)
+    assert outcome.code == 2 and "model.gguf is a file that holds a language model" in outcome.err

@@ -70,6 +70,11 @@ def predict_rows(
 def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:
     """A folder that ``finetune`` wrote, or a Hugging Face model with a head of a kind that a task has."""
     where, directory = choose_device(device), find(directory)
+    if directory.is_file():
+        raise SettingsError(
+            f"{directory} is a file that holds a language model: a model for a task is the folder that trivium "
+            "finetune wrote"
+        )
     loaded = adapter_folder.load(directory)
     task = task_of(loaded.model, loaded.head_labels, directory, loaded.problem)
     if task is None:
