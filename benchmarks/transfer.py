@@ -53,10 +53,10 @@ CELLS: dict[str, Cell] = {
     "conll2003-crf": Cell("tagging", "conll2003/train.conll.gz", "conll2003/dev.conll", ("--set", "crf=true"),
                           dev_examples=1000, scores=("f1",)),
     "ud-pos": Cell("tagging", "ud_english_ewt/train.conllu.gz", "ud_english_ewt/dev.conllu", dev_examples=1000),
-    "genia-nested": Cell("spans", "genia_nested/train.tsv", "genia_nested/dev.tsv", ("--format", "conll"),
-                         scores=("f1",)),
-    "squad": Cell("answers", "squad/train_part.json.gz", "squad/dev_first_half.json", epochs=2, dev_examples=1000,
-                  scores=("exact", "f1")),
+    "genia-nested": Cell("spans", "genia_nested/train.tsv", "genia_nested/dev.tsv",
+                         ("--format", "conll", "--set", "levels=1,2,3,4"), scores=("f1",)),
+    "squad": Cell("answers", "squad/train_part.json.gz", "squad/dev_first_half.json", epochs=2, examples=500,
+                  dev_examples=500, scores=("exact", "f1")),
 }  # fmt: skip
 
 
