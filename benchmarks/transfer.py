@@ -43,7 +43,7 @@ class Cell:
 PAIR = ("--column", "text=sentence1", "--column", "text2=sentence2")
 CELLS: dict[str, Cell] = {
     "sst2": Cell("sequence", "sst2/train.tsv", "sst2/dev.tsv", ("--column", "text=sentence")),
-    "mrpc": Cell("sequence", "mrpc/train.tsv", "mrpc/dev.tsv", PAIR, scores=("accuracy", "f1")),
+    "mrpc": Cell("sequence", "mrpc/train.tsv", "mrpc/dev.tsv", PAIR, scores=("accuracy", "macro_f1")),
     "stsb": Cell("regression", "stsb/train.tsv", "stsb/dev.tsv", (*PAIR, "--column", "label=score"),
                  scores=("pearson", "spearman")),
     "rte": Cell("sequence", "rte/train.tsv", "rte/dev.tsv",
@@ -119,18 +119,20 @@ def prepared(cell: Cell, name: str, work: Path) -> tuple[Path, Path]:
 # ---- cells ----
 
 
-def command(name: str, method: str, seeds: int, work: Path, out: Path) -> list[str]:
+def command(name: str, method: str, seeds: int, work: Path, out: Path, rate: float | None) -> list[str]:
     cell = CELLS[name]
+    rates = {"full": rate, "lora": rate and 10 * rate, "frozen": None}
+    asked = ("--learning-rate", str(rates[method])) if rates[method] else ()
     train, dev = prepared(cell, name, work)
     return [
         "finetune", "--task", cell.task, "--model", MODEL, "--train", str(train), "--dev", str(dev), "--method", method,
-        "--epochs", str(cell.epochs), "--evaluations", "1", "--seeds", str(seeds), *cell.flags,
+        "--epochs", str(cell.epochs), "--evaluations", "1", "--seeds", str(seeds), *cell.flags, *asked,
         "--out", str(out), "--json",
     ]  # fmt: skip
 
 
-def run(name: str, method: str, seeds: int, work: Path) -> dict:
-    arguments = command(name, method, seeds, work / "data", work / f"{name}-{method}")
+def run(name: str, method: str, seeds: int, work: Path, rate: float | None = None) -> dict:
+    arguments = command(name, method, seeds, work / "data", work / f"{name}-{method}", rate)
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "trivium", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -141,8 +143,8 @@ def run(name: str, method: str, seeds: int, work: Path) -> dict:
 
 def table(path: Path) -> str:
     """A line a cell."""
-    lines = ["| task | method | score | mean of the seeds | spread | learnt | seconds a seed |"]
-    lines += ["|---|---|---|---:|---:|---:|---:|"]
+    lines = ["| task | method | score | mean of the seeds | spread | rate | learnt | seconds a seed |"]
+    lines += ["|---|---|---|---:|---:|---:|---:|---:|"]
     for cell in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
         trial = cell["made"]["trials"][0]
         seconds = sum(run["seconds"] for run in trial["runs"]) / len(trial["runs"])
@@ -150,7 +152,8 @@ def table(path: Path) -> str:
             found = trial["spread"][score]
             lines.append(
                 f"| {cell['task']} | {cell['method']} | {score} | {100 * found['mean']:.1f} | "
-                f"{100 * (found['deviation'] or 0):.1f} | {trial['trained_parameters']:,} | {seconds:.0f} |"
+                f"{100 * (found['deviation'] or 0):.1f} | {trial['learning_rate']:.2g} | "
+                f"{trial['trained_parameters']:,} | {seconds:.0f} |"
             )
     return "\n".join(lines)
 
@@ -161,6 +164,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(CELLS), default=list(CELLS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rate", type=float, help="of all weights, adapters ten times; not given: the defaults")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -171,7 +175,7 @@ def main() -> None:
         for method in options.methods:
             if (name, method) in known:
                 continue
-            found = run(name, method, options.seeds, options.out)
+            found = run(name, method, options.seeds, options.out, options.rate)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
             print(f"{name} {method}: {found['seconds']:.0f} s {found['made']['scores']}", file=sys.stderr)

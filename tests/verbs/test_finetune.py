@@ -261,8 +261,8 @@ def test_dev_is_looked_at_as_often_as_asked(bases, tokenizer):
 
 
 def test_the_default_learning_rate_follows_the_width():
-    rates = {
-        w: default_learning_rate(FAMILIES["bert"].size("tiny", 99, width=w, heads=1), "full") for w in (32, 256, 768)
-    }
+    configs = {w: FAMILIES["bert"].size("tiny", 99, width=w, heads=1) for w in (32, 256, 384, 768)}
+    rates = {w: default_learning_rate(config, "full") for w, config in configs.items()}
     assert rates[32] == rates[256] == 1e-3
+    assert 1e-4 < rates[384] < 1.5e-4
     assert 2e-5 <= rates[768] <= 5e-5  # BERT's own search range
