@@ -1,15 +1,14 @@
 import json
 
-import numpy as np
 import pytest
 import torch
+from tests.verbs.sentiment import GOOD, sentiment
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.families import FAMILIES, huggingface
 from trivium.families.bodies import initialise, network
 from trivium.tasks import SequenceClassification
-from trivium.text.examples import Labelled
 from trivium.tokenizers import train_bpe
 from trivium.transformer import Model
 from trivium.verbs.examples import stream_rows
@@ -18,21 +17,7 @@ from trivium.verbs.learning_parts import default_learning_rate
 from trivium.verbs.predict import load_tuned, predict, predict_rows
 from trivium.verbs.tuning import FineTuning, fit
 
-GOOD = "wonderful great lovely superb charming brilliant".split()
-BAD = "awful dull boring terrible weak tedious".split()
-OTHER = "the film was a plot with actor scene and music in it".split()
 SHORT = FineTuning(steps=4, batch=8, learning_rate=1e-3, precision="float32")
-
-
-def sentiment(count, seed):
-    generator = np.random.default_rng(seed)
-    examples = []
-    for _ in range(count):
-        good = bool(generator.integers(2))
-        words = [*generator.choice(OTHER, generator.integers(4, 12)), generator.choice(GOOD if good else BAD)]
-        generator.shuffle(words)
-        examples.append(Labelled(" ".join(words), "good" if good else "bad"))
-    return examples
 
 
 TRAIN, DEV = sentiment(240, 0), sentiment(100, 1)

@@ -7,6 +7,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from tests.verbs.sentiment import sentiment
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from trivium.errors import DataError, SettingsError
@@ -15,7 +16,6 @@ from trivium.families.adapter_config import CONFIG, TENSORS
 from trivium.families.adapters import fingerprint
 from trivium.families.bodies import initialise, network
 from trivium.tasks import SequenceClassification
-from trivium.text.examples import Labelled
 from trivium.tokenizers import train_bpe
 from trivium.transformer.lora import Lora
 from trivium.verbs.finetune import finetune, lora_options
@@ -24,24 +24,11 @@ from trivium.verbs.load import load
 from trivium.verbs.predict import load_tuned, predict
 from trivium.verbs.tuning import FineTuning, fit
 
-GOOD, BAD = "wonderful great lovely superb charming".split(), "awful dull boring terrible weak".split()
-OTHER = "the film was a plot with actor scene and music in it".split()
 EVERYWHERE = ("query", "key", "value", "feed_forward.*", "tokens:4")  # of a body that was never pretrained
 LEARNING = FineTuning(
     "lora", epochs=12, batch=24, learning_rate=1e-2, precision="float32", lora=Lora(8, 16, 0.05, EVERYWHERE)
 )
 SHORT = FineTuning("lora", steps=3, batch=8, learning_rate=1e-2, precision="float32")
-
-
-def sentiment(count, seed):
-    generator = np.random.default_rng(seed)
-    examples = []
-    for _ in range(count):
-        good = bool(generator.integers(2))
-        words = [*generator.choice(OTHER, generator.integers(4, 12)), generator.choice(GOOD if good else BAD)]
-        generator.shuffle(words)
-        examples.append(Labelled(" ".join(words), "good" if good else "bad"))
-    return examples
 
 
 TRAIN, DEV = sentiment(240, 0), sentiment(100, 1)

@@ -10,7 +10,7 @@ import torch
 
 from trivium.errors import DataError, SettingsError
 from trivium.recurrent.characters import place_spellings
-from trivium.tasks.word_pieces import Window, Word, encode_words, windows
+from trivium.tasks.word_pieces import Window, WindowItems, Word, encode_words, windows
 from trivium.text.fields import text_of, texts_of
 from trivium.text.span_fields import Text
 from trivium.tokenizers import Tokenizer
@@ -48,23 +48,7 @@ class Row:
     unknown: dict[int, str] = field(default_factory=dict)  # words that have no id, by place, for networks that spell
 
 
-@dataclass(frozen=True, eq=False)
-class SpanItems:
-    """The windows of all texts, in order."""
-
-    rows: list[Row]
-    examples: np.ndarray  # (N,) of which text each is
-    truncated: int  # texts with a word longer than a window, whose last pieces are not read
-    notes: tuple[str, ...]
-    characters: int  # of a word, how many the network reads, if it reads any
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(N,) int64."""
-        return np.array([len(row.ids) for row in self.rows], np.int64)
+SpanItems = WindowItems[Row]
 
 
 class Asked(NamedTuple):

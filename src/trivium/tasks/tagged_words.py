@@ -7,7 +7,7 @@ import numpy as np
 
 from trivium.errors import SettingsError
 from trivium.metrics.entities import entities
-from trivium.tasks.word_pieces import Window, Word, encode_words, windows
+from trivium.tasks.word_pieces import Window, WindowItems, Word, encode_words, windows
 from trivium.text.examples import Tagged
 from trivium.tokenizers import Tokenizer
 
@@ -26,23 +26,7 @@ class Row:
     unknown: dict[int, str] = field(default_factory=dict)  # words that have no id, by place, for networks that spell
 
 
-@dataclass(frozen=True, eq=False)
-class TagItems:
-    """The windows of all sentences, in order."""
-
-    rows: list[Row]
-    examples: np.ndarray  # (N,) of which sentence each is
-    truncated: int  # sentences with a word longer than a window, whose last pieces are not read
-    notes: tuple[str, ...]
-    characters: int  # of a word, how many the network reads, if it reads any
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(N,) int64."""
-        return np.array([len(row.ids) for row in self.rows], np.int64)
+TagItems = WindowItems[Row]
 
 
 def encode_tagged(

@@ -6,7 +6,10 @@ alone stands before its word and belongs to none. A word of which a tokenizer le
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
 
 from trivium.tokenizers import Tokenizer
 
@@ -79,3 +82,32 @@ def windows(sizes: Sequence[int], room: int) -> list[Window]:
                 first += 1
     bounds = [0, *((start + end) // 2 for (_, end), (start, _) in zip(ranges, ranges[1:], strict=False)), count]
     return [Window(*span, *own) for span, own in zip(ranges, zip(bounds, bounds[1:], strict=False), strict=True)]
+
+
+class Row(Protocol):
+    """One window, as ids and whatever else a task keeps of it."""
+
+    @property
+    def ids(self) -> np.ndarray: ...
+
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowItems(Generic[AnyRow]):
+    """The windows of all texts, in order."""
+
+    rows: list[AnyRow]
+    examples: np.ndarray  # (N,) of which text each is
+    truncated: int  # texts with a word longer than a window, whose last pieces are not read
+    notes: tuple[str, ...]
+    characters: int  # of a word, how many the network reads, if it reads any
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) int64."""
+        return np.array([len(row.ids) for row in self.rows], np.int64)
