@@ -6,7 +6,7 @@ from trivium.objectives.corruption import Corruption
 from trivium.objectives.masked import Masked
 from trivium.objectives.objective import Batch, Loss, Objective
 
-OBJECTIVES: dict[str, type[Causal] | type[Masked] | type[Corruption] | type[Bidirectional]] = {
+OBJECTIVES: dict[str, type[Objective]] = {
     "causal": Causal,
     "masked": Masked,
     "corruption": Corruption,
