@@ -40,12 +40,16 @@ class Cell:
     scores: tuple[str, ...] = ("accuracy",)
 
 
+MEAN = ("--set", "pooling=mean")  # what the model's own sentence vectors are made by
 PAIR = ("--column", "text=sentence1", "--column", "text2=sentence2")
 CELLS: dict[str, Cell] = {
     "sst2": Cell("sequence", "sst2/train.tsv", "sst2/dev.tsv", ("--column", "text=sentence")),
     "mrpc": Cell("sequence", "mrpc/train.tsv", "mrpc/dev.tsv", PAIR, scores=("accuracy", "macro_f1")),
     "stsb": Cell("regression", "stsb/train.tsv", "stsb/dev.tsv", (*PAIR, "--column", "label=score"),
                  scores=("pearson", "spearman")),
+    "stsb-mean": Cell("regression", "stsb/train.tsv", "stsb/dev.tsv", (*PAIR, "--column", "label=score", *MEAN),
+                      scores=("pearson", "spearman")),
+    "mrpc-mean": Cell("sequence", "mrpc/train.tsv", "mrpc/dev.tsv", (*PAIR, *MEAN), scores=("accuracy", "macro_f1")),
     "rte": Cell("sequence", "rte/train.tsv", "rte/dev.tsv",
                 ("--column", "text=premise", "--column", "text2=hypothesis")),
     "conll2003-greedy": Cell("tagging", "conll2003/train.conll.gz", "conll2003/dev.conll", dev_examples=1000,
@@ -57,6 +61,8 @@ CELLS: dict[str, Cell] = {
                          ("--format", "conll", "--set", "levels=1,2,3,4"), scores=("f1",)),
     "squad": Cell("answers", "squad/train_part.json.gz", "squad/dev_first_half.json", epochs=2, examples=500,
                   dev_examples=500, scores=("exact", "f1")),
+    "squad-2000": Cell("answers", "squad/train_part.json.gz", "squad/dev_first_half.json", epochs=3, examples=2000,
+                       dev_examples=500, scores=("exact", "f1")),
 }  # fmt: skip
 
 

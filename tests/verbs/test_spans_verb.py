@@ -1,4 +1,4 @@
-"""Spans and relations from files to predictions on toy texts: nested entities, coreference, dependencies."""
+"""Spans and relations from files to predictions on toy texts: nested entities, coreference, dependencies, semantic roles."""
 
 import json
 import re
@@ -139,7 +139,24 @@ def dependencies(generator):
     return Related(tuple(words), tuple(Span("", n, n) for n in range(len(words))), tuple(relations))
 
 
-@pytest.mark.parametrize("recipe", [coreference, dependencies])
+def semantic_roles(generator):
+    """Two clauses, either of which may be turned round ("to WHERE WHO went"): an argument belongs to the predicate of
+    its own clause, wherever it stands."""
+    words, spans, relations = [], [], []
+    for _ in range(2):
+        who, where = str(generator.choice(NAMES)), str(generator.choice(PLACES))
+        turned = bool(generator.integers(2))
+        clause = ["to", where, who, "went"] if turned else [who, "went", "to", where]
+        at, first = len(words), len(spans)
+        words += [*clause, "a"]
+        spans += [Span("", at + clause.index("went"), at + clause.index("went")),
+                  Span("", at + clause.index(who), at + clause.index(who)),
+                  Span("", at + clause.index("to"), at + clause.index(where))]  # fmt: skip
+        relations += [Relation("agent", first, first + 1), Relation("goal", first, first + 2)]
+    return Related(tuple(words), tuple(spans), tuple(relations))
+
+
+@pytest.mark.parametrize("recipe", [coreference, dependencies, semantic_roles])
 def test_recipes_of_relations_are_learnt(base, recipe):
     generator = np.random.default_rng(0)
     train, dev = ([recipe(generator) for _ in range(count)] for count in (200, 40))
