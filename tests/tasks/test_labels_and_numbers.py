@@ -172,6 +172,22 @@ def test_class_weights(base, tokenizer):
             SequenceClassification(class_weights={"a": wrong})
 
 
+def test_class_weights_of_several_labels():
+    """A true label counts ``pos_weight``: balanced, (examples without it) / (examples with it)."""
+    train = located(*(MultiLabelled("x", None, labels) for labels in [("a", "b"), ("a",), ("a",), ()]))
+    learnt = MultiLabel(class_weights="balanced").learn(train, [])
+    assert learnt.class_weights == pytest.approx({"a": 1 / 3, "b": 3.0}) and learnt.learn(train, []) == learnt
+    scores, gold = torch.randn(4, 2), torch.tensor([[1.0, 1], [1, 0], [1, 0], [0, 0]])
+    weighted = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1 / 3, 3.0]), reduction="sum")
+    torch.testing.assert_close(2 * learnt.total(scores, {SEQUENCE: gold}), weighted(scores, gold))
+    everywhere = located(MultiLabelled("x", None, ("a",)), MultiLabelled("y", None, ("a",)))
+    assert MultiLabel(class_weights="balanced").learn(everywhere, []).class_weights is None
+    with pytest.raises(SettingsError, match="class_weights names 'd'"):
+        MultiLabel(class_weights={"d": 5.0}).learn(train, [])
+    with pytest.raises(SettingsError, match="must be above 0"):
+        MultiLabel(class_weights={"a": 0.0})
+
+
 def test_settings_are_spelt_on_the_command_line_and_kept(base, tmp_path):
     assert task_options("sequence", ["class_weights=balanced"]) == {"class_weights": "balanced"}
     assert task_options("sequence", ["class_weights={a = 2.0, b = 1}"]) == {"class_weights": {"a": 2.0, "b": 1}}

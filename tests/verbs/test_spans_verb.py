@@ -1,4 +1,4 @@
-"""Spans and relations from files to predictions on toy texts: nested entities, coreference, dependencies, semantic roles."""
+"""Spans and relations from files to predictions on toy texts: nested entities, coreference, semantic roles, syntax."""
 
 import json
 import re

@@ -19,7 +19,7 @@ _BREAKS = ("\n", "Ċ")  # Ċ: a line break in byte-level spelling
 @lru_cache(maxsize=8)
 def sentence_ends(tokenizer: Tokenizer) -> np.ndarray:
     """(V,) bool: the pieces that end a sentence; control tokens do not."""
-    numbers = np.arange(tokenizer.vocab_size)
-    pieces = [(tokenizer.piece(i), tokenizer.decode([i])) for i in numbers]  # byte-level spelling hides 。and …
+    numbers = range(tokenizer.vocab_size)
+    pieces = [(tokenizer.piece(i), tokenizer.decode([i])) for i in numbers]  # byte-level spelling hides 。 and …
     ends = [any(text.rstrip(_CLOSING).endswith(_MARKS) or text.endswith(_BREAKS) for text in both) for both in pieces]
-    return np.array(ends) & ~np.isin(numbers, sorted(tokenizer.controls))
+    return np.array(ends) & ~np.isin(np.arange(len(pieces)), sorted(tokenizer.controls))

@@ -5,6 +5,7 @@ The loss is the binary cross-entropy, the mean over labels, as of ``transformers
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from trivium.errors import DataError, SettingsError
 from trivium.metrics import multi_label
 from trivium.objectives import Batch
+from trivium.tasks.class_weights import ClassWeights, check_weights, learnt_weights, weight_vector
 from trivium.tasks.encoding import Encoded
 from trivium.tasks.sequences import check_label, in_order
 from trivium.tasks.task import Outcome
@@ -45,7 +47,9 @@ class LabelSet:
 @dataclass(frozen=True)
 class MultiLabel(TextTask):
     """``labels`` in the order of the head's rows. ``decide`` "half": a label is said from a probability of 0.5 on;
-    "dev": from the threshold that gives it the best F1 on dev. ``thresholds``: of each label; empty: 0.5."""
+    "dev": from the threshold that gives it the best F1 on dev. ``thresholds``: of each label; empty: 0.5.
+    ``class_weights``: how much it counts in training that a label is true, 1 where none is said; "balanced": so much
+    that each label counts as much where it is true as where it is not."""
 
     columns: ClassVar[tuple[str, ...]] = ("text", "text2", "labels")
     problem: ClassVar[str] = "multi_label_classification"
@@ -54,6 +58,7 @@ class MultiLabel(TextTask):
     metric: Literal["micro_f1", "macro_f1", "accuracy"] = "micro_f1"
     decide: Literal["half", "dev"] = "half"
     thresholds: tuple[float, ...] = ()
+    class_weights: ClassWeights = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +66,7 @@ class MultiLabel(TextTask):
             raise SettingsError(f"{len(self.thresholds)} thresholds for {len(self.labels)} labels: give one for each")
         if not all(0 <= each <= 1 for each in self.thresholds):
             raise SettingsError(f"thresholds = {list(self.thresholds)}: each must be between 0 and 1")
+        check_weights(self.class_weights)
 
     @property
     def main(self) -> str:
@@ -88,7 +94,12 @@ class MultiLabel(TextTask):
                 raise DataError(f"{located.place}: the labels are missing: give a list, which may be empty")
             for label in located.example.labels:
                 check_label(located.place, label, labels)
-        return replace(self, labels=labels)
+        if self.class_weights == "balanced":
+            counts = Counter(label for located in train for label in set(located.example.labels or ()))
+            weights = {label: (len(train) - n) / n for label, n in counts.items() if n < len(train)}
+        else:
+            weights = learnt_weights(self.class_weights, labels, {}) or {}
+        return replace(self, labels=labels, class_weights=weights or None)
 
     @classmethod
     def found(cls, model: "Network", labels: Mapping[str, tuple[str, ...]]) -> Self | None:
@@ -106,7 +117,9 @@ class MultiLabel(TextTask):
         return true
 
     def total(self, scores: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
-        return F.binary_cross_entropy_with_logits(scores, targets[self.name], reduction="none").mean(1).sum()
+        weights = weight_vector(self.class_weights, self.labels, scores)
+        costs = F.binary_cross_entropy_with_logits(scores, targets[self.name], reduction="none", pos_weight=weights)
+        return costs.mean(1).sum()
 
     def answers(self, model: "Network", batch: Batch) -> list[np.ndarray]:
         """(labels,) float32 probabilities each."""
