@@ -6,6 +6,7 @@ import typer
 
 from trivium import __version__
 from trivium.cli import (
+    chat,
     compare,
     convert,
     evaluate,
@@ -78,6 +79,7 @@ app.command("predict")(use.predict)
 app.command("embed")(use.embed)
 app.command("generate")(use.generate)
 app.command("fill")(use.fill)
+app.command("chat")(chat.chat)
 app.add_typer(inspector, name="inspect")
 app.add_typer(tokenizers, name="tokenizer")
 app.add_typer(words, name="vectors")

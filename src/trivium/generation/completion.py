@@ -59,6 +59,14 @@ def stream(
     """Yields pieces as tokens are chosen, all prompts and their samples side by side."""
     _check_samples(samples)
     rows = [prompt_of(model, tokenizer, text, sample) for text in prompts for sample in range(samples)]
+    return stream_rows(model, tokenizer, rows, sampling, samples, files)
+
+
+def stream_rows(
+    model: Network, tokenizer: Tokenizer, rows: Sequence[Prompt], sampling: Sampling, samples: int = 1,
+    files: GenerationConfig = GenerationConfig(),  # noqa: B008 (frozen)
+) -> Iterator[Piece]:  # fmt: skip
+    """The same of prompts that are ids already, each prompt's ``samples`` side by side."""
     ends, forced = _ends(tokenizer, files), Forced(files.first, files.last)
     decoding = Decoding(model, rows, sampling, ends, tokenizer.vocab_size, forced)  # refuses what cannot be done
     texts = _streams(model, tokenizer, rows, sampling.stop)

@@ -1,0 +1,149 @@
+"""A conversation with a model: its messages, rendered by a chat template, and the replies to them.
+
+What a user types never becomes a control token (``text/templates.py``). A reply ends where the model's files say, or at
+the end of a turn as the template writes it.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from trivium.errors import DataError, SettingsError
+from trivium.families.generation_config import GenerationConfig
+from trivium.generation.completion import Piece, stream_rows
+from trivium.generation.prompts import Prompt, source_ids, start_token
+from trivium.generation.sampling import Sampling
+from trivium.text.chat_templates import ChatTemplate
+from trivium.text.templates import Segment, render
+from trivium.tokenizers import Tokenizer
+from trivium.tokenizers.segments import SegmentEncoder
+from trivium.transformer import Network
+from trivium.transformer.network import answers
+
+
+@dataclass(frozen=True)
+class Message:
+    """``role``: system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class Seen(NamedTuple):
+    """A token that the model reads; ``control``: of the template's, never of a text."""
+
+    text: str
+    control: bool
+
+
+class Conversation:
+    """Messages with one model. ``reply`` and ``again`` yield a reply piece by piece; when the iterator is closed early,
+    what was written until then is the reply."""
+
+    def __init__(
+        self, model: Network, tokenizer: Tokenizer, template: ChatTemplate, system: str | None = None,
+        files: GenerationConfig = GenerationConfig(),  # noqa: B008 (frozen)
+    ) -> None:  # fmt: skip
+        self.model, self.tokenizer, self.template = model, tokenizer, template
+        self.messages: list[Message] = []
+        self.system = system
+        self._encoder = SegmentEncoder(tokenizer)
+        ends = files.ends or (frozenset() if tokenizer.end is None else frozenset({tokenizer.end}))
+        self._files = replace(files, ends=ends | self._turn_ends())
+        self._tries = 0  # of the latest reply, which keys its randomness
+
+    @property
+    def history(self) -> list[Message]:
+        """All messages, the system's first where there is one."""
+        return [*([Message("system", self.system)] if self.system else []), *self.messages]
+
+    def reply(self, text: str, sampling: Sampling) -> Generator[Piece]:
+        """The reply to one more message of the user, which is forgotten again where it cannot be answered."""
+        if not text.strip():
+            raise SettingsError("the message is empty: type something")
+        self.messages.append(Message("user", text))
+        self._tries = 0
+        return self._answered(sampling, [self.messages[-1]])
+
+    def again(self, sampling: Sampling) -> Generator[Piece]:
+        """Another reply to the last message, in place of the one that is there."""
+        if not any(message.role == "user" for message in self.messages):
+            raise SettingsError("there is nothing to answer again: type a message first")
+        while self.messages[-1].role != "user":
+            self.messages.pop()
+        self._tries += 1
+        return self._answered(sampling, [])
+
+    def load(self, messages: Sequence[Message]) -> None:
+        """Goes on with the messages of another conversation."""
+        for message in messages:
+            if message.role not in ("system", "user", "assistant"):
+                raise DataError(f"a message has the role {message.role!r}: it is system, user or assistant")
+        spoken = [message for message in messages if message.role != "system"]
+        for number, message in enumerate(spoken):
+            if message.role != ("user", "assistant")[number % 2]:
+                raise DataError(f"message {number + 1} is of the {message.role}: user and assistant take turns")
+        self.system = next((message.content for message in messages if message.role == "system"), None)
+        self.messages = spoken
+
+    def ids(self, open_turn: bool = True) -> list[int]:
+        """What the model reads; ``open_turn``: with the words that begin a reply."""
+        ids = self._encoder.encode(self._rendered(self.history, open_turn))
+        before = self.tokenizer.layout().before
+        if answers(self.model.config) or ids[: len(before)] == list(before):
+            return ids
+        return [*before, *ids]
+
+    def seen(self) -> list[Seen]:
+        """The tokens of the whole conversation, as the model reads it before its next reply."""
+        answered = bool(self.messages) and self.messages[-1].role == "assistant"
+        controls = self.tokenizer.controls
+        shown = []
+        for number in self.ids(open_turn=not answered):
+            control = number in controls
+            shown.append(Seen(self.tokenizer.piece(number) if control else self.tokenizer.decode([number]), control))
+        return shown
+
+    def _rendered(self, messages: Sequence[Message], open_turn: bool) -> list[Segment]:
+        specials = {"bos_token": self.tokenizer.begin, "eos_token": self.tokenizer.end}
+        tokens = {name: None if token is None else self.tokenizer.piece(token) for name, token in specials.items()}
+        told = [{"role": message.role, "content": message.content} for message in messages]
+        return render(self.template.text, told, add_generation_prompt=open_turn, tokens=tokens)
+
+    def _turn_ends(self) -> frozenset[int]:
+        """The control token that the template writes after a reply, if it does."""
+        segments = self._rendered([Message("user", "a"), Message("assistant", "b")], open_turn=False)
+        said = max((n for n, segment in enumerate(segments) if not segment.scaffold), default=len(segments))
+        after = self._encoder.encode(segments[said + 1 :])
+        return frozenset(number for number in after[:1] if number in self.tokenizer.controls)
+
+    def _answered(self, sampling: Sampling, added: Sequence[Message]) -> Generator[Piece]:
+        try:
+            ids = self.ids()
+            limit = self.model.config.limit
+            if limit is not None and len(ids) >= limit:
+                raise SettingsError(
+                    f"the conversation has {len(ids)} tokens, and this model's context is {limit}: begin anew "
+                    "(/clear), or write less"
+                )
+            if answers(self.model.config):
+                start = (start_token(self.model),)
+                prompt = Prompt(start, source_ids(self.tokenizer, ids), self._tries)
+            else:
+                prompt = Prompt(tuple(ids), None, self._tries)
+            stops = replace(sampling, stop=(*sampling.stop, *self.template.stop))
+            pieces = stream_rows(self.model, self.tokenizer, [prompt], stops, files=self._files)
+        except BaseException:
+            if added:
+                self.messages.pop()
+            raise
+        return self._kept(pieces)
+
+    def _kept(self, pieces: Iterator[Piece]) -> Generator[Piece]:
+        text = ""
+        try:
+            for piece in pieces:
+                text += piece.text
+                yield piece
+        finally:
+            self.messages.append(Message("assistant", text.strip()))
