@@ -49,9 +49,9 @@ def test_steps_follow_from_the_time_of_one(monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({}, "exactly one of steps, tokens and minutes: it has none of them"),
+        ({}, "exactly one of steps, tokens, flops and minutes: it has none of them"),
         ({"steps": 3, "minutes": 2.0}, "it has steps = 3, minutes = 2.0"),
-        ({"steps": 0}, "training.steps is 0: it must be above 0"),
+        ({"steps": -1}, "training.steps is -1: it must be above 0"),
         ({"minutes": -1.0}, "training.minutes is -1.0"),
         ({"steps": 1, "batch_tokens": 0}, "training.batch_tokens is 0"),
         ({"steps": 1, "micro_batch_tokens": 9000}, "between 1 and training.batch_tokens = 4096"),
