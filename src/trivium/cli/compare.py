@@ -1,7 +1,7 @@
 """The command that holds models against each other: compare."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,18 +21,32 @@ def compare(
     flops: Annotated[float | None, typer.Option("--flops", metavar="N", help="Or: training FLOPs of each.")] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", metavar="M", help="Or: training time of each.")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Runs of each model.")] = None,
+    how: Annotated[
+        Literal["sequence", "processes", "ray"],
+        typer.Option("--how", help="One after another, in processes of their own, or on a Ray cluster."),
+    ] = "sequence",
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Trainings at a time.")] = 1,
     cell: Annotated[
-        str | None, typer.Option("--cell", metavar="NAME", help="Make this one only, such as 'LSTM/seed-0'.")
+        str | None,
+        typer.Option("--cell", metavar="NAME", help="Make this training of the folder only: 'LSTM/seed-0'."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Train several models on the same text at equal cost, and compare them in figures, words and a report."""
+    from trivium.errors import SettingsError
     from trivium.verbs.compare import compare as run
-    from trivium.verbs.compare import plain
+    from trivium.verbs.compare import make_cell, plain
 
+    if cell is not None:
+        if experiment is not None or data or tokens or flops or minutes or seeds:
+            raise SettingsError("--cell makes one training of the experiment that --out holds: give these two alone")
+        one = make_cell(out, cell, note)
+        emit(one, as_json, f"{one.contender}, seed {one.seed}: done")
+        return
     made = run(
-        experiment, out, data=data or (), tokens=tokens, flops=flops, minutes=minutes, seeds=seeds, cell=cell, tell=note
-    )
+        experiment, out, data=data or (), tokens=tokens, flops=flops, minutes=minutes, seeds=seeds, how=how,
+        workers=workers, tell=note,
+    )  # fmt: skip
     rows = []
     for s in made.standings:
         means = [s.means.get(column.key) for column in made.columns]
@@ -46,5 +60,5 @@ def compare(
     for failure in made.failures:
         note(f"{failure.name}, seed {failure.seed}{f', {failure.score}' if failure.score else ''}: {failure.why}")
     emit(plain(made), as_json, "\n".join([*lines, f"report: {made.report.resolve()}"]))
-    if any(not failure.score for failure in made.failures) and cell is None:
+    if any(not failure.score for failure in made.failures):
         raise typer.Exit(1)

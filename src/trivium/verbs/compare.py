@@ -11,28 +11,23 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from trivium.durable import replace_file
-from trivium.errors import SettingsError, TriviumError
+from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.objectives import Causal
 from trivium.training.signals import Interrupted
-from trivium.verbs.compare_cell import (
-    Cell,
-    conflict,
-    finished,
-    read_cell,
-    run_cell,
-    tokenizer_of,
-)
+from trivium.verbs.compare_cell import Cell, conflict, fail_cell, finished, read_cell, run_cell, tokenizer_of
 from trivium.verbs.compare_page import comparison_page
 from trivium.verbs.compare_table import Column, Difference, Standing, columns_of, differences_of, standing_of
 from trivium.verbs.compare_transfer import task_examples
-from trivium.verbs.experiment import Arm, Experiment, load_experiment, located, located_data
+from trivium.verbs.experiment import LOGS, Arm, Experiment, load_experiment, located, located_data
 from trivium.verbs.pretraining_data import FEWEST_TO_SPLIT, texts
 
+How = Literal["sequence", "processes", "ray"]
+Job = tuple[Arm, int]
 FILE = "experiment.toml"
 REPORT = "report.html"
 
@@ -73,32 +68,78 @@ def compare(
     flops: float | None = None,
     minutes: float | None = None,
     seeds: int | None = None,
-    cell: str | None = None,
+    how: How = "sequence",
+    workers: int = 1,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Comparison:
     """Runs an experiment (a name, a path or an ``Experiment``) into the folder ``out``, or goes on with the one there.
 
-    ``experiment`` None: the one that ``out`` holds. ``cell``: only that one, "NAME/seed-N". The page is
-    ``out/report.html``.
+    ``experiment`` None: the one that ``out`` holds. ``how``: cell after cell in this process, or ``workers`` at a time
+    in processes of their own, here or on a Ray cluster. The page is ``out/report.html``.
     """
     folder = Path(out)
+    if how == "sequence" and workers != 1:
+        raise SettingsError(f"workers = {workers}: in sequence it is one at a time: set how to processes or ray")
     made = _asked(experiment, folder, data, {"tokens": tokens, "flops": flops, "minutes": minutes, "seeds": seeds})
-    jobs = _jobs(made, cell)
+    jobs = [(arm, seed) for seed in range(made.seeds) for arm in made.arms()]  # so that a part has all contenders
     open_ones = [job for job in jobs if not finished(made, *job, read_cell(folder, job[0].name, job[1]))]
+    errors: list[TriviumError] = []
     if open_ones:
         _prepare(made, [arm for arm, _ in open_ones], folder, tell)
-    errors: list[TriviumError] = []
-    for number, (arm, seed) in enumerate(open_ones, 1):
-        here = f"[{number}/{len(open_ones)}] {arm.name}, seed {seed}"
+        if how == "sequence":
+            errors = _here(made, open_ones, folder, tell)
+        else:
+            errors = _apart(open_ones, folder, how, workers, tell)
+    return report(made, folder, errors)
+
+
+def make_cell(out: str | Path, name: str, tell: Callable[[str], None] = lambda text: None) -> Cell:
+    """One cell, "NAME/seed-N", of the comparison that the folder ``out`` holds. No report is written."""
+    folder = Path(out)
+    made = _asked(None, folder, (), {})
+    contender, _, seed = name.rpartition("/seed-")
+    if not seed.isdigit() or int(seed) >= made.seeds or contender not in [arm.name for arm in made.arms()]:
+        known = f"{made.arms()[0].name}/seed-0"
+        raise SettingsError(f"there is no cell {name!r}: name a contender and a seed, such as {known!r}")
+    arm = made.arm(contender)
+    if not finished(made, arm, int(seed), read_cell(folder, contender, int(seed))):
+        _prepare(made, [arm], folder, tell)
+    return run_cell(made, arm, int(seed), folder, tell)
+
+
+def _here(made: Experiment, jobs: Sequence[Job], folder: Path, tell: Callable[[str], None]) -> list[TriviumError]:
+    """Cell after cell; the errors of those that fail."""
+    errors = []
+    for number, (arm, seed) in enumerate(jobs, 1):
+        here = f"[{number}/{len(jobs)}] {arm.name}, seed {seed}"
         tell(here)
         try:
             run_cell(made, arm, seed, folder, lambda text, here=here: tell(f"{here}: {text}"))  # type: ignore[misc]
         except Interrupted:
             raise
         except (TriviumError, torch.OutOfMemoryError, MemoryError) as error:
-            tell(f"{here} failed: {error}")
-            errors.append(error if isinstance(error, TriviumError) else TriviumError(f"out of memory ({error})"))
-    return report(made, folder, errors)
+            said = error if isinstance(error, TriviumError) else TriviumError(f"out of memory ({error})")
+            tell(f"{here} failed: {said}")
+            errors.append(fail_cell(folder, arm, seed, said))
+    return errors
+
+
+def _apart(
+    jobs: Sequence[Job], folder: Path, how: How, workers: int, tell: Callable[[str], None]
+) -> list[TriviumError]:
+    """Each cell as a command of its own."""
+    from trivium.lab import workers as pool
+
+    commands = [
+        pool.Job(name, ("compare", "--out", str(folder.resolve()), "--cell", name), folder.resolve() / LOGS)
+        for name in (f"{arm.name}/seed-{seed}" for arm, seed in jobs)
+    ]
+    ended = pool.run_all(commands, workers, how, tell)
+    return [
+        fail_cell(folder, arm, seed, TriviumError(outcome.error))
+        for (arm, seed), outcome in zip(jobs, ended, strict=True)
+        if outcome.returncode
+    ]
 
 
 def report(made: Experiment, folder: Path, errors: Sequence[TriviumError] = ()) -> Comparison:
@@ -191,22 +232,13 @@ def _check_rivals(made: Experiment) -> None:
                 )
 
 
-def _jobs(made: Experiment, cell: str | None) -> list[tuple[Arm, int]]:
-    """Seed by seed, so that a comparison that is stopped has all contenders."""
-    every = [(arm, seed) for seed in range(made.seeds) for arm in made.arms()]
-    if cell is None:
-        return every
-    chosen = [(arm, seed) for arm, seed in every if f"{arm.name}/seed-{seed}" == cell]
-    if not chosen:
-        known = f"{every[0][0].name}/seed-{every[0][1]}"
-        raise SettingsError(f"there is no cell {cell!r}: name a contender and a seed, such as {known!r}")
-    return chosen
-
-
 def _prepare(made: Experiment, arms: Sequence[Arm], folder: Path, tell: Callable[[str], None]) -> None:
     """What all cells read: checked, and tokenizers learnt, before the first is trained."""
     for transfer in made.transfer:
-        task_examples(transfer)
+        if transfer.at_hand:
+            task_examples(transfer)
+        else:
+            tell(f"{transfer.name} is left out: its files are not at hand")
     networks = [arm for arm in arms if arm.baseline is None]
     if not networks:
         return
@@ -221,9 +253,11 @@ def _prepare(made: Experiment, arms: Sequence[Arm], folder: Path, tell: Callable
             "no text would be held out to judge models on: data.heldout is a share of the documents, of which there "
             f"must be {FEWEST_TO_SPLIT}, so give more files, or name heldout files"
         )
-    for path in made.heldout:
+    named = [("heldout", path) for path in made.heldout]
+    named += [("minimal_pairs", made.minimal_pairs)] if made.minimal_pairs is not None else []
+    for name, path in named:
         if not Path(located(path)).exists():
-            raise SettingsError(f"heldout: {located(path)} is not there: check the name")
+            raise DataError(f"{name}: {located(path)} is not there: check the name")
 
 
 def plain(comparison: Comparison) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _finite(value: Any) -> Any:
 
 def wanted(made: Experiment, arm: Arm, seed: int, cell: Cell) -> list[str]:
     """The scores that the experiment asks for and the cell lacks."""
-    lacking = [each.name for each in made.transfer if each.name not in cell.transfers]
+    lacking = [each.name for each in made.transfer if each.name not in cell.transfers and each.at_hand]
     if arm.baseline is None:
         lacking += ["passages"] if made.passages and cell.passages is None else []
         lacking += ["minimal pairs"] if made.minimal_pairs and cell.pairs is None and not cell.pairs_error else []
@@ -153,19 +153,21 @@ def conflict(made: Experiment, arm: Arm, cell: Cell) -> str:
 
 
 def run_cell(made: Experiment, arm: Arm, seed: int, folder: Path, tell: Tell) -> Cell:
-    """Makes a cell, or what it lacks. What fails is written into its file, as its error, and raised."""
+    """Makes a cell, or what it lacks."""
     cell = read_cell(folder, arm.name, seed)
     if cell is None or not cell.trained:
         cell = Cell(arm.name, seed, made.identity(arm), dict(arm.point), "", {})
     if finished(made, arm, seed, cell):
         return cell
-    try:
-        done = _baseline(made, arm, cell, folder, tell) if arm.baseline else _network(made, arm, cell, folder, tell)
-    except TriviumError as error:
-        if not cell.trained:  # else its figures so far stay
-            write_cell(folder, replace(cell, error=str(error)))
-        raise
-    return done
+    return _baseline(made, arm, cell, folder, tell) if arm.baseline else _network(made, arm, cell, folder, tell)
+
+
+def fail_cell(folder: Path, arm: Arm, seed: int, error: TriviumError) -> TriviumError:
+    """Writes why a cell failed into its file, where it has no figures yet, and gives the error back."""
+    cell = read_cell(folder, arm.name, seed)
+    if cell is None or not cell.trained:
+        write_cell(folder, Cell(arm.name, seed, "", dict(arm.point), "", {}, error=str(error)))
+    return error
 
 
 def tokenizer_of(made: Experiment, arm: Arm, folder: Path, tell: Tell) -> Tokenizer:
@@ -303,11 +305,8 @@ def _held_out(made: Experiment, seed: int, result: PretrainResult) -> list[str]:
 
 def _with_pairs(made: Experiment, cell: Cell, result: PretrainResult) -> Cell:
     assert made.minimal_pairs is not None
-    path = Path(located(made.minimal_pairs))
-    if not path.exists():
-        raise DataError(f"{path} is not there: check minimal_pairs")
     try:
-        run = MinimalPairs().run(Scorer(result.model, result.tokenizer), path, None)
+        run = MinimalPairs().run(Scorer(result.model, result.tokenizer), Path(located(made.minimal_pairs)), None)
     except SettingsError as error:
         return replace(cell, pairs_error=str(error))
     scores = {name: score.value for name, score in run.measured.scores.items()}
@@ -345,7 +344,7 @@ def _baseline(made: Experiment, arm: Arm, cell: Cell, folder: Path, tell: Tell) 
     vectors = _vectors(made, arm.baseline, cell.seed, folder / arm.name / f"seed-{cell.seed}", tell)
     cell = replace(cell, stack="baseline")
     for transfer in made.transfer:
-        if transfer.name in cell.transfers:
+        if transfer.name in cell.transfers or not transfer.at_hand:
             continue
         found = baseline_transferred(transfer, arm.baseline, vectors)
         cell = replace(cell, transfers={**cell.transfers, transfer.name: found})

@@ -188,7 +188,7 @@ def _lines(standings: Sequence[Standing], what: str, column: Column) -> list[Ser
     """One line for the contenders that differ in what moves ``what`` alone."""
     moving = {
         axis
-        for axis in (standings[0].point if standings else {})
+        for axis in next((s.point for s in standings if s.point), {})
         if _moves([s for s in standings if s.point], axis, what)
     }
     groups: dict[str, list[tuple[float, float]]] = {}

@@ -26,7 +26,7 @@ from trivium.transformer import Config, Network
 from trivium.vectors.vectors import Vectors
 from trivium.verbs.data_checks import checked
 from trivium.verbs.examples import read_examples
-from trivium.verbs.experiment import Transfer, located
+from trivium.verbs.experiment import Transfer
 from trivium.verbs.tuning import FineTuning, fit, placed
 
 Items = list[Located[Any]]
@@ -71,17 +71,21 @@ def stack_of(config: Config) -> str:
     return "encoder" if config.encoder_layers else "decoder"
 
 
-@lru_cache(maxsize=16)
 def task_examples(transfer: Transfer, stack: str = "") -> TaskExamples:
     """Read, checked and drawn; training examples that are among the scored ones are left out."""
+    return _read(transfer, stack, transfer.located())
+
+
+@lru_cache(maxsize=16)
+def _read(transfer: Transfer, stack: str, files: tuple[str | None, ...]) -> TaskExamples:
     task = transfer.definition(stack)
     if transfer.corpus is not None:
         train, dev, test = (placed(_embedded(transfer.corpus, part), part) for part in python_docs.SPLITS)
     else:
         columns = dict(each.partition("=")[::2] for each in transfer.columns)
         train, dev, test = (
-            read_examples(task, located(path), columns, name, transfer.format) if path is not None else []
-            for name, path in (("train", transfer.train), ("dev", transfer.dev), ("test", transfer.test))
+            read_examples(task, path, columns, name, transfer.format) if path is not None else []
+            for name, path in zip(python_docs.SPLITS, files, strict=True)
         )
     task.learn(train, [*dev, *test])  # refuses what is wrong with any of them
     train, _ = checked(train, [*dev, *test], "drop")

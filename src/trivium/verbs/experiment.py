@@ -25,7 +25,7 @@ from trivium.verbs.recipe import ALTERNATIVES, DataSettings, Recipe, TokenizerSe
 
 BUDGETS = ("tokens", "flops", "minutes")
 HELD_EQUAL = ("data.", "training.steps", "training.tokens", "training.flops", "training.minutes", "training.seed")
-CELLS, TOKENIZERS = "cells", "tokenizers"  # folders beside those of the contenders
+CELLS, TOKENIZERS, LOGS = "cells", "tokenizers", "logs"  # folders beside those of the contenders
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,14 @@ class Transfer:
     The examples are those of files (``$NAME/...``: below the folder that an environment variable names), or with
     ``corpus`` those that the embedded corpus has. Weights are chosen on dev; the score is that of ``test`` where there
     is one, else of dev. ``examples``: at most so many to learn from, ``scored``: to be scored on, by a keyed draw.
+    ``optional``: left out where its files are not at hand. ``encoder``, ``decoder`` and ``encoder_decoder``: further
+    settings of the task for a model of that kind, such as pooling=mean.
     """
 
     name: str
     task: str = "sequence"
     set: tuple[str, ...] = ()  # settings of the task
-    encoder: tuple[str, ...] = ()  # further ones where the model is an encoder: "pooling=mean"
+    encoder: tuple[str, ...] = ()
     decoder: tuple[str, ...] = ()
     encoder_decoder: tuple[str, ...] = ()
     train: str | None = None
@@ -97,6 +99,7 @@ class Transfer:
     epochs: int | None = None
     steps: int | None = None
     batch: int = 32
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -119,7 +122,20 @@ class Transfer:
 
     @property
     def identity(self) -> str:
-        return fingerprint(self)
+        return fingerprint(replace(self, optional=False))
+
+    def located(self) -> tuple[str | None, ...]:
+        """The paths of train, dev and test."""
+        return tuple(None if path is None else located(path) for path in (self.train, self.dev, self.test))
+
+    @property
+    def at_hand(self) -> bool:
+        """False for an optional one whose files are not here."""
+        if not self.optional:
+            return True
+        named = [path for path in (self.train, self.dev, self.test) if path is not None]
+        unset = any(path.startswith("$") and not os.environ.get(path[1:].partition("/")[0]) for path in named)
+        return not unset and all(path is None or Path(path).exists() for path in self.located())
 
 
 @dataclass(frozen=True)
@@ -166,7 +182,7 @@ class Experiment:
             raise SettingsError(f"two contenders are called {double!r}: give each a name of its own")
         if bad := next((n for n in names if not n or "/" in n or n.startswith(".")), None):
             raise SettingsError(f"the contender's name {bad!r} cannot be a folder's: use letters, digits and spaces")
-        if taken := next((n for n in names if n in (CELLS, TOKENIZERS)), None):
+        if taken := next((n for n in names if n in (CELLS, TOKENIZERS, LOGS)), None):
             raise SettingsError(f"the contender's name {taken!r} is that of a folder of every comparison: change it")
         given = {name: getattr(self, name) for name in BUDGETS if getattr(self, name) is not None}
         if len(given) != 1:
