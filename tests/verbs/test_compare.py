@@ -1,4 +1,4 @@
-"""Comparisons: equal cost, cells made once and never again, scores that are the runs' own, failures that stop nothing."""
+"""Comparisons: equal cost, cells made once and never again, scores that are the runs' own, failures that stop none."""
 
 import json
 import math
@@ -287,7 +287,8 @@ def test_a_score_that_is_added_later_is_all_that_is_made(stacks, folder, tmp_pat
     monkeypatch.setenv("LABORATORY", str(folder))
     shutil.copytree(folder / "stacks", tmp_path / "out")
     text = (folder / "stacks.toml").read_text()
-    more = text.replace('name = "absent"\noptional = true', 'name = "again"\nseeds = 1').replace("$NOT_SET_ANYWHERE", "$LABORATORY")
+    more = text.replace('name = "absent"\noptional = true', 'name = "again"\nseeds = 1')
+    more = more.replace("$NOT_SET_ANYWHERE", "$LABORATORY")
     (tmp_path / "more.toml").write_text(more + "epochs = 1\n")
     before = read_cell(tmp_path / "out", "encoder, small", 0)
     seen = []
@@ -316,9 +317,12 @@ def test_a_cell_that_was_killed_goes_on_and_gives_the_same_figures(decoders, fol
         compare(folder / "decoders.toml", tmp_path / "out", seeds=1)
     assert read_cell(tmp_path / "out", "narrow", 0) is None
     resumed = []
-    monkeypatch.setattr(
-        compare_cell, "pretrain", lambda *given, **named: resumed.append(named.get("resume")) or trained(*given, **named)
-    )
+
+    def watched(*given, **named):
+        resumed.append(named.get("resume"))
+        return trained(*given, **named)
+
+    monkeypatch.setattr(compare_cell, "pretrain", watched)
     rival = compare_cell._rival
     monkeypatch.setattr(compare_cell, "_rival", lambda *given: (_ for _ in ()).throw(kill))
     with pytest.raises(KeyboardInterrupt):
@@ -366,7 +370,7 @@ def test_where_every_cell_fails_the_first_error_is_raised(folder, tmp_path, monk
 def test_one_cell_by_its_name(decoders, folder, never_trained):
     assert make_cell(folder / "out", "wide/seed-1").evaluation == read_cell(folder / "out", "wide", 1).evaluation
     for wrong in ("wide", "wide/seed-2", "tall/seed-0", "wide/seed-x"):
-        with pytest.raises(SettingsError, match=f"no cell '{wrong}': name a contender and a seed, such as 'narrow/seed-0'"):
+        with pytest.raises(SettingsError, match=f"no cell '{wrong}': name .* such as 'narrow/seed-0'"):
             make_cell(folder / "out", wrong)
 
 
@@ -417,13 +421,13 @@ def test_what_cannot_be_compared_is_refused(decoders, folder, tmp_path):
         ('set = ["model.width=64", "model.ffn_width=64"]', "", "narrow and wide are the same cell"),
         ("model.width=64", "training.tokens=64", "training.tokens=64 is held equal by the experiment"),
         ("model.width=64", "data.heldout=0.2", "data.heldout=0.2 is held equal"),
-        ("seeds = 2", 'seeds = 2\nreference = "tall"', "reference = 'tall' is no contender: choose one of narrow, wide"),
+        ("seeds = 2", 'seeds = 2\nreference = "tall"', "'tall' is no contender: choose one of narrow, wide"),
         ('name = "wide"', 'name = "wide"\nshare = -1.0', "share = -1.0"),
         ('name = "wide"', 'name = "wide"\nbaseline = "majority"', "wide needs one of recipe and baseline"),
         ("seeds = 2", 'seeds = 2\ntransfer = [{name = "t", task = "sequense"}]', "did you mean sequence"),
         ("seeds = 2", 'seeds = 2\ntransfer = [{name = "t", train = "a.tsv"}]', "t needs train and dev, or corpus"),
         ("seeds = 2", 'seeds = 2\ntransfer = [{name = "t", corpus = "chapters", set = ["polling=mean"]}]', "pooling"),
-        ("seeds = 2", 'seeds = 2\nmatrix = [{name = "m", groups = [{name = "x"}]}]', "cell 'x' of the matrix has 0 recipes"),
+        ("seeds = 2", 'seeds = 2\nmatrix = [{name = "m", groups = [{name = "x"}]}]', "'x' of the matrix has 0 recipes"),
     ],
 )  # fmt: skip
 def test_mistakes_in_an_experiment_are_refused_before_anything_is_made(folder, tmp_path, old, new, said):
@@ -459,7 +463,8 @@ def test_files_that_are_not_there_are_told_before_the_first_training(folder, tmp
     with pytest.raises(DataError, match="train.jsonl is not a file"):
         compare(folder / "stacks.toml", tmp_path / "d")
     text = (folder / "decoders.toml").read_text()
-    (tmp_path / "pairs.toml").write_text(text.replace("seeds = 2", f'seeds = 2\nminimal_pairs = "{tmp_path / "no.jsonl"}"'))
+    named = f'seeds = 2\nminimal_pairs = "{tmp_path / "no.jsonl"}"'
+    (tmp_path / "pairs.toml").write_text(text.replace("seeds = 2", named))
     with pytest.raises(DataError, match="minimal_pairs: .*no.jsonl is not there: check the name"):
         compare(tmp_path / "pairs.toml", tmp_path / "e")
 
@@ -500,7 +505,8 @@ def test_what_a_cell_depends_on_is_what_the_experiment_says(folder):
 
     same = made.identity(narrow)
     assert identity(title="Other", seeds=5, ngrams=0, reference="all") == same
-    assert len({same, identity(tokens=3000), identity(tokens=None, flops=2000.0), identity(set=("model.width=8",))}) == 4
+    others = (identity(tokens=3000), identity(tokens=None, flops=2000.0), identity(set=("model.width=8",)))
+    assert len({same, *others}) == 4
 
 
 def test_shipped_experiments_can_be_read():

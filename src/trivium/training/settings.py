@@ -107,7 +107,8 @@ class TrainingSettings:
             raise SettingsError(f"training needs exactly one of steps, tokens, flops and minutes: it has {said}")
         for name, value in given.items():
             if value < 0 or (value == 0 and name != "steps"):
-                raise SettingsError(f"training.{name} is {value}: it must be above 0")
+                least = "at least" if name == "steps" else "above"
+                raise SettingsError(f"training.{name} is {value}: it must be {least} 0")
         if self.batch_tokens < 1:
             raise SettingsError(f"training.batch_tokens is {self.batch_tokens}: it must be at least 1")
         if self.micro_batch_tokens is not None and not 1 <= self.micro_batch_tokens <= self.batch_tokens:

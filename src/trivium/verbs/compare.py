@@ -7,6 +7,7 @@ the others.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -243,9 +244,8 @@ def _prepare(made: Experiment, arms: Sequence[Arm], folder: Path, tell: Callable
     if not networks:
         return
     for arm in networks:
-        recipe = made.recipe(arm, 0)
-        tokenizer = tokenizer_of(made, arm, folder, tell)
-        recipe.objective.layout(tokenizer, 64)
+        with suppress(SettingsError):  # of a contender that cannot be: its cell will say so, and the others go on
+            tokenizer_of(made, arm, folder, tell)
     sources = texts(located_data(made.data), None)
     few = all(len(list(islice(source.documents(), FEWEST_TO_SPLIT))) < FEWEST_TO_SPLIT for source in sources)
     if not (made.transfer or made.minimal_pairs or made.heldout) and (few or not made.data.heldout):
