@@ -88,7 +88,7 @@ BAD_SETTINGS: dict[str, tuple[list[str], str]] = {
     "wrong type": (["--set=training.steps=many"], "training.steps"),
     "no value": (["--set=training.steps"], "training.steps"),
     "negative": (["--set=training.steps=-1"], "-1"),
-    "two budgets": (["--set=training.tokens=100"], "exactly one of steps, tokens and minutes"),
+    "two budgets": (["--set=training.tokens=100"], "exactly one of steps, tokens, flops and minutes"),
     "heads": (["--set=model.width=30", "--set=model.heads=4"], "30.*4|4.*30"),
     "keep nothing": (["--set=training.keep=0"], "training.keep"),
     "negative interval": (["--set=training.log_every=-1"], "training.log_every"),

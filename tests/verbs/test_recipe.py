@@ -88,7 +88,7 @@ def test_flags_go_over_everything() -> None:
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        (["training.steps=1", "training.minutes=2"], "exactly one of steps, tokens and minutes"),
+        (["training.steps=1", "training.minutes=2"], "exactly one of steps, tokens, flops and minutes"),
         (["data.corpus=none"], "set exactly one of data.files, data.sources and data.corpus"),
         (["tokenizer.path=x", "tokenizer.vocab_size=5000"], "set one of tokenizer.vocab_size"),
         (["objective.kind=casual"], "did you mean causal?"),

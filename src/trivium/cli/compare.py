@@ -1,8 +1,7 @@
 """The command that holds models against each other: compare."""
 
 from pathlib import Path
-from statistics import mean
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,24 +18,47 @@ def compare(
     ] = Path("comparison"),
     data: Data = None,
     tokens: Annotated[int | None, typer.Option("--tokens", metavar="N", help="Training tokens of each model.")] = None,
+    flops: Annotated[float | None, typer.Option("--flops", metavar="N", help="Or: training FLOPs of each.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", metavar="M", help="Or: training time of each.")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", metavar="N", help="Runs of each model.")] = None,
+    how: Annotated[
+        Literal["sequence", "processes", "ray"],
+        typer.Option("--how", help="One after another, in processes of their own, or on a Ray cluster."),
+    ] = "sequence",
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Trainings at a time.")] = 1,
+    cell: Annotated[
+        str | None,
+        typer.Option("--cell", metavar="NAME", help="Make this training of the folder only: 'LSTM/seed-0'."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train several models on the same text and tokens, and compare them in figures and a report."""
+    """Train several models on the same text at equal cost, and compare them in figures, words and a report."""
+    from trivium.errors import SettingsError
     from trivium.verbs.compare import compare as run
-    from trivium.verbs.compare import plain
+    from trivium.verbs.compare import make_cell, plain
 
-    made = run(experiment, out, data=data or (), tokens=tokens, seeds=seeds, tell=note)
-    rows = [
-        (s.name, s.parameters, mean(s.loss), mean(s.perplexity), mean(s.bits_per_byte), round(s.tokens_per_second))
-        for s in made.standings
-    ]
-    lines = [table(rows, ("model", "parameters", "loss", "perplexity", "bits/byte", "tokens/s"))]
+    if cell is not None:
+        if experiment is not None or data or tokens or flops or minutes or seeds:
+            raise SettingsError("--cell makes one training of the experiment that --out holds: give these two alone")
+        one = make_cell(out, cell, note)
+        emit(one, as_json, f"{one.contender}, seed {one.seed}: done")
+        return
+    made = run(
+        experiment, out, data=data or (), tokens=tokens, flops=flops, minutes=minutes, seeds=seeds, how=how,
+        workers=workers, tell=note,
+    )  # fmt: skip
+    rows = []
+    for s in made.standings:
+        means = [s.means.get(column.key) for column in made.columns]
+        shown = [c.spelt(m.value) if m else None for c, m in zip(made.columns, means, strict=True)]
+        rows.append((s.name, len(s.seeds), s.parameters or None, s.tokens or None, *shown))
+    lines = [table(rows, ("model", "seeds", "parameters", "tokens", *(column.title for column in made.columns)))]
     if made.ngrams:
         found = made.ngrams
         lines.append(f"n-grams: perplexity {found['perplexity']:.4g}, {found['bits_per_byte']:.4g} bits a byte")
-    for each in made.differences:
-        low, high = each.nats.low, each.nats.high
-        spread = f", 95 % interval over seeds [{low:+.3f}, {high:+.3f}]" if made.seeds > 1 else " (one seed)"
-        lines.append(f"{each.first} minus {each.second}: {each.nats.value:+.3f} nats a token{spread}")
+    lines += [each.verdict for each in made.differences]
+    for failure in made.failures:
+        note(f"{failure.name}, seed {failure.seed}{f', {failure.score}' if failure.score else ''}: {failure.why}")
     emit(plain(made), as_json, "\n".join([*lines, f"report: {made.report.resolve()}"]))
+    if any(not failure.score for failure in made.failures):
+        raise typer.Exit(1)

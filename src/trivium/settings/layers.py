@@ -89,7 +89,7 @@ def merge(layers: Sequence[Layer], alternatives: Mapping[str, Sequence[str]] = {
     """Later layers over earlier ones, and the origin of each dotted value.
 
     A table that names another ``kind`` than the one below replaces it whole. ``alternatives`` names the fields of a
-    table of which only one may be set ("training": steps, tokens, minutes): setting one drops the others from below.
+    table of which only one may be set (of "training": steps, tokens ...): setting one drops the others from below.
     """
     values: Table = {}
     origins: dict[str, str] = {}

@@ -1,6 +1,7 @@
-"""How many steps a run takes: said, from a number of tokens, or from minutes by timing the first ones."""
+"""How many steps a run takes: said, from tokens or FLOPs, or from minutes by timing the first ones."""
 
 import time
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -13,12 +14,27 @@ _SHARE = 0.05  # of the minutes may go into timing
 
 
 def budget_steps(settings: TrainingSettings, tokens_per_step: int) -> int | None:
-    """The number of steps, or None where ``settings`` give minutes. The last step may go past the tokens asked for."""
+    """The number of steps, or None where ``settings`` give FLOPs or minutes. The last step may go past the tokens."""
     if settings.steps is not None:
         return settings.steps
     if settings.tokens is not None:
         return -(-settings.tokens // tokens_per_step)
     return None
+
+
+def count_steps(feed: Callable[[int], Sequence[Any]], flops: Callable[[Any], float], budget: float) -> int:
+    """The number of steps, at least 1, whose FLOPs come nearest to ``budget``.
+
+    Batches are made and counted, not trained on: they are functions of their number, so that the run meets the very
+    same ones. That costs what making them costs, a few hundredths of the run.
+    """
+    spent, steps = 0.0, 0
+    while spent < budget:
+        step = sum(map(flops, feed(steps)))
+        if spent + step / 2 > budget:
+            break
+        spent, steps = spent + step, steps + 1
+    return max(1, steps)
 
 
 def time_steps(trainer: Trainer[Any, Any], minutes: float) -> int:

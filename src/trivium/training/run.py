@@ -136,6 +136,8 @@ class Run:
         with TrainingProgress(trainer.steps, trainer.number, quiet=self.quiet) as progress:
             if self._saved < 0:
                 self._warn_if_full(progress)
+                if self.evaluate and not trainer.steps:  # a model as it begins: the only figures it will have
+                    self._evaluate(0, progress)
                 self.save()
             stop.gentle = True
             try:

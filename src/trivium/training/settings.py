@@ -79,8 +79,9 @@ Schedule = Cosine | Linear | InverseSqrt | ConstantThenDecay
 class TrainingSettings:
     """How long, how, and how often to look. 0 switches ``clip`` and each ``..._every`` off."""
 
-    steps: int | None = None  # exactly one of steps, tokens and minutes
+    steps: int | None = None  # exactly one of steps, tokens, flops and minutes; 0: the model as it begins
     tokens: int | None = None
+    flops: float | None = None  # counted exactly, batch by batch, before the first step
     minutes: float | None = None  # turned into steps by timing the first ones; the resolved recipe holds the steps
     batch_tokens: int = 4096
     micro_batch_tokens: int | None = None  # None: the whole batch in one pass
@@ -99,14 +100,15 @@ class TrainingSettings:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        budget = {name: getattr(self, name) for name in ("steps", "tokens", "minutes")}
+        budget = {name: getattr(self, name) for name in ("steps", "tokens", "flops", "minutes")}
         given = {name: value for name, value in budget.items() if value is not None}
         if len(given) != 1:
             said = ", ".join(f"{name} = {value}" for name, value in given.items()) or "none of them"
-            raise SettingsError(f"training needs exactly one of steps, tokens and minutes: it has {said}")
+            raise SettingsError(f"training needs exactly one of steps, tokens, flops and minutes: it has {said}")
         for name, value in given.items():
-            if value <= 0:
-                raise SettingsError(f"training.{name} is {value}: it must be above 0")
+            if value < 0 or (value == 0 and name != "steps"):
+                least = "at least" if name == "steps" else "above"
+                raise SettingsError(f"training.{name} is {value}: it must be {least} 0")
         if self.batch_tokens < 1:
             raise SettingsError(f"training.batch_tokens is {self.batch_tokens}: it must be at least 1")
         if self.micro_batch_tokens is not None and not 1 <= self.micro_batch_tokens <= self.batch_tokens:

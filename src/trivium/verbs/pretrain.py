@@ -24,7 +24,7 @@ from trivium.generation.sampling import Sampling
 from trivium.objectives.objective import Batch
 from trivium.settings import dump
 from trivium.tokenizers import Tokenizer
-from trivium.training.budget import budget_steps, time_steps
+from trivium.training.budget import budget_steps, count_steps, time_steps
 from trivium.training.precision import choose_device, resolve
 from trivium.training.run import Run
 from trivium.training.run_directory import CHAT_TEMPLATE, RECIPE, RunDirectory, open_run
@@ -141,7 +141,7 @@ def _asked(recipe: Recipe | str | Path | None, out: Path, resume: bool) -> Recip
     found = recorded.training
     training = given.training
     if training.steps is None and found.steps is not None:
-        training = replace(training, steps=found.steps, tokens=None, minutes=None)
+        training = replace(training, steps=found.steps, tokens=None, flops=None, minutes=None)
     if training.precision == "auto":
         training = replace(training, precision=found.precision)
     if training.device == "auto":
@@ -235,12 +235,14 @@ def _assemble(
         flops=partial(batch_flops, config),
     )
     steps = budget_steps(settings, max(1, round(rows * length * data.density)))
+    if steps is None and settings.flops is not None:
+        steps = count_steps(trainer.feed, partial(batch_flops, config), settings.flops)
     if steps is None:
         assert settings.minutes is not None
         tell(f"timing the first steps to find how many fit in {settings.minutes:g} minutes")
         steps = time_steps(trainer, settings.minutes)
     trainer.steps = steps
-    trainer.settings = settings = replace(settings, steps=steps, tokens=None, minutes=None)
+    trainer.settings = settings = replace(settings, steps=steps, tokens=None, flops=None, minutes=None)
     resolved = replace(asked, model=settled, training=settings)
     if asked.from_ is not None:
         resolved = replace(resolved, tokenizer=replace(asked.tokenizer, vocab_size=config.vocab_size))

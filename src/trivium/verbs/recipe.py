@@ -23,7 +23,7 @@ from trivium.transformer.config import Band, Position
 ALTERNATIVES = {
     "data": ("files", "sources", "corpus"),
     "tokenizer": ("vocab_size", "path"),
-    "training": ("steps", "tokens", "minutes"),
+    "training": ("steps", "tokens", "flops", "minutes"),
 }
 
 
