@@ -12,6 +12,15 @@ from trivium.metrics.entities import entities, entity_scores, span_scores
 from trivium.metrics.intervals import Interval, paired_bootstrap, paired_t, student_t, wilson
 from trivium.metrics.likelihood import likelihood
 from trivium.metrics.rouge import lead, rouge
+from trivium.metrics.significance import (
+    McNemar,
+    benjamini_hochberg,
+    holm,
+    mcnemar,
+    minimal_detectable,
+    paired_permutation,
+    paired_t_p,
+)
 from trivium.metrics.translation import translation
 
 METRICS: dict[str, Callable[..., Any]] = {
@@ -39,6 +48,8 @@ __all__ = [
     "LOWER_IS_BETTER",
     "METRICS",
     "Interval",
+    "McNemar",
+    "benjamini_hochberg",
     "best_threshold",
     "binary_f1",
     "calibration",
@@ -47,12 +58,17 @@ __all__ = [
     "entities",
     "entity_scores",
     "exact_match",
+    "holm",
     "lead",
     "likelihood",
+    "mcnemar",
+    "minimal_detectable",
     "multi_label",
     "multirc",
     "paired_bootstrap",
+    "paired_permutation",
     "paired_t",
+    "paired_t_p",
     "pearson",
     "record",
     "regression",

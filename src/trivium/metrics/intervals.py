@@ -85,17 +85,17 @@ def student_t(probability: float, freedom: int) -> float:
     low, high = 0.0, 1.0  # of x = freedom / (freedom + t^2), where both tails hold I_x(freedom / 2, 1 / 2)
     for _ in range(200):
         middle = (low + high) / 2
-        low, high = (middle, high) if _beta(freedom / 2, 0.5, middle) < tail else (low, middle)
+        low, high = (middle, high) if beta_share(freedom / 2, 0.5, middle) < tail else (low, middle)
     t = math.sqrt(freedom * (1 - low) / low)
     return t if probability > 0.5 else -t
 
 
-def _beta(a: float, b: float, x: float) -> float:
+def beta_share(a: float, b: float, x: float) -> float:
     """The regularised incomplete beta function by Lentz's continued fraction (Numerical Recipes, section 6.4)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
-        return 1 - _beta(b, a, 1 - x)
+        return 1 - beta_share(b, a, 1 - x)
     front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
     c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
     fraction = d
