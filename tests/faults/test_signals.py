@@ -41,6 +41,28 @@ def test_a_signal_before_the_first_step_loses_nothing(commands: Commands, trials
     trials.finish(run)
 
 
+def test_the_same_signal_passed_on_twice_is_one(commands: Commands, trials: Trials, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    pid = commands.start(trials.arguments(run))
+    _wait_for_steps(run, 4)
+    os.kill(pid, signal.SIGINT)
+    time.sleep(0.02)
+    os.kill(pid, signal.SIGINT)
+    ended = commands.wait()
+    assert ended.code == 130
+    assert f"--resume {run}" in ended.error
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    code = (
+        "import os, signal, time\nfrom trivium.training.signals import stop_on_signals\n"
+        "with stop_on_signals() as stop:\n stop.gentle = True\n os.kill(os.getpid(), signal.SIGTERM)\n"
+        " time.sleep(0.5)\n print(stop.name, flush=True)\n os.kill(os.getpid(), signal.SIGINT)\n print('goes on')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (130, "SIGTERM\n")
+
+
 def test_the_real_command_from_the_shell(trials: Trials, tmp_path: Path) -> None:
     """No fork server: ``python -m trivium`` in a new process, SIGTERM, and again."""
     run = tmp_path / "run"
