@@ -103,7 +103,9 @@ def test_a_killed_job_is_said_to_be(tmp_path: Path) -> None:
         (signal.SIGINT, 130),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param(
-            signal.SIGKILL, -9, marks=pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+            signal.SIGKILL,
+            -9,
+            marks=[pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="Linux tells of a death")],
         ),
     ],
 )
@@ -170,7 +172,7 @@ def _learns(run: Path) -> bool:
 
 def _processes(folder: Path) -> list[int]:
     """Those whose command names the folder, this one left out."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
     lines = [line.split(None, 1) for line in listed.splitlines() if str(folder) in line]
     return [int(pid) for pid, _ in lines if int(pid) != os.getpid()]
 
