@@ -49,6 +49,7 @@ PUBLIC = [
     "fill",
     "finetune",
     "generate",
+    "inspect_batch",
     "inspect_model",
     "inspect_text",
     "inspect_word",

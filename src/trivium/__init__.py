@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trivium.verbs.finetune import finetune
     from trivium.verbs.generate import generate
     from trivium.verbs.inspect import inspect_model, inspect_text
+    from trivium.verbs.inspect_batch import inspect_batch
     from trivium.verbs.load import LanguageModel, load
     from trivium.verbs.occurrences import inspect_word
     from trivium.verbs.plan import plan
@@ -73,6 +74,7 @@ _HOMES = {
     "fill": "verbs.fill",
     "finetune": "verbs.finetune",
     "generate": "verbs.generate",
+    "inspect_batch": "verbs.inspect_batch",
     "inspect_model": "verbs.inspect",
     "inspect_text": "verbs.inspect",
     "inspect_word": "verbs.occurrences",
@@ -126,6 +128,7 @@ __all__ = [
     "fill",
     "finetune",
     "generate",
+    "inspect_batch",
     "inspect_model",
     "inspect_text",
     "inspect_word",

@@ -30,6 +30,11 @@ def mix(values: np.ndarray) -> np.ndarray:
     return x
 
 
+def unit(bits: np.ndarray) -> np.ndarray:
+    """Random bits (uint64) as numbers in [0, 1), 53 of them each. Any shape."""
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 @dataclass(frozen=True)
 class Draws:
     """Random numbers for a batch of examples: row ``i`` depends on the seed, the purpose and ``examples[i]`` alone.
@@ -48,9 +53,18 @@ class Draws:
         columns = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
         return mix(rows[:, None] + columns[None, :])
 
+    def bits_at(self, purpose: str, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """``bits(purpose, ...)[rows, columns]`` without the others: (N,) uint64, where few places need a number."""
+        keys = mix(self.examples.astype(np.uint64) * _GOLDEN + np.uint64(key(self.seed, purpose)))
+        return mix(keys[rows] + (columns + 1).astype(np.uint64) * _GOLDEN)
+
     def uniform(self, purpose: str, count: int) -> np.ndarray:
         """(B, count) float64 in [0, 1), 53 random bits each."""
-        return (self.bits(purpose, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return unit(self.bits(purpose, count))
+
+    def uniform_at(self, purpose: str, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """``uniform(purpose, ...)[rows, columns]``: (N,) float64."""
+        return unit(self.bits_at(purpose, rows, columns))
 
     def integers(self, purpose: str, count: int, high: int) -> np.ndarray:
         """(B, count) int64 in [0, high)."""

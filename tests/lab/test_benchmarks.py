@@ -116,6 +116,22 @@ def test_the_other_benchmarks_run() -> None:
     assert json.loads(quick("tokenising.py", "--megabytes", "0.5", "--vocabulary", "1000"))["tokens"] > 50_000
 
 
+def test_the_table_of_objectives_has_every_one() -> None:
+    import objectives
+
+    from trivium.objectives import OBJECTIVES
+
+    assert {name.split()[0] for name in objectives.CASES} == set(OBJECTIVES)
+
+
+@pytest.mark.slow
+def test_a_batch_is_made_in_no_time_and_faster_than_by_a_collator() -> None:
+    pytest.importorskip("transformers")
+    found = json.loads(quick("objectives.py", "masked", "corruption", "--quick", "--json"))
+    assert all(each["share"] < 0.05 for each in found)
+    assert found[0]["times_as_fast"] > 5 and found[1]["times_as_fast"] is None
+
+
 @pytest.mark.slow
 def test_tokenizers_against_their_rivals(tmp_path: Path) -> None:
     pytest.importorskip("sentencepiece")

@@ -64,8 +64,11 @@ words.command("convert")(vectors.convert)
 words.command("map")(vectors.draw)
 words.command("classify")(vectors.classify)
 
-inspector = typer.Typer(help="Open a model: its parts, and its attention on a text.", no_args_is_help=True)
+inspector = typer.Typer(
+    help="Open a model: its parts, and its attention on a text; or what a step of training sees.", no_args_is_help=True
+)
 inspector.command("text")(inspect.text)
+inspector.command("batch")(inspect.batch)
 inspector.command("model")(inspect.model)
 
 config = typer.Typer(help="Show what a recipe comes to, and what it may hold.", no_args_is_help=True)

@@ -1,12 +1,12 @@
-"""Commands that open a model: its parts, its attention on a text, and a word in its contexts."""
+"""Commands that open a model: its parts, its attention on a text, a word in its contexts, and a step of training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from trivium.cli.options import Json, ModelDirectory
-from trivium.cli.output import emit, table, write_page
+from trivium.cli.options import Data, Json, ModelDirectory, Sets
+from trivium.cli.output import emit, note, table, write_page
 
 if TYPE_CHECKING:
     from trivium.views.occurrences import WordView
@@ -78,6 +78,43 @@ def text(
     if texts is None or len(texts) != 1:
         raise SettingsError("give one text to read (in quotes), or a --word to look for in several")
     _show_attention(model, texts[0], html, as_json)
+
+
+def batch(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe's name or path, or the folder of a run.")
+    ],
+    step: Annotated[int, typer.Option("--step", metavar="N", help="Which step; the first is 1.")] = 1,
+    rows: Annotated[int, typer.Option("--rows", metavar="K", help="How many of its rows.")] = 2,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="M", help="What each target costs a model: a run, or one of its checkpoints."),
+    ] = None,
+    data: Data = None,
+    sets: Sets = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write it as a page to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a step of training sees: the text, what the objective makes of it, what is to be predicted where."""
+    from dataclasses import replace
+
+    from trivium.cli.batch_text import batch_text
+    from trivium.durable import check_file
+    from trivium.errors import SettingsError
+    from trivium.verbs.inspect_batch import inspect_batch
+    from trivium.verbs.recipe import load_recipe
+
+    if html is not None:
+        check_file(html)
+    if Path(recipe).is_dir() and (data or sets):
+        raise SettingsError(f"{recipe} is a run, whose steps are what they were: leave out --data and --set")
+    asked = recipe if Path(recipe).is_dir() else load_recipe(recipe, data or (), sets or ()).recipe
+    view = replace(inspect_batch(asked, step=step, rows=rows, model=model, tell=note), source=recipe)
+    if html is not None:
+        from trivium.verbs.batch_page import batch_page
+
+        write_page(html, batch_page(view))
+    emit(view, as_json, batch_text(view))
 
 
 def _show_word(view: "WordView", html: Path | None, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
 from trivium.objectives.packing import pack
 from trivium.objectives.sampled_softmax import draw_words, sampled_cross_entropy
+from trivium.objectives.wanted import Wanted
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
@@ -84,6 +85,15 @@ class Bidirectional:
             drawn = batch.targets["drawn"][:, number] if self.negatives and model.training else None
             parts[way] = Loss(_cost(model, states, targets, counted, drawn), count)
         return {NAME: Loss(parts["forward"].total + parts["backward"].total, 2 * count, parts)}
+
+    def wanted(self, batch: Batch) -> dict[str, Wanted]:
+        """A forward state is asked for the token after it, a backward one for the token before."""
+        words, counted = batch.targets["words"], batch.targets["counted"]
+        places = torch.arange(words.numel()).view(words.shape)
+        return {
+            "forward": Wanted(words[:, 1:][counted], places[:, :-1][counted]),
+            "backward": Wanted(words[:, :-1][counted], places[:, 1:][counted]),
+        }
 
 
 def _cost(model: "Network", states: Tensor, targets: Tensor, counted: Tensor, drawn: Tensor | None) -> Tensor:

@@ -6,6 +6,9 @@ during the forward pass in the logits' own type, and the backward pass only scal
 float32 (float64 for float64 logits), so a bfloat16 model loses nothing in the loss and one rounding in the gradient.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -14,6 +17,20 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _CHUNK = {"cpu": 2**19, "cuda": 2**26}  # elements of logits at a time: about one core's second-level cache
+
+_EACH: ContextVar[list[tuple[Tensor, Tensor]] | None] = ContextVar("each", default=None)
+
+
+@contextmanager
+def each_cost() -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """While open, every call of ``cross_entropy`` also leaves its targets (N,) and what each of them cost (N,) float32
+    in the list: how an objective's loss is looked at target by target, whatever it adds up."""
+    kept: list[tuple[Tensor, Tensor]] = []
+    token = _EACH.set(kept)
+    try:
+        yield kept
+    finally:
+        _EACH.reset(token)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -24,6 +41,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None
     """
     flat = logits.reshape(-1, logits.shape[-1])
     counted = None if weights is None else weights.reshape(-1)
+    if (kept := _EACH.get()) is not None:
+        costs = F.cross_entropy(flat.detach().float(), targets.reshape(-1), reduction="none")
+        kept.append((targets.reshape(-1), costs if counted is None else costs * counted))
     total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1), counted)
     return total
 

@@ -6,6 +6,7 @@ stay. "Should You Mask 15%?" (Wettig et al. 2022) is ``Masked(rate=0.4, mask=1.0
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -83,7 +84,7 @@ class Masked:
 
     def choose(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> np.ndarray:
         """(B, T) bool: the positions to predict. Special tokens and padding are never among them."""
-        special = np.isin(rows.tokens, _control_ids(tokenizer))
+        special = _is_control(tokenizer)[rows.tokens]
         real = rows.documents >= 0
         candidates = real & ~special
         words = word_numbers(rows.tokens, special | ~real, tokenizer) if self.whole_word else None
@@ -105,17 +106,17 @@ class Masked:
             draws = _fixed(rows, draws, self.copies)
         length = rows.tokens.shape[1]
         chosen = self.choose(rows, draws, tokenizer)
-        how = draws.uniform("masked/how", length)
-        other = draws.integers("masked/other", length, tokenizer.vocab_size)
-        ids = np.where(chosen & (how < self.mask), mask, rows.tokens)
-        ids = np.where(chosen & (how >= self.mask) & (how < self.mask + self.random), other, ids)
-        targets = {
-            "masked": torch.from_numpy(rows.tokens[chosen]),
-            "at": torch.from_numpy(np.flatnonzero(chosen)),
-        }
+        at = np.flatnonzero(chosen)
+        there = np.divmod(at, length)
+        wanted = rows.tokens.ravel()[at]
+        how = draws.uniform_at("masked/how", *there)
+        other = (draws.uniform_at("masked/other", *there) * tokenizer.vocab_size).astype(np.int64)
+        ids = rows.tokens.copy()
+        ids.ravel()[at] = np.where(how < self.mask, mask, np.where(how < self.mask + self.random, other, wanted))
+        targets = {"masked": torch.from_numpy(wanted), "at": torch.from_numpy(at)}
         source = pack(ids, rows.documents, rows.positions)
         tokens = int((rows.documents >= 0).sum())
-        return Batch(Inputs(source=source), targets, {"masked": int(chosen.sum())}, tokens, rows.draws.tolist())
+        return Batch(Inputs(source=source), targets, {"masked": len(at)}, tokens, rows.draws.tolist())
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         logits = model(batch.inputs, at=batch.targets["at"]).logits
@@ -138,9 +139,11 @@ def _fixed(rows: Rows, draws: Draws, copies: int) -> Draws:
     return Draws(key(draws.seed, "masked/static"), mix(content + copy))
 
 
-def _control_ids(tokenizer: Tokenizer) -> list[int]:
+@lru_cache(maxsize=8)
+def _is_control(tokenizer: Tokenizer) -> np.ndarray:
+    """(V,) bool: the control tokens that are never predicted."""
     named = (tokenizer.pad, tokenizer.begin, tokenizer.end, tokenizer.classify, tokenizer.separator, tokenizer.mask)
-    return [i for i in named if i is not None]
+    return np.isin(np.arange(tokenizer.vocab_size), [i for i in named if i is not None])
 
 
 def _specials(tokenizer: Tokenizer) -> tuple[int, int, int]:

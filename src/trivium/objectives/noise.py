@@ -6,6 +6,7 @@ bool.
 
 import numpy as np
 
+from trivium.objectives.selection import exact
 from trivium.randomness import Draws
 
 
@@ -36,9 +37,10 @@ def random_spans(lengths: np.ndarray, width: int, draws: Draws, rate: float, mea
     ).reshape(len(lengths), 2 * most)
     ends = np.cumsum(pieces, axis=1)
     places = np.arange(width)
-    turns = np.zeros((len(lengths), width + 1), np.int64)  # how many pieces end at or before each place
-    np.add.at(turns, (np.arange(len(lengths))[:, None], np.minimum(ends, width)), 1)
-    return (np.cumsum(turns, axis=1)[:, :width] % 2 == 1) & (places < lengths[:, None])
+    flat = np.minimum(ends, width) + np.arange(len(lengths))[:, None] * (width + 1)
+    turns = np.bincount(flat.ravel(), minlength=len(lengths) * (width + 1)).reshape(len(lengths), width + 1)
+    passed = np.cumsum(turns, axis=1)[:, :width]  # how many pieces end at or before each place
+    return (passed % 2 == 1) & (places < lengths[:, None])
 
 
 def _segments(totals: np.ndarray, counts: np.ndarray, keys: np.ndarray, most: int) -> np.ndarray:
@@ -48,9 +50,7 @@ def _segments(totals: np.ndarray, counts: np.ndarray, keys: np.ndarray, most: in
     """
     batch, width = keys.shape
     inner = (np.arange(width) > 0) & (np.arange(width) < totals[:, None])
-    order = np.argsort(np.where(inner, keys, np.inf), axis=1, kind="stable")
-    begins = np.zeros((batch, width), bool)
-    np.put_along_axis(begins, order, np.arange(width) < counts[:, None] - 1, axis=1)
+    begins = exact(keys, inner, counts - 1)
     segment = np.cumsum(begins, axis=1) + np.arange(batch)[:, None] * most
     items = np.arange(width) < totals[:, None]
     return np.bincount(segment[items], minlength=batch * most).reshape(batch, most)

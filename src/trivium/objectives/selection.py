@@ -15,10 +15,10 @@ def budgets(lengths: np.ndarray, rate: float) -> np.ndarray:
 
 def exact(keys: np.ndarray, candidates: np.ndarray, budget: np.ndarray) -> np.ndarray:
     """The ``budget`` (B,) candidates (B, T) of smallest key (B, T) in each row, or all where there are fewer."""
-    order = np.argsort(np.where(candidates, keys, np.inf), axis=1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(order.shape[1])[None, :], axis=1)
-    return candidates & (ranks < budget[:, None])
+    ordered = np.sort(np.where(candidates, keys, np.inf), axis=1)
+    last = np.minimum(budget, keys.shape[1]) - 1
+    highest = np.where(last >= 0, ordered[np.arange(len(keys)), last], -np.inf)
+    return candidates & (keys <= highest[:, None])
 
 
 def whole_words(keys: np.ndarray, candidates: np.ndarray, words: np.ndarray, budget: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def whole_words(keys: np.ndarray, candidates: np.ndarray, words: np.ndarray, bud
     rows, count = keys.shape
     flat = (words + np.arange(rows)[:, None] * count)[candidates]
     sizes = np.bincount(flat, minlength=rows * count).reshape(rows, count)
-    order = np.argsort(np.where(sizes > 0, keys, np.inf), axis=1, kind="stable")
+    order = np.argsort(np.where(sizes > 0, keys, np.inf), axis=1)
     sizes = np.take_along_axis(sizes, order, axis=1)
     alive = sizes > 0
     while True:

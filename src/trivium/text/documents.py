@@ -23,16 +23,21 @@ def read_documents(paths: Paths, *, field: str = "text", errors: Errors = "stric
 
     What is missing is an error at once; what is malformed when it is met.
     """
+    return (text for _, text in named_documents(paths, field=field, errors=errors))
+
+
+def named_documents(paths: Paths, *, field: str = "text", errors: Errors = "strict") -> Iterator[tuple[str, str]]:
+    """The same, each after the name of its file."""
     return _documents(files(paths), field, errors)
 
 
-def _documents(found: list[tuple[Path, bool]], field: str, errors: Errors) -> Iterator[str]:
+def _documents(found: list[tuple[Path, bool]], field: str, errors: Errors) -> Iterator[tuple[str, str]]:
     any_text = False
     for path, named in found:
         empty = True
         for text in reader(path)(path, field, errors):
             empty = False
-            yield text
+            yield str(path), text
         if empty and named:
             raise DataError(f"{path} is empty: name a file with text")
         any_text |= not empty

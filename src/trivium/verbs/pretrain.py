@@ -31,8 +31,8 @@ from trivium.training.run_directory import CHAT_TEMPLATE, RECIPE, RunDirectory, 
 from trivium.training.signals import Stop, stop_on_signals
 from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Config, Network
-from trivium.transformer.network import answers, changed, writes
-from trivium.verbs.continuing import begun, placed, rows_of
+from trivium.transformer.network import answers, writes
+from trivium.verbs.continuing import begun, placed
 from trivium.verbs.judging import FOLDER, KIND, Continued, Measure, continued, new_text, old_text
 from trivium.verbs.pretraining_batches import Feed, batch_flops, evaluation
 from trivium.verbs.pretraining_card import pretraining_card
@@ -40,11 +40,11 @@ from trivium.verbs.pretraining_data import (
     PretrainingData,
     advice,
     check_enough,
-    get_tokenizer,
     prepare,
     rows_per_step,
     texts,
 )
+from trivium.verbs.pretraining_model import config_of, read_as
 from trivium.verbs.pretraining_vectors import check_vectors, place_vectors
 from trivium.verbs.recipe import Recipe, load_recipe, read_recipe
 from trivium.verbs.source_model import Source, opened
@@ -164,21 +164,10 @@ def _place_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
 
 def _check(recipe: Recipe, resume: bool) -> None:
     """An objective or vectors that do not fit the model are refused before any text is read."""
-    config = _config(recipe, vocab_size=recipe.tokenizer.vocab_size or 1, pad_token=0)
+    config = config_of(recipe, vocab_size=recipe.tokenizer.vocab_size or 1, pad_token=0)
     recipe.objective.heads(config)
     if not resume:
         check_vectors(recipe.model, config.width, config.characters)
-
-
-def _config(recipe: Recipe, vocab_size: int, pad_token: int) -> Config:
-    family = FAMILIES.get(recipe.model.family)
-    if family is None:
-        raise SettingsError(f"there is no family {recipe.model.family!r}: choose one of {', '.join(FAMILIES)}")
-    changes = {**recipe.model.changes(), "pad_token": pad_token}
-    if "start_token" in family.base:
-        changes["start_token"] = pad_token
-    config = family.size(recipe.model.size, vocab_size, **changes)
-    return changed(config, start_token=pad_token) if config.encoder_layers and config.decoder_layers else config
 
 
 def _assemble(
@@ -196,12 +185,7 @@ def _assemble(
     settings = resolve(asked.training)
     sources = texts(asked.data, documents)
     beginning = begun(asked, source, sources) if source is not None else None
-    if beginning is not None:
-        tokenizer = beginning.tokenizer
-    else:
-        tokenizer = get_tokenizer(asked.tokenizer, sources, _config(asked, 1, 0), directory.path, tell)
-    config = _config(asked, rows_of(tokenizer, asked.from_), tokenizer.pad or 0)
-    length = (asked.from_.length if asked.from_ is not None else None) or config.context
+    tokenizer, config, length = read_as(asked, sources, beginning, directory.path, tell)
     if source is not None or not (directory.path / "tokenizer.json").exists():
         tokenizer.save(directory.path, config.context)
     rows, micro_rows = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)

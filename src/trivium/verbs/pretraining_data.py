@@ -12,9 +12,10 @@ from pathlib import Path
 from trivium.errors import DataError, RefusedError, SettingsError
 from trivium.text import python_docs
 from trivium.text.blocks import Blocks, cut
-from trivium.text.documents import read_documents, source_fingerprint
+from trivium.text.documents import named_documents, read_documents, source_fingerprint
 from trivium.text.lanes import Lanes
 from trivium.text.mixture import Mixture
+from trivium.text.origins import counted
 from trivium.text.shards import Shards, write_shards
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.layouts import LayoutName
@@ -28,11 +29,13 @@ MANY_EPOCHS = 20
 
 @dataclass(frozen=True)
 class Text:
-    """One source: its documents, to be read as often as needed, its weight, and a hash that names its content."""
+    """One source: its documents, to be read as often as needed, its weight, and a hash that names its content.
+    ``named``: each document after the name of its file, where there are files."""
 
     documents: Callable[[], Iterable[str]]
     weight: float
     fingerprint: Callable[[], str]
+    named: Callable[[], Iterable[tuple[str, str]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def texts(data: DataSettings, documents: Iterable[str] | None) -> list[Text]:
         own = documents if isinstance(documents, Sequence) else list(documents)
         return [Text(lambda: own, 1.0, lambda: _content_hash(own))]
     if data.corpus is not None:
-        return [Text(_corpus, 1.0, lambda: f"python-docs train {python_docs.corpus_hash()}")]
+        return [Text(_corpus, 1.0, lambda: f"python-docs train {python_docs.corpus_hash()}", _named_corpus)]
     sources = [(source.files, source.weight) for source in data.sources] or [(data.files, 1.0)]
     return [_files(files, weight, data) for files, weight in sources]
 
@@ -169,8 +172,9 @@ def _shards(source: Text, tokenizer: Tokenizer, folder: Path) -> Shards:
         _check_unchanged(shards.fingerprint, source, tokenizer, folder)
         return shards
     fingerprint = f"{source.fingerprint()} {tokenizer.fingerprint}"
+    documents = source.documents() if source.named is None else counted(source.named(), folder)
     return write_shards(
-        source.documents(), tokenizer.encode_batch, tokenizer.end, tokenizer.vocab_size, folder, fingerprint
+        documents, tokenizer.encode_batch, tokenizer.end, tokenizer.vocab_size, folder, fingerprint
     )
 
 
@@ -194,12 +198,17 @@ def _files(files: tuple[str, ...], weight: float, data: DataSettings) -> Text:
         lambda: read_documents(files, field=data.field, errors=data.errors),
         weight,
         lambda: f"files {source_fingerprint(files, field=data.field, errors=data.errors)}",
+        lambda: named_documents(files, field=data.field, errors=data.errors),
     )
 
 
 def _corpus() -> Iterable[str]:
     """The part of the embedded corpus that no development or test example of its tasks comes from."""
     return [document.text for document in python_docs.documents("train")]
+
+
+def _named_corpus() -> Iterable[tuple[str, str]]:
+    return [(document.name, document.text) for document in python_docs.documents("train")]
 
 
 def _content_hash(documents: Iterable[str]) -> str:

@@ -76,3 +76,8 @@ def _token(piece: Piece) -> Markup:
 def visible(text: str) -> str:
     """Spaces, tabs, line ends and control characters as signs: what a terminal would obey, it shows."""
     return text.translate(_SIGNS)
+
+
+def legible(text: str) -> str:
+    """The same, with spaces as they are."""
+    return " ".join(map(visible, text.split(" ")))
