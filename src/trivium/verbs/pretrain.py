@@ -289,12 +289,13 @@ def _train(
 ) -> PretrainResult:
     directory, trainer, model = run.directory, run.trainer, run.trainer.model
     family = FAMILIES[resolved.model.family]
+    epochs = data.epochs(measure.rows * trainer.steps)
     proof = run.prove(say) if prove else None
     if proof:
         tell(proof)
     if not run.restore(say):
         directory.write(RECIPE, resolved.to_toml())
-        card = pretraining_card(resolved, model, expressed_by(family, model), data, run.meter, {})
+        card = pretraining_card(resolved, model, expressed_by(family, model), data, run.meter, {}, epochs)
         save(model, family, data.tokenizer, directory.path, state=trainer.state_dict()[0], card=card)
         if resolved.from_ is not None:
             directory.metrics.append({"kind": KIND, "step": 0, **judged})
@@ -321,7 +322,9 @@ def _train(
         proof=proof,
         continued=continued(resolved.from_.model, directory.metrics.lines) if resolved.from_ is not None else None,
     )
-    card = pretraining_card(resolved, model, result.family, data, run.meter, result.evaluation, result.continued)
+    card = pretraining_card(
+        resolved, model, result.family, data, run.meter, result.evaluation, epochs, result.continued
+    )
     directory.write("README.md", card)
     run.publish()
     return result
