@@ -272,6 +272,18 @@ def test_models_without_a_second_stream_are_refused(family):
     assert Permutation().heads(FAMILIES["xlnet"].size("tiny", 100)) == {}
 
 
+def test_a_recipe_of_ours_trains_by_it(tmp_path):
+    from trivium.verbs.pretrain import pretrain
+    from trivium.verbs.recipe import load_recipe
+
+    sets = ["training.steps=2", "model.size=tiny", "model.context=32", "training.batch_tokens=128"]
+    made = load_recipe("xlnet-mini", sets=[*sets, "tokenizer.vocab_size=300"]).recipe
+    texts = ["The cat sat on the hill. " * (3 + n) for n in range(30)]
+    run = pretrain(made, tmp_path / "run", documents=texts, quiet=True)
+    assert {"permutation_perplexity", "hidden_bits_per_byte"} <= set(run.evaluation) and run.flops > 0
+    assert type(transformers.AutoModelForCausalLM.from_pretrained(run.directory)) is transformers.XLNetLMHeadModel
+
+
 def test_the_layout_closes_a_text_with_the_classify_token(tokenizer):
     layout = Permutation().layout(tokenizer, 64)
     assert (layout.mode, layout.length, layout.before) == ("packed", 64, ())

@@ -4,6 +4,7 @@ mixtures of them."""
 from trivium.objectives.bidirectional import Bidirectional
 from trivium.objectives.causal import Causal
 from trivium.objectives.corruption import Corruption
+from trivium.objectives.distillation import Distillation, Taught
 from trivium.objectives.masked import Masked
 from trivium.objectives.mixed import Mixed
 from trivium.objectives.objective import Batch, Loss, Objective
@@ -15,6 +16,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "corruption": Corruption,
     "bidirectional": Bidirectional,
     "permutation": Permutation,
+    "distillation": Distillation,
 }
 
 KINDS: dict[str, type[Objective] | type[Mixed]] = {**OBJECTIVES, "mixed": Mixed}
@@ -26,9 +28,11 @@ __all__ = [
     "Bidirectional",
     "Causal",
     "Corruption",
+    "Distillation",
     "Loss",
     "Masked",
     "Mixed",
     "Objective",
     "Permutation",
+    "Taught",
 ]

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from trivium.errors import DataError
-from trivium.objectives import Mixed, Objective
+from trivium.objectives import Batch, Mixed, Objective
+from trivium.randomness import Draws
 from trivium.text.blocks import cut
 from trivium.text.documents import read_documents
 from trivium.text.shards import Shards, write_shards
@@ -154,6 +155,12 @@ class Measure:
             for name, documents in found.items():
                 written_shards(documents, base, Path(beside) / name)
             return replace(self, data=replace(self.data, tokenizer=base)).of(model, Path(beside))
+
+    def batch(self, objective: Objective) -> Batch:
+        """One batch of the first step's rows by one of the objective's parts."""
+        cut_text = self.data.cuts[self.data.layouts[list(parts_of(self.objective)).index(objective)]]
+        rows = cut_text.training.rows(0, self.rows)
+        return objective.batch(rows, Draws(self.seed, rows.draws), self.data.tokenizer)
 
     def of(self, model: Network, folder: Path) -> dict[str, Any]:
         """The figure of each of the texts in ``folder``, and what it is."""

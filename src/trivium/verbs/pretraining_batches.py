@@ -98,7 +98,7 @@ def _evaluation(
     Where every token is predicted: loss, perplexity and bits per byte of the text. Where it is predicted in several
     ways, loss and perplexity of all and of each. Otherwise the loss and perplexity of the tokens that were hidden,
     under the objective's name, with the share of tokens that they are, and what they cost in bits per byte of the text
-    that was hidden: figures of different shares do not compare.
+    that was hidden: figures of different shares do not compare. Losses that are not of tokens are means.
     """
     counted = [min(len(blocks), max(1, EVALUATED_TOKENS // length)) for blocks in heldout]
     shares = [count / len(blocks) for blocks, count in zip(heldout, counted, strict=True)]
@@ -135,17 +135,23 @@ def _evaluation(
         if ways:
             each = {f"{way}_perplexity": likelihood(*costs)["perplexity"] for way, costs in ways.items()}
             return likelihood(sum(totals.values()), sum(counts.values())) | each
-        if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
-            return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))
-        values = {"loss": sum(totals[name] / max(1, counts[name]) for name in totals)}
-        for name, total in totals.items():
-            values[f"{name}_perplexity"] = likelihood(total, max(1, counts[name]))["perplexity"]
-            values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
-        hidden = _text_targets(kept, tokenizer.controls) if len(totals) == 1 else 0
-        if hidden:  # of as many bytes as so many tokens have on the whole
-            hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
-            values["hidden_bits_per_byte"] = likelihood(sum(totals.values()), 1, bytes=hidden_bytes)["bits_per_byte"]
-        return values
+        means = {name: total / max(1, counts[name]) for name, total in totals.items()}
+        weights = kept[0].weights
+        weighted = sum(weights.get(name, 1.0) * mean for name, mean in means.items())
+        words = [name for name in totals if name in kept[0].targets]  # the losses whose targets are tokens
+        values = {"loss": weighted}
+        if len(words) == 1 and counts[words[0]] > 0.95 * text_tokens:  # only a row's or piece's first is left out
+            values |= likelihood(totals[words[0]], counts[words[0]], bytes=round(text_bytes))
+        else:
+            for name in words:
+                values[f"{name}_perplexity"] = likelihood(totals[name], max(1, counts[name]))["perplexity"]
+                values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
+            hidden = _text_targets(kept, tokenizer.controls) if len(words) == 1 else 0
+            if hidden:  # of as many bytes as so many tokens have on the whole
+                hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
+                values["hidden_bits_per_byte"] = likelihood(totals[words[0]], 1, bytes=hidden_bytes)["bits_per_byte"]
+        values |= {f"{name}_loss": mean for name, mean in means.items() if name not in words}
+        return values | {"loss": weighted}
 
     return torch.no_grad()(evaluate)
 

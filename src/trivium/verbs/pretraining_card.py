@@ -10,6 +10,7 @@ from trivium.transformer import Network
 from trivium.verbs.judging import Continued
 from trivium.verbs.pretraining_data import PretrainingData
 from trivium.verbs.recipe import Recipe
+from trivium.verbs.teaching import Comparison
 
 
 def pretraining_card(
@@ -21,6 +22,7 @@ def pretraining_card(
     evaluation: Mapping[str, float],
     epochs: Sequence[float],
     continued: Continued | None = None,
+    taught: Sequence[Comparison] = (),
 ) -> str:
     """``README.md``: the family's card, then the training. Before the first step ``meter`` and ``evaluation`` are
     empty. ``epochs``: how often the whole training sees each source of text."""
@@ -42,8 +44,8 @@ def pretraining_card(
         lines.append(f"- Done: {meter.tokens:,} tokens, {meter.flops:.3g} FLOPs, {meter.seconds:,.0f} s of training")
     if recipe.from_ is not None:
         lines.append(f"- Begun from {recipe.from_.model} (SHA-256 of its weights: {recipe.from_.sha256})")
-    if continued is not None:
-        lines.append(f"- {continued.sentence()[:1].upper()}{continued.sentence()[1:]}")
+    said = [each.sentence() for each in taught] + ([continued.sentence()] if continued is not None else [])
+    lines += [f"- {sentence[:1].upper()}{sentence[1:]}" for sentence in said]
     lines += [f"- Held-out {name.replace('_', ' ')}: {value:.4g}" for name, value in evaluation.items() if value]
     lines += ["", "`trivium.toml` is the whole recipe; `metrics.jsonl` the whole course of the training."]
     return f"{model_card(model, family)}\n" + "\n".join(lines) + "\n"
