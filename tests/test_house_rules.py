@@ -193,14 +193,14 @@ def entries() -> list[str]:
     from trivium.evaluation import GROUPS, SUITES
     from trivium.families import FAMILIES
     from trivium.metrics import METRICS
-    from trivium.objectives import OBJECTIVES
+    from trivium.objectives import KINDS
     from trivium.tasks import TASKS
     from trivium.tokenizers import ALGORITHMS
     from trivium.tokenizers.formats import FORMATS
     from trivium.verbs.experiment import experiment_names
     from trivium.verbs.recipe import recipe_names
 
-    named = [*OBJECTIVES, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
+    named = [*KINDS, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
     return [*named, *GROUPS, *SUITES]
 
 

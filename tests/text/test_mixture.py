@@ -42,6 +42,15 @@ def test_gpt3s_weights_hold_exactly_in_every_cycle(sources):
     assert len({tuple(source[start : start + 101]) for start in range(0, 505, 101)}) == 5  # each in its own order
 
 
+@pytest.mark.parametrize("weights", [list(GPT3.values()), [0.6, 0.22, 0.08, 0.08, 0.03], [2**0.5, 1, 1, 1, 1]])
+@pytest.mark.parametrize("first", [0, 12_345])
+def test_the_shares_of_any_stretch_are_the_weights_within_four_sigma(sources, weights, first):
+    source, _ = Mixture(sources, weights, seed=4).draw(np.arange(first, first + 10_000))
+    for found, weight in zip(np.bincount(source, minlength=5), weights, strict=True):
+        share = weight / sum(weights)
+        assert abs(found - 10_000 * share) < 4 * (10_000 * share * (1 - share)) ** 0.5
+
+
 def test_epochs_are_the_weights_times_the_draws_over_the_size(sources):
     """GPT-3's table, last column: the weight of the draws over the quantity of text."""
     mixture = Mixture(sources, list(GPT3.values()), seed=1)

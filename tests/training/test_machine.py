@@ -106,6 +106,12 @@ def test_flops_of_the_documented_shapes():
     assert training_flops(xlnet, Passes(target=tokens, target_length=length, logits=tokens)) == pytest.approx(written)
     once = 6 * matrices * tokens + 1.5 * attention
     assert training_flops(xlnet, Passes(source=tokens, source_length=length)) == pytest.approx(once)
+    # In an order, the second stream has queries alone, each of which looks at the whole row.
+    queries = 683
+    asked = 6 * layers * 10 * width**2 * queries + 6 * vocabulary * width * queries
+    asked += 1.5 * 12 * layers * width * length * queries
+    ordered = Passes(source=tokens, source_length=length, logits=queries, queries=queries)
+    assert training_flops(xlnet, ordered) == pytest.approx(once + asked)
     # Attention by a causal decoder is cheaper than by an encoder, and gated layers have a third matrix.
     gated = TransformerConfig(vocabulary, width, 6, 1000, decoder_layers=1, gated=True, kv_heads=2)
     inner = 2 * width**2 + 2 * width * width // 3 + 3 * width * 1000

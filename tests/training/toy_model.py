@@ -1,7 +1,7 @@
 """A language model of a few hundred parameters, with dropout, a stack, biases and norms, and its keyed data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -42,6 +42,7 @@ class ToyBatch:
     ids: Tensor  # (B, T)
     keep: Tensor  # (B, T - 1) bool: which positions are targets
     draws: Sequence[int]
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:

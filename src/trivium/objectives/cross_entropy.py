@@ -48,11 +48,16 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None
     return total
 
 
+def chunk_rows(logits: Tensor) -> int:
+    """Rows of (N, V) logits in one chunk."""
+    return max(1, _CHUNK.get(logits.device.type, 2**24) // logits.shape[-1])
+
+
 class _SummedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         precise = torch.promote_types(logits.dtype, torch.float32)
-        rows = max(1, _CHUNK.get(logits.device.type, 2**24) // logits.shape[-1])
+        rows = chunk_rows(logits)
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), dtype=precise, device=logits.device)
         for start in range(0, logits.shape[0], rows):

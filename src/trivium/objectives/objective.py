@@ -26,6 +26,8 @@ class Batch:
     counts: dict[str, int]  # targets by name of loss
     tokens: int  # real (unpadded) input tokens, encoder and decoder, for budgets and rates
     draws: Sequence[int]  # which examples these are
+    weights: Mapping[str, float] = field(default_factory=dict, kw_only=True)  # of losses in the step's, by name; else 1
+    part: int = field(default=0, kw_only=True)  # of a mixture of objectives, the one that reads these rows
 
     def to(self, device: torch.device | str) -> Self:
         moved = {name: t.to(device, non_blocking=True) for name, t in self.targets.items()}
@@ -43,6 +45,9 @@ class Loss:
 
 class Objective(Protocol):
     """Frozen dataclasses: the fields are the settings, the recipe's ``[objective]`` table and the flags."""
+
+    @property
+    def kind(self) -> str: ...
 
     def layout(self, tokenizer: Tokenizer, length: int) -> Layout: ...
 

@@ -3,8 +3,9 @@
 ``build`` makes a dataclass of nested tables, strictly: an unknown field, a wrong type or a missing value is a
 ``SettingsError`` that names the field by its dotted path, with the nearest valid one. A field whose type is a union
 of dataclasses is chosen by its ``kind``; one whose metadata has ``kinds`` (a table from name to class) is chosen from
-that table. ``Layer`` and ``merge`` stack defaults, a recipe, ``--set`` and flags, and remember where each value came
-from. TOML has no null: a value that is absent though its default is present is written ``"none"``.
+that table, and so are the tables of a list. ``Layer`` and ``merge`` stack defaults, a recipe, ``--set`` and flags, and
+remember where each value came from. TOML has no null: a value that is absent though its default is present is written
+``"none"``.
 """
 
 from trivium.settings.build import build, dump

@@ -15,7 +15,7 @@ from trivium.settings.shape import (
     adapter,
     default_of,
     hints,
-    item_of,
+    items_of,
     kind_of,
     kinds_of,
     members,
@@ -56,23 +56,23 @@ def _value(field: dataclasses.Field, annotation: Any, value: Any, path: str, roo
     if kinds and (value is None or value == "none") and type(None) in members(annotation):
         return None
     if kinds:
-        return _tagged(field, kinds, value, path, root)
-    item = item_of(annotation)
-    if item is not None:
+        return _tagged(default_of(field), kinds, value, path, root)
+    items = items_of(field, annotation)
+    if items:
         if not isinstance(value, list | tuple):
             raise SettingsError(f"{path} = {shown(value)} must be a list of tables")
-        return tuple(_build(item, _table(each, f"{path}[{i}]"), f"{path}[{i}]", root) for i, each in enumerate(value))
+        return tuple(_tagged(None, items, each, f"{path}[{i}]", root) for i, each in enumerate(value))
     return _leaf(annotation, value, path)
 
 
-def _tagged(field: dataclasses.Field, kinds: dict[str, type], value: Any, path: str, root: type) -> Any:
-    """A dataclass chosen by ``kind``; the word alone stands for that kind with its defaults."""
+def _tagged(default: Any, kinds: dict[str, type], value: Any, path: str, root: type) -> Any:
+    """A dataclass chosen by ``kind``, else of the default's; the word alone stands for that kind with its defaults."""
     if isinstance(value, str) and "" not in kinds:
         value = {"kind": value}
     values = dict(_table(value, path))
     if "" in kinds:
         return _build(kinds[""], values, path, root)
-    name = values.pop("kind", None) or kind_of(kinds, default_of(field))
+    name = values.pop("kind", None) or kind_of(kinds, default)
     if name is None:
         raise SettingsError(f"{path}.kind is missing: choose one of {', '.join(sorted(kinds))}")
     if not isinstance(name, str) or name not in kinds:
@@ -128,7 +128,16 @@ def dump(value: Any) -> Table:
             name = kind_of(kinds_of(field, hints(type(value))[field.name]), held)
             table[name_of(field)] = ({"kind": name} if name else {}) | dump(held)
         elif isinstance(held, tuple | list):
-            table[name_of(field)] = [dump(each) if dataclasses.is_dataclass(each) else each for each in held]
+            items = items_of(field, hints(type(value))[field.name])
+            table[name_of(field)] = [_item(items, each) for each in held]
         else:
             table[name_of(field)] = str(held) if isinstance(held, Path) else held
     return table
+
+
+def _item(items: Mapping[str, type], held: Any) -> Any:
+    """One of a list."""
+    if not dataclasses.is_dataclass(held):
+        return held
+    name = kind_of(items, held)
+    return ({"kind": name} if name else {}) | dump(held)

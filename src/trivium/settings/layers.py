@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trivium.errors import SettingsError
-from trivium.settings.shape import MISSING, hints, kinds_of, members, name_of, paths, unknown
+from trivium.settings.shape import MISSING, hints, items_of, kinds_of, members, name_of, paths, unknown
 
 Table = dict[str, Any]
 
@@ -57,6 +57,11 @@ def _annotations(kind: type, dotted: str) -> list[Any]:
         if not found and name == "kind" and classes:
             return [str]
         if not found:
+            if any(field is not None and items_of(field, hint) for field, hint in at):
+                raise SettingsError(
+                    f"{dotted} cannot be set alone, for {done} is a list of tables: give all of it, such as "
+                    f"{done}='[{{...}}, {{...}}]', or change the file"
+                )
             known = {name_of(f) for c in classes for f in dataclasses.fields(c)}
             if not known:
                 raise SettingsError(f"there is no setting {dotted}: {done} has no parts")
@@ -68,12 +73,13 @@ def _annotations(kind: type, dotted: str) -> list[Any]:
 def _read(annotations: Sequence[Any], text: str) -> Any:
     """The value that a piece of text spells for one of these types; what is wrong with it is left to ``build``."""
     arms = [arm for annotation in annotations for arm in members(annotation)]
-    lists = any(typing.get_origin(arm) is tuple for arm in arms)
+    lists = [typing.get_args(arm)[0] for arm in arms if typing.get_origin(arm) is tuple]
     words = any(arm is str or arm is Path or typing.get_origin(arm) is typing.Literal for arm in arms)
     if text.lower() in ("none", "null") and type(None) in arms:
         return None
     if lists and not text.startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        found = [part.strip() for part in text.split(",") if part.strip()]
+        return [_read(lists, part) for part in found] if {int, float} & set(lists) else found
     if words and not text.startswith(('"', "[", "{")):
         return text
     try:

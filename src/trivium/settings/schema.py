@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from trivium.settings.shape import MISSING, adapter, default_of, hints, item_of, kinds_of, members, name_of
+from trivium.settings.shape import MISSING, adapter, default_of, hints, items_of, kinds_of, members, name_of
 
 Table = dict[str, Any]
 
@@ -16,14 +16,15 @@ def schema(kind: type) -> Table:
         if not field.init:
             continue
         name, annotation, default = name_of(field), hints(kind)[field.name], default_of(field)
-        kinds, item = kinds_of(field, annotation), item_of(annotation)
+        kinds, items = kinds_of(field, annotation), items_of(field, annotation)
         if kinds:
             tables = [_with_kind(word, schema(each)) for word, each in kinds.items()]
             nothing = [{"type": "null"}] if type(None) in members(annotation) else []
             arms = tables + nothing
             properties[name] = arms[0] if len(arms) == 1 else {"anyOf": arms}
-        elif item is not None:
-            properties[name] = {"type": "array", "items": schema(item)}
+        elif items:
+            arms = [_with_kind(word, schema(each)) for word, each in items.items()]
+            properties[name] = {"type": "array", "items": arms[0] if len(arms) == 1 else {"anyOf": arms}}
         else:
             properties[name] = adapter(annotation).json_schema()
         if default is MISSING:

@@ -47,20 +47,35 @@ def _class(entry: Any) -> type:
 
 def kinds_of(field: dataclasses.Field, annotation: Any) -> dict[str, type]:
     """The dataclasses that a field may hold, by ``kind``; a field of one plain dataclass has the kind ``""``."""
+    if _listed(annotation):
+        return {}
     if "kinds" in field.metadata:
-        return {name: _class(entry) for name, entry in field.metadata["kinds"].items()}
+        return _named(field)
     classes: list[Any] = [arm for arm in members(annotation) if dataclasses.is_dataclass(arm)]
     if len(classes) == 1 and "kind" not in hints(classes[0]):
         return {"": classes[0]}
     return {str(next(f.default for f in dataclasses.fields(c) if f.name == "kind")): c for c in classes}
 
 
-def item_of(annotation: Any) -> type | None:
-    """The dataclass of a ``tuple[Dataclass, ...]``, else None."""
-    for arm in members(annotation):
-        if typing.get_origin(arm) is tuple and dataclasses.is_dataclass(typing.get_args(arm)[0]):
-            return typing.get_args(arm)[0]
-    return None
+def items_of(field: dataclasses.Field, annotation: Any) -> dict[str, type]:
+    """The dataclasses that the items of a ``tuple[..., ...]`` may be, as :func:`kinds_of` has them; else none."""
+    listed = _listed(annotation)
+    if not listed:
+        return {}
+    if "kinds" in field.metadata:
+        return _named(field)
+    return {"": listed[0]} if isinstance(listed[0], type) and dataclasses.is_dataclass(listed[0]) else {}
+
+
+def _listed(annotation: Any) -> list[Any]:
+    """What the lists of an annotation are of."""
+    return [typing.get_args(arm)[0] for arm in members(annotation) if typing.get_origin(arm) is tuple]
+
+
+def _named(field: dataclasses.Field) -> dict[str, type]:
+    """The table in a field's metadata, or the one that a function in it gives, for tables that are not made yet."""
+    table = field.metadata["kinds"]
+    return {name: _class(entry) for name, entry in (table() if callable(table) else table).items()}
 
 
 LONGEST_NAME = 80

@@ -60,9 +60,12 @@ class Mixture:
 
     def rows(self, first: int, count: int) -> Rows:
         """The rows of draws ``first`` to ``first + count - 1``: arrays of (count, T)."""
-        numbers = np.arange(first, first + count, dtype=np.int64)
+        return self.at(np.arange(first, first + count, dtype=np.int64))
+
+    def at(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> Rows:
+        """The rows of the draws ``numbers`` (B,), which the run counts as ``draws`` (B,) where this is a part of it."""
         source, row = self.draw(numbers)
-        return joined_rows(self.sources, source, row, numbers)
+        return joined_rows(self.sources, source, row, numbers if draws is None else draws)
 
     def epochs(self, draws: int) -> list[float]:
         """How often each source has been seen through after the first ``draws`` draws."""
@@ -75,15 +78,22 @@ class Mixture:
         """Of each draw: its source, and how many draws of that source have lower places (a number without gaps)."""
         if len(self.cycle) == 1:
             return np.zeros_like(numbers), numbers
-        length = int(self.cycle.sum())
+        cycles, slot = slots(self.cycle, key(self.seed, "mixture"), numbers)
         ends = np.cumsum(self.cycle)
-        cycles, slots = np.divmod(numbers, length)
-        slot = np.empty_like(slots)
-        for cycle in np.unique(cycles):
-            here = cycles == cycle
-            slot[here] = permuted(key(self.seed, "mixture"), int(cycle), length, slots[here])
         source = np.searchsorted(ends, slot, side="right")
         return source, cycles * self.cycle[source] + slot - (ends - self.cycle)[source]
+
+
+def slots(cycle: np.ndarray, seed: int, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each draw number: which cycle it is in, and its slot there. The slots of a cycle, of which ``cycle`` (S,)
+    gives so many to each by turns, come in a keyed order that is new each cycle."""
+    length = int(cycle.sum())
+    cycles, places = np.divmod(numbers, length)
+    slot = np.empty_like(places)
+    for each in np.unique(cycles):
+        here = cycles == each
+        slot[here] = permuted(seed, int(each), length, places[here])
+    return cycles, slot
 
 
 def joined_rows(sources: Sequence[Blocks], source: np.ndarray, row: np.ndarray, numbers: np.ndarray) -> Rows:

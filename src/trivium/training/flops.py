@@ -25,6 +25,7 @@ class Passes:
     target: int = 0
     target_length: int = 0
     logits: int = 0
+    queries: int = 0  # positions of the source that a second stream predicts
     distinct: int = 0  # tokens of the source that differ: what is computed for a word once, whatever it is beside
 
 
@@ -57,12 +58,14 @@ def _transformer(config: TransformerConfig, passes: Passes) -> float:
 
 @training_flops.register
 def _two_stream(config: TwoStreamConfig, passes: Passes) -> float:
-    """A source is read by one stream, a target by two, of which the second has no keys and values of its own. A score
-    is two products, of contents and of distances; the keys of distances are made once for a batch and not counted."""
+    """A source is read by one stream, a target by two, of which the second has no keys and values of its own; of a
+    source in an order, the second has the positions to predict. A score is two products, of contents and of distances;
+    the keys of distances are made once for a batch and not counted."""
     stream = config.encoder_layers * (2 * config.width**2 + 2 * config.width * config.ffn_width)
     keys = config.encoder_layers * 2 * config.width**2
-    weights = (stream + keys) * passes.source + (2 * stream + keys) * passes.target
-    pairs = passes.source * passes.source_length + passes.target * passes.target_length  # half of each of two streams
+    weights = (stream + keys) * passes.source + stream * passes.queries + (2 * stream + keys) * passes.target
+    pairs = (passes.source + passes.queries) * passes.source_length
+    pairs += passes.target * passes.target_length  # half of each of two streams
     head = config.vocab_size * config.width * passes.logits
     return 6.0 * (weights + head) + 1.5 * 12.0 * config.width * config.encoder_layers * pairs
 

@@ -35,7 +35,9 @@ class Meter:
     """Sums over the steps since the last log line, and over the whole run."""
 
     steps: int = 0
+    loss: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)  # steps that had a loss of the name
     grad_norm: float = 0.0
     order: str = ""  # a running hash of the draws, which shows that two runs saw the same data in the same order
     interval_tokens: int = 0
@@ -47,8 +49,10 @@ class Meter:
 
     def add(self, step: Step) -> None:
         self.steps += 1
+        self.loss += step.loss
         for name, value in step.losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + value
+            self.seen[name] = self.seen.get(name, 0) + 1
         self.grad_norm = max(self.grad_norm, step.grad_norm)
         text = f"{self.order}{','.join(map(str, step.draws))}"
         self.order = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -60,7 +64,7 @@ class Meter:
         self.seconds += step.seconds
 
     def start_interval(self) -> None:
-        self.steps, self.losses, self.grad_norm = 0, {}, 0.0
+        self.steps, self.loss, self.losses, self.seen, self.grad_norm = 0, 0.0, {}, {}, 0.0
         self.interval_tokens, self.interval_flops, self.interval_seconds = 0, 0.0, 0.0
 
 
@@ -195,9 +199,9 @@ class Run:
 
     def _log(self, done: int, step: Step, progress: TrainingProgress) -> None:
         meter = self.meter
-        losses = {name: total / meter.steps for name, total in meter.losses.items()}
+        losses = {name: total / meter.seen[name] for name, total in sorted(meter.losses.items())}
         rate = meter.interval_tokens / meter.interval_seconds
-        line: dict[str, Any] = {"kind": "train", "step": done, "loss": sum(losses.values())}
+        line: dict[str, Any] = {"kind": "train", "step": done, "loss": meter.loss / meter.steps}
         if len(losses) > 1:
             line["losses"] = losses
         line |= {

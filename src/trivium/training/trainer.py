@@ -35,6 +35,11 @@ class Batch(Protocol):
     @property
     def draws(self) -> Sequence[int]: ...
 
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """What each named loss counts in the step's loss; 1 where none is given. The same in all of a step."""
+        ...
+
     def to(self, device: torch.device | str) -> Self: ...
 
 
@@ -56,7 +61,7 @@ AnyModel = TypeVar("AnyModel", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Step:
-    """What happened in one step. ``losses`` are means over all targets of the step, ``loss`` is their sum."""
+    """What happened in one step. ``losses`` are means over all targets of the step, ``loss`` is their weighted sum."""
 
     number: int  # 0-based
     loss: float
@@ -73,9 +78,9 @@ class Trainer(Generic[AnyModel, AnyBatch]):
     """``for step in Trainer(...)``: takes the next step each time it is asked, from ``self.number`` up to ``steps``.
 
     ``loss(model, batch)`` gives named sums; ``feed(number)`` the micro-batches of a step. Sums are divided by the
-    counts of all micro-batches together, so that accumulation gives the full batch's result. The model is moved to
-    the device and computes in the precision of the settings from here on. ``rates``: what the learning rate counts
-    at parameters by their names, where that is not 1.
+    counts of all micro-batches together, so that accumulation gives the full batch's result; micro-batches may have
+    losses of different names. The model is moved to the device and computes in the precision of the settings from here
+    on. ``rates``: what the learning rate counts at parameters by their names, where that is not 1.
     """
 
     def __init__(
@@ -117,18 +122,24 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         if not self.model.training:
             self.model.train()
         batches = self.feed(self.number)
-        counts = {name: max(1, sum(b.counts[name] for b in batches)) for name in batches[0].counts}
+        counts: dict[str, int] = {}
+        weights: dict[str, float] = {}
+        for each in batches:
+            weights |= each.weights
+            for name, count in each.counts.items():
+                counts[name] = counts.get(name, 0) + count
+        weighted = {name: max(1, count) / weights.get(name, 1.0) for name, count in counts.items()}
         sums: dict[str, Tensor] = {}
         for micro, batch in enumerate(batches):
             self._seed(key(self.settings.seed, "dropout", self.number, micro) >> 1)
             losses = self.loss(self.model, batch if self.device.type == "cpu" else batch.to(self.device))
-            torch.stack([part.total / counts[name] for name, part in losses.items()]).sum().backward()
+            torch.stack([part.total / weighted[name] for name, part in losses.items()]).sum().backward()
             self.optimizer.collect(first=micro == 0)
             for name, part in losses.items():
                 sums[name] = sums[name] + part.total.detach() if name in sums else part.total.detach()
         norm = self._clip()
         *totals, norm = torch.stack([*sums.values(), norm]).tolist()
-        means = {name: total / counts[name] for name, total in zip(sums, totals, strict=True)}
+        means = {name: total / max(1, counts[name]) for name, total in zip(sums, totals, strict=True)}
         draws = [draw for batch in batches for draw in batch.draws]
         self._stop_if_not_finite(means, norm, draws)
         scale = factor(self.settings.schedule, self.number, self.steps)
@@ -136,7 +147,7 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         self.number += 1
         return Step(
             number=self.number - 1,
-            loss=sum(means.values()),
+            loss=sum(weights.get(name, 1.0) * mean for name, mean in means.items()),
             losses=means,
             tokens=sum(batch.tokens for batch in batches),
             flops=sum(map(self._flops, batches)) if self._flops else 0.0,

@@ -26,7 +26,7 @@ from trivium.transformer.adapters import DEFAULT, Adapters
 from trivium.verbs.judging import FIGURES, JUDGED_BYTES, some, written_shards
 from trivium.verbs.load import LanguageModel
 from trivium.verbs.pretraining_batches import evaluation
-from trivium.verbs.pretraining_data import PretrainingData
+from trivium.verbs.pretraining_data import CutText, PretrainingData
 from trivium.verbs.source_model import fits
 
 LONGEST = 128  # tokens of a row, where the context allows as many
@@ -73,7 +73,8 @@ class Forgetting:
         return self._figure(model)[1]
 
     def _figure(self, model: Network) -> tuple[str, float]:
-        data = PretrainingData(self.base.tokenizer, Mixture.of(self.blocks, 0), [self.blocks], "")
+        cut_text = CutText(Mixture.of(self.blocks, 0), [self.blocks])
+        data = PretrainingData(self.base.tokenizer, [cut_text], "", self.objective, 0)
         measure = evaluation(model, self.objective, data, ROWS, self.length, 0)
         assert measure is not None
         values = measure()

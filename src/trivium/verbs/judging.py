@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from trivium.errors import DataError
-from trivium.objectives.objective import Objective
+from trivium.objectives import Batch, Mixed, Objective
+from trivium.randomness import Draws
 from trivium.text.blocks import cut
 from trivium.text.documents import read_documents
 from trivium.text.shards import Shards, write_shards
@@ -23,7 +24,7 @@ from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.sampling import even_sample
 from trivium.transformer import Network
 from trivium.verbs.pretraining_batches import evaluation
-from trivium.verbs.pretraining_data import FEWEST_TO_SPLIT, PretrainingData, Text, texts
+from trivium.verbs.pretraining_data import FEWEST_TO_SPLIT, PretrainingData, Text, parts_of, texts
 from trivium.verbs.recipe import Recipe
 from trivium.verbs.source_model import Source
 
@@ -135,7 +136,7 @@ def some(documents: Iterable[str], most: int = JUDGED_BYTES) -> list[str]:
 class Measure:
     """How the texts are judged: by the run's objective, in rows of ``length`` tokens, ``rows`` at a time."""
 
-    objective: Objective
+    objective: Objective | Mixed
     data: PretrainingData
     length: int
     rows: int
@@ -155,14 +156,25 @@ class Measure:
                 written_shards(documents, base, Path(beside) / name)
             return replace(self, data=replace(self.data, tokenizer=base)).of(model, Path(beside))
 
+    def batch(self, objective: Objective) -> Batch:
+        """One batch of the first step's rows by one of the objective's parts."""
+        cut_text = self.data.cuts[self.data.layouts[list(parts_of(self.objective)).index(objective)]]
+        rows = cut_text.training.rows(0, self.rows)
+        return objective.batch(rows, Draws(self.seed, rows.draws), self.data.tokenizer)
+
     def of(self, model: Network, folder: Path) -> dict[str, Any]:
         """The figure of each of the texts in ``folder``, and what it is."""
         found: dict[str, Any] = {}
-        layout = self.objective.layout(self.data.tokenizer, self.length)
+        layouts = [part.layout(self.data.tokenizer, self.length) for part in parts_of(self.objective)]
         model.eval()
         for name in ("new", "old"):
             if (folder / name / "shards.json").is_file():
-                data = replace(self.data, heldout=[cut(Shards.open(folder / name), layout)])
+                shards = Shards.open(folder / name)
+                cuts = [
+                    replace(each, heldout=[cut(shards, layouts[self.data.layouts.index(number)])])
+                    for number, each in enumerate(self.data.cuts)
+                ]
+                data = replace(self.data, cuts=cuts)
                 measure = evaluation(model, self.objective, data, self.rows, self.length, self.seed)
                 assert measure is not None
                 values = measure()

@@ -5,7 +5,7 @@ Text, tokenizer, shards, rows, model, trainer, checkpoints, in this order; each 
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,7 @@ from trivium.verbs.pretraining_model import config_of, read_as
 from trivium.verbs.pretraining_vectors import check_vectors, place_vectors
 from trivium.verbs.recipe import Recipe, load_recipe, read_recipe
 from trivium.verbs.source_model import Source, opened
+from trivium.verbs.teaching import Comparison, check_students, compared, first_weights, teacher_flops, with_teachers
 
 SAMPLE = Sampling(max_tokens=40, temperature=0.8, top_p=0.95)
 
@@ -70,6 +71,7 @@ class PretrainResult:
     precision: str
     proof: str | None = None  # what --prove found
     continued: Continued | None = None  # of a run from a pretrained model
+    taught: Sequence[Comparison] = ()  # beside each teacher, of a run that distils
 
     @property
     def losses(self) -> list[tuple[int, float]]:
@@ -107,6 +109,7 @@ def pretrain(
         raise SettingsError("--prove checks a run that is resumed: give --resume DIR --prove")
     with stop_on_signals() as stop:
         asked = _asked(recipe, out, resume)
+        check_students(asked, tokenizer)
         if asked.from_ is None:
             _check(asked, resume)
         elif tokenizer is not None:
@@ -188,14 +191,16 @@ def _assemble(
     tokenizer, config, length = read_as(asked, sources, beginning, directory.path, tell)
     if source is not None or not (directory.path / "tokenizer.json").exists():
         tokenizer.save(directory.path, config.context)
+    asked, objective = with_teachers(asked, tokenizer, config, settings)
     rows, micro_rows = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
     data = prepare(asked, sources, heldout, tokenizer, length, rows, directory.data)
     check_enough(data, rows, length)
 
     model = initialise(network(config, asked.objective.heads(config)), settings.seed)
     model.read_vocabulary(tokenizer)
+    first_weights(objective, model, tell)
     settled = place_vectors(model, tokenizer, asked.model, directory.data, tell)
-    measure = Measure(asked.objective, data, length, rows, settings.seed)
+    measure = Measure(objective, data, length, rows, settings.seed)
     judged: dict[str, Any] = {}
     if source is not None and beginning is not None:
         base = placed(model, source, beginning, settings.seed, tell)
@@ -212,11 +217,11 @@ def _assemble(
         tell("no class of transformers computes this model: it is saved with model_type 'trivium'")
     trainer: Trainer[Network, Batch] = Trainer(
         model,
-        asked.objective.loss,
-        Feed(asked.objective, data, rows, micro_rows, settings.seed),
+        objective.loss,
+        Feed(objective, data, rows, micro_rows, settings.seed),
         settings,
         steps=1,
-        flops=partial(batch_flops, config),
+        flops=lambda batch: batch_flops(config, batch) + teacher_flops(objective, batch),
     )
     steps = budget_steps(settings, max(1, round(rows * length * data.density)))
     if steps is None and settings.flops is not None:
@@ -246,7 +251,7 @@ def _assemble(
         },
         export=lambda masters: weights_out({**untrained(model), **masters}, family, config),
         adopt=partial(_adopt, model, family),
-        evaluate=evaluation(model, asked.objective, data, rows, length, settings.seed),
+        evaluate=evaluation(model, objective, data, rows, length, settings.seed),
         sample=_sampler(model, tokenizer),
         on_step=on_step,
         quiet=quiet,
@@ -275,12 +280,13 @@ def _train(
 ) -> PretrainResult:
     directory, trainer, model = run.directory, run.trainer, run.trainer.model
     family = FAMILIES[resolved.model.family]
+    epochs = data.epochs(measure.rows * trainer.steps)
     proof = run.prove(say) if prove else None
     if proof:
         tell(proof)
     if not run.restore(say):
         directory.write(RECIPE, resolved.to_toml())
-        card = pretraining_card(resolved, model, expressed_by(family, model), data, run.meter, {})
+        card = pretraining_card(resolved, model, expressed_by(family, model), data, run.meter, {}, epochs)
         save(model, family, data.tokenizer, directory.path, state=trainer.state_dict()[0], card=card)
         if resolved.from_ is not None:
             directory.metrics.append({"kind": KIND, "step": 0, **judged})
@@ -291,6 +297,10 @@ def _train(
     if resolved.from_ is not None:
         figures = measure.of(model, directory.data / FOLDER)
         directory.metrics.append({"kind": KIND, "step": trainer.steps, **figures})
+    comparisons = compared(measure.objective, model, measure.batch)
+    for each in comparisons:
+        directory.metrics.append({"kind": "taught", "step": trainer.steps, **asdict(each)})
+        tell(each.sentence())
     result = PretrainResult(
         directory=directory.path,
         model=model,
@@ -306,8 +316,11 @@ def _train(
         precision=resolved.training.precision,
         proof=proof,
         continued=continued(resolved.from_.model, directory.metrics.lines) if resolved.from_ is not None else None,
+        taught=comparisons,
     )
-    card = pretraining_card(resolved, model, result.family, data, run.meter, result.evaluation, result.continued)
+    card = pretraining_card(
+        resolved, model, result.family, data, run.meter, result.evaluation, epochs, result.continued, comparisons
+    )
     directory.write("README.md", card)
     run.publish()
     return result

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from trivium.metrics.likelihood import likelihood
+from trivium.objectives import Mixed
 from trivium.objectives.objective import Batch, Objective
 from trivium.randomness import Draws, key
 from trivium.recurrent.state import set_aside
+from trivium.text.blocks import Blocks
 from trivium.text.lanes import passage
+from trivium.tokenizers import Tokenizer
 from trivium.training.flops import Passes, training_flops
 from trivium.transformer import Config, Network, Tokens
 from trivium.verbs.pretraining_data import PretrainingData
@@ -22,16 +26,22 @@ EVALUATED_TOKENS = 65_536  # at most so many places of held-out rows a source, t
 class Feed:
     """Step number -> micro-batches: rows ``number * rows`` on of the mixture, corrupted by noise keyed by each row."""
 
-    objective: Objective
+    objective: Objective | Mixed
     data: PretrainingData
     rows: int
     micro_rows: int
     seed: int
 
     def __call__(self, number: int) -> Sequence[Batch]:
-        rows = self.data.training.rows(number * self.rows, self.rows)
-        parts = [rows.part(start, start + self.micro_rows) for start in range(0, self.rows, self.micro_rows)]
-        return [self.objective.batch(each, Draws(self.seed, each.draws), self.data.tokenizer) for each in parts]
+        made = []
+        for part, rows in self.data.rows(number * self.rows, self.rows):
+            of_part = len(rows.draws)
+            make = self.objective.batch if not isinstance(self.objective, Mixed) else partial(
+                self.objective.batch, part, of_part / self.rows
+            )  # fmt: skip
+            few = [rows.part(start, start + self.micro_rows) for start in range(0, of_part, self.micro_rows)]
+            made += [make(each, Draws(self.seed, each.draws), self.data.tokenizer) for each in few]
+        return made
 
 
 def batch_flops(config: Config, batch: Batch) -> float:
@@ -42,8 +52,9 @@ def batch_flops(config: Config, batch: Batch) -> float:
     )
     spelt = batch.inputs.source if config.characters else None
     distinct = len(spelt.ids.unique()) if spelt is not None else 0
-    logits = sum(batch.counts.values())
-    return training_flops(config, Passes(source, source_length, target, target_length, logits, distinct))
+    logits = sum(count for name, count in batch.counts.items() if name in batch.targets or len(batch.counts) == 1)
+    asked = logits if batch.inputs.source is not None and batch.inputs.source.queries is not None else 0
+    return training_flops(config, Passes(source, source_length, target, target_length, logits, asked, distinct))
 
 
 def _side(side: Tokens | None) -> tuple[int, int]:
@@ -55,31 +66,54 @@ def _side(side: Tokens | None) -> tuple[int, int]:
 
 
 def evaluation(
-    model: Network, objective: Objective, data: PretrainingData, rows: int, length: int, seed: int
+    model: Network, objective: Objective | Mixed, data: PretrainingData, rows: int, length: int, seed: int
 ) -> Callable[[], dict[str, float]] | None:
-    """A function that measures the model on the held-out rows, always the same ones with the same noise.
+    """A function that measures the model on the held-out rows, always the same ones with the same noise: by each part
+    of a mixture apart, and their weighted mean."""
+    if not data.heldout:
+        return None
+    if not isinstance(objective, Mixed):
+        return _evaluation(model, objective, data.heldout, data.tokenizer, rows, length, seed)
+    each = [
+        _evaluation(model, part, data.cuts[layout].heldout, data.tokenizer, rows, length, seed)
+        for part, layout in zip(objective.parts, data.layouts, strict=True)
+    ]
+
+    def evaluate() -> dict[str, float]:
+        found = [measure() for measure in each]
+        values = {"loss": float(data.shares @ [of_part["loss"] for of_part in found])}
+        for name, of_part in zip(objective.names, found, strict=True):
+            values |= {f"{name}.{figure}": value for figure, value in of_part.items()}
+        return values
+
+    return evaluate
+
+
+def _evaluation(
+    model: Network, objective: Objective, heldout: Sequence[Blocks], tokenizer: Tokenizer, rows: int, length: int,
+    seed: int,
+) -> Callable[[], dict[str, float]]:  # fmt: skip
+    """By one objective.
 
     Where every token is predicted: loss, perplexity and bits per byte of the text. Where it is predicted in several
     ways, loss and perplexity of all and of each. Otherwise the loss and perplexity of the tokens that were hidden,
     under the objective's name, with the share of tokens that they are, and what they cost in bits per byte of the text
-    that was hidden: figures of different shares do not compare.
+    that was hidden: figures of different shares do not compare. Losses that are not of tokens are means.
     """
-    if not data.heldout:
-        return None
-    counted = [min(len(blocks), max(1, EVALUATED_TOKENS // length)) for blocks in data.heldout]
-    shares = [count / len(blocks) for blocks, count in zip(data.heldout, counted, strict=True)]
-    text_bytes = sum(blocks.shards.text_bytes * share for blocks, share in zip(data.heldout, shares, strict=True))
-    text_tokens = sum(blocks.tokens * share for blocks, share in zip(data.heldout, shares, strict=True))
+    counted = [min(len(blocks), max(1, EVALUATED_TOKENS // length)) for blocks in heldout]
+    shares = [count / len(blocks) for blocks, count in zip(heldout, counted, strict=True)]
+    text_bytes = sum(blocks.shards.text_bytes * share for blocks, share in zip(heldout, shares, strict=True))
+    text_tokens = sum(blocks.tokens * share for blocks, share in zip(heldout, shares, strict=True))
 
     def batches() -> Sequence[Batch]:
         made = []
-        for number, (blocks, count) in enumerate(zip(data.heldout, counted, strict=True)):
+        for number, (blocks, count) in enumerate(zip(heldout, counted, strict=True)):
             noise = key(seed, "evaluation", number)
             if blocks.layout.continued:
                 parts = [blocks.rows(some).in_lanes(number * rows + lanes) for some, lanes in passage(count, rows)]
             else:
                 parts = [blocks.rows(np.arange(at, min(at + rows, count))) for at in range(0, count, rows)]
-            made += [objective.batch(some, Draws(noise, some.draws), data.tokenizer) for some in parts]
+            made += [objective.batch(some, Draws(noise, some.draws), tokenizer) for some in parts]
         return made
 
     kept = batches()
@@ -101,17 +135,23 @@ def evaluation(
         if ways:
             each = {f"{way}_perplexity": likelihood(*costs)["perplexity"] for way, costs in ways.items()}
             return likelihood(sum(totals.values()), sum(counts.values())) | each
-        if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
-            return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))
-        values = {"loss": sum(totals[name] / max(1, counts[name]) for name in totals)}
-        for name, total in totals.items():
-            values[f"{name}_perplexity"] = likelihood(total, max(1, counts[name]))["perplexity"]
-            values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
-        hidden = _text_targets(kept, data.tokenizer.controls) if len(totals) == 1 else 0
-        if hidden:  # of as many bytes as so many tokens have on the whole
-            hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
-            values["hidden_bits_per_byte"] = likelihood(sum(totals.values()), 1, bytes=hidden_bytes)["bits_per_byte"]
-        return values
+        means = {name: total / max(1, counts[name]) for name, total in totals.items()}
+        weights = kept[0].weights
+        weighted = sum(weights.get(name, 1.0) * mean for name, mean in means.items())
+        words = [name for name in totals if name in kept[0].targets]  # the losses whose targets are tokens
+        values = {"loss": weighted}
+        if len(words) == 1 and counts[words[0]] > 0.95 * text_tokens:  # only a row's or piece's first is left out
+            values |= likelihood(totals[words[0]], counts[words[0]], bytes=round(text_bytes))
+        else:
+            for name in words:
+                values[f"{name}_perplexity"] = likelihood(totals[name], max(1, counts[name]))["perplexity"]
+                values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
+            hidden = _text_targets(kept, tokenizer.controls) if len(words) == 1 else 0
+            if hidden:  # of as many bytes as so many tokens have on the whole
+                hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
+                values["hidden_bits_per_byte"] = likelihood(totals[words[0]], 1, bytes=hidden_bytes)["bits_per_byte"]
+        values |= {f"{name}_loss": mean for name, mean in means.items() if name not in words}
+        return values | {"loss": weighted}
 
     return torch.no_grad()(evaluate)
 

@@ -6,16 +6,21 @@ Done once. A run that is resumed finds its tokenizer and shards in its directory
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from trivium.errors import DataError, RefusedError, SettingsError
+from trivium.objectives import Mixed, Objective
 from trivium.text import python_docs
 from trivium.text.blocks import Blocks, cut
 from trivium.text.documents import named_documents, read_documents, source_fingerprint
 from trivium.text.lanes import Lanes
 from trivium.text.mixture import Mixture
 from trivium.text.origins import counted
+from trivium.text.rows import Layout, Rows
 from trivium.text.shards import Shards, write_shards
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.layouts import LayoutName
@@ -39,18 +44,12 @@ class Text:
 
 
 @dataclass(frozen=True)
-class PretrainingData:
-    """Numbered training rows, and rows of documents that are never trained on, one entry a source."""
+class CutText:
+    """The text in rows of one layout: numbered training rows, and rows of documents that are never trained on, one
+    entry a source."""
 
-    tokenizer: Tokenizer
     training: Mixture | Lanes
     heldout: Sequence[Blocks]
-    fingerprint: str
-
-    @property
-    def tokens(self) -> int:
-        """Training tokens of one epoch."""
-        return sum(blocks.tokens for blocks in self.training.sources)
 
     @property
     def density(self) -> float:
@@ -58,6 +57,64 @@ class PretrainingData:
         weights = self.training.weights
         parts = zip(self.training.sources, weights, strict=True)
         return sum(blocks.density * weight for blocks, weight in parts) / sum(weights)
+
+
+@dataclass(frozen=True)
+class PretrainingData:
+    """The text, once for each distinct layout that the parts of the objective want. ``layouts``: which of ``cuts`` each
+    part reads; an objective that is no mixture is one part."""
+
+    tokenizer: Tokenizer
+    cuts: Sequence[CutText]
+    fingerprint: str
+    objective: Objective | Mixed
+    seed: int
+    layouts: Sequence[int] = (0,)
+
+    @property
+    def training(self) -> Mixture | Lanes:
+        """The rows of the first layout; all have the same sources."""
+        return self.cuts[0].training
+
+    @property
+    def heldout(self) -> Sequence[Blocks]:
+        """Of the first layout."""
+        return self.cuts[0].heldout
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens of one epoch."""
+        return sum(blocks.tokens for blocks in self.training.sources)
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """(P,) of all rows, those of each part."""
+        return self.objective.cycle / self.objective.cycle.sum() if isinstance(self.objective, Mixed) else np.ones(1)
+
+    @property
+    def density(self) -> float:
+        """The mean share of a row's places that hold a token."""
+        parts = zip(self.layouts, self.shares, strict=True)
+        return float(sum(self.cuts[layout].density * share for layout, share in parts))
+
+    def rows(self, first: int, count: int) -> list[tuple[int, Rows]]:
+        """The rows of draws ``first`` to ``first + count - 1``, by the part of the objective that reads them."""
+        if not isinstance(self.objective, Mixed):
+            return [(0, self.training.rows(first, count))]
+        numbers = np.arange(first, first + count, dtype=np.int64)
+        parts, places = self.objective.turns(numbers, self.seed, self.layouts)
+        found = []
+        for part in np.unique(parts).tolist():
+            of_part, text = parts == part, self.cuts[self.layouts[part]].training
+            assert isinstance(text, Mixture)
+            found.append((part, text.at(places[of_part], numbers[of_part])))
+        return found
+
+    def epochs(self, draws: int) -> list[float]:
+        """How often each source has been seen through after the first ``draws`` draws."""
+        shares = np.bincount(self.layouts, weights=self.shares)
+        each = [cut.training.epochs(round(draws * share)) for cut, share in zip(self.cuts, shares, strict=True)]
+        return [sum(seen) for seen in zip(*each, strict=True)]
 
 
 def texts(data: DataSettings, documents: Iterable[str] | None) -> list[Text]:
@@ -120,28 +177,50 @@ def prepare(
     folder: Path,
 ) -> PretrainingData:
     """Shards of every source and their rows of ``length`` tokens, of which a step takes ``rows``."""
-    layout = recipe.objective.layout(tokenizer, length)
+    objective, seed = recipe.objective, recipe.training.seed
+    wanted = [part.layout(tokenizer, length) for part in parts_of(objective)]
+    if len(wanted) > 1 and any(layout.continued for layout in wanted):
+        raise SettingsError(
+            "objective.carry_state goes on from row to row, and the rows of a mixture take turns: leave it out of "
+            "objective.parts"
+        )
     training, evaluation, prints = [], [], []
     for number, source in enumerate(sources):
         shards = _shards(source, tokenizer, folder / str(number))
         prints.append(shards.fingerprint)
         if heldout is None and recipe.data.heldout and shards.documents >= FEWEST_TO_SPLIT:
-            shards, kept = shards.split(recipe.data.heldout, seed=recipe.training.seed)
-            evaluation.append(cut(kept, layout))
-        training.append(cut(shards, layout, shuffle=recipe.training.seed if layout.continued else None))
+            shards, kept = shards.split(recipe.data.heldout, seed=seed)
+            evaluation.append(kept)
+        training.append(shards)
     if heldout is not None:
         own = heldout if isinstance(heldout, Sequence) else list(heldout)
         kept = _shards(Text(lambda: own, 1.0, lambda: _content_hash(own)), tokenizer, folder / "heldout")
         prints.append(kept.fingerprint)
-        evaluation.append(cut(kept, layout))
+        evaluation.append(kept)
+    distinct = list(dict.fromkeys(wanted))
     weights = [source.weight for source in sources]
-    order = Lanes(training, weights, rows) if layout.continued else Mixture(training, weights, recipe.training.seed)
-    return PretrainingData(tokenizer, order, evaluation, hashlib.sha256(" ".join(prints).encode()).hexdigest())
+    cuts = [_cut(layout, training, evaluation, weights, rows, seed) for layout in distinct]
+    fingerprint = hashlib.sha256(" ".join(prints).encode()).hexdigest()
+    return PretrainingData(tokenizer, cuts, fingerprint, objective, seed, [distinct.index(each) for each in wanted])
+
+
+def parts_of(objective: Objective | Mixed) -> Sequence[Objective]:
+    """Those of a mixture; any other objective is the one part of itself."""
+    return objective.parts if isinstance(objective, Mixed) else [objective]
+
+
+def _cut(
+    layout: Layout, training: Sequence[Shards], heldout: Sequence[Shards], weights: Sequence[float], rows: int,
+    seed: int,
+) -> CutText:  # fmt: skip
+    blocks = [cut(shards, layout, shuffle=seed if layout.continued else None) for shards in training]
+    order = Lanes(blocks, weights, rows) if layout.continued else Mixture(blocks, weights, seed)
+    return CutText(order, [cut(shards, layout) for shards in heldout])
 
 
 def check_enough(data: PretrainingData, rows: int, length: int) -> None:
     """Refuses a text that does not fill one batch of ``rows``."""
-    present = sum(len(blocks) for blocks in data.training.sources)
+    present = max(sum(len(blocks) for blocks in cut.training.sources) for cut in data.cuts)
     if present < rows:
         raise RefusedError(
             f"the text has {data.tokens:,} tokens, which fill {present} rows of {length}, and one batch takes {rows}: "
@@ -151,7 +230,7 @@ def check_enough(data: PretrainingData, rows: int, length: int) -> None:
 
 def advice(data: PretrainingData, rows: int, steps: int) -> Iterator[str]:
     """What to say before the first step: how often each source will be seen, and whether that is too often."""
-    epochs = data.training.epochs(rows * steps)
+    epochs = data.epochs(rows * steps)
     for blocks, seen in zip(data.training.sources, epochs, strict=True):
         part = f"{blocks.tokens:,} tokens in {blocks.shards.documents:,} documents, seen {seen:.2f} times"
         yield f"text: {part} in {steps:,} steps"

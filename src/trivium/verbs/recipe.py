@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trivium.errors import SettingsError
-from trivium.objectives import OBJECTIVES
-from trivium.objectives.objective import Objective
+from trivium.objectives import KINDS, Mixed, Objective
 from trivium.settings import Layer, build, dump, leaves, merge, override, read_toml, to_toml
 from trivium.tokenizers.options import OPTIONS, Bpe, Options
 from trivium.training.settings import TrainingSettings
@@ -161,7 +160,7 @@ class Recipe:
     data: DataSettings
     tokenizer: TokenizerSettings
     model: ModelSettings
-    objective: Objective = field(metadata={"kinds": OBJECTIVES})
+    objective: Objective | Mixed = field(metadata={"kinds": KINDS})
     training: TrainingSettings
     from_: From | None = None
 

@@ -15,8 +15,7 @@ from trivium.errors import DataError, SettingsError
 from trivium.families import FAMILIES, Family
 from trivium.families.adapter_config import TENSORS, is_adapter
 from trivium.families.model_folder import weight_files
-from trivium.objectives import OBJECTIVES
-from trivium.objectives.objective import Objective
+from trivium.objectives import OBJECTIVES, Mixed, Objective
 from trivium.training.run_directory import RECIPE
 from trivium.transformer import Config
 from trivium.transformer.network import changed
@@ -108,7 +107,7 @@ def _config(recipe: Recipe, given: From, source: Source) -> tuple[Config, int]:
     return made, length
 
 
-def _check_objective(objective: Objective, config: Config, name: str) -> None:
+def _check_objective(objective: Objective | Mixed, config: Config, name: str) -> None:
     try:
         objective.heads(changed(config, start_token=config.pad_token) if _is_both(config) else config)
     except SettingsError:

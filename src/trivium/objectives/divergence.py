@@ -1,0 +1,46 @@
+"""What a student's predictions lack of its teacher's: T^2 KL(teacher || student) of both at a temperature T, as a sum
+(Hinton et al. 2015, section 2). T^2 keeps the gradient's size whatever T is.
+
+As in ``cross_entropy``, rows are taken in chunks, the gradient T (softmax(student / T) - softmax(teacher / T)) is
+written during the forward pass in the logits' own type, and the arithmetic inside a chunk is float32 at least.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from trivium.objectives.cross_entropy import chunk_rows
+
+
+def divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """``logits`` and ``teacher`` (..., V) of any float type, to a scalar: float32, or float64 for float64 logits."""
+    flat, taught = logits.reshape(-1, logits.shape[-1]), teacher.reshape(-1, teacher.shape[-1])
+    total: Tensor = _SummedDivergence.apply(flat, taught.detach(), temperature)
+    return total
+
+
+class _SummedDivergence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+        precise = torch.promote_types(logits.dtype, torch.float32)
+        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        total = torch.zeros((), dtype=precise, device=logits.device)
+        rows = chunk_rows(logits)
+        for start in range(0, logits.shape[0], rows):
+            logs = F.log_softmax(logits[start : start + rows].to(precise) / temperature, -1)  # (C, V)
+            wanted = F.log_softmax(teacher[start : start + rows].to(precise) / temperature, -1)
+            total += temperature**2 * F.kl_div(logs, wanted, reduction="sum", log_target=True)
+            if gradient is not None:
+                gradient[start : start + rows] = (logs.exp_() - wanted.exp_()).mul_(temperature)
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * scale, None, None
