@@ -26,6 +26,7 @@ class Batch:
     counts: dict[str, int]  # targets by name of loss
     tokens: int  # real (unpadded) input tokens, encoder and decoder, for budgets and rates
     draws: Sequence[int]  # which examples these are
+    scored: int | None = field(default=None, kw_only=True)  # places with scores over the vocabulary; None: all targets
 
     def to(self, device: torch.device | str) -> Self:
         moved = {name: t.to(device, non_blocking=True) for name, t in self.targets.items()}
@@ -39,6 +40,7 @@ class Loss:
     total: Tensor  # scalar float32
     count: int
     parts: Mapping[str, "Loss"] = field(default_factory=dict)  # what it is the sum of, for an evaluation to tell apart
+    right: Tensor | None = None  # how many targets have the highest score (scalar), where they are labels, not text
 
 
 class Objective(Protocol):

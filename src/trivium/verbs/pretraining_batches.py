@@ -42,7 +42,7 @@ def batch_flops(config: Config, batch: Batch) -> float:
     )
     spelt = batch.inputs.source if config.characters else None
     distinct = len(spelt.ids.unique()) if spelt is not None else 0
-    logits = sum(batch.counts.values())
+    logits = sum(batch.counts.values()) if batch.scored is None else batch.scored
     return training_flops(config, Passes(source, source_length, target, target_length, logits, distinct))
 
 
@@ -62,7 +62,7 @@ def evaluation(
     Where every token is predicted: loss, perplexity and bits per byte of the text. Where it is predicted in several
     ways, loss and perplexity of all and of each. Otherwise the loss and perplexity of the tokens that were hidden,
     under the objective's name, with the share of tokens that they are, and what they cost in bits per byte of the text
-    that was hidden: figures of different shares do not compare.
+    that was hidden: figures of different shares do not compare. Labels of rows have a loss and an accuracy.
     """
     if not data.heldout:
         return None
@@ -89,11 +89,14 @@ def evaluation(
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         ways: dict[str, tuple[float, int]] = {}
+        right: dict[str, int] = {}
         with set_aside(model):
             for batch in kept:
                 for name, loss in objective.loss(model, batch.to(device)).items():
                     totals[name] = totals.get(name, 0.0) + loss.total.item()
                     counts[name] = counts.get(name, 0) + loss.count
+                    if loss.right is not None:
+                        right[name] = right.get(name, 0) + int(loss.right)
                     for way, part in loss.parts.items():
                         total, count = ways.get(way, (0.0, 0))
                         ways[way] = total + part.total.item(), count + part.count
@@ -101,23 +104,29 @@ def evaluation(
         if ways:
             each = {f"{way}_perplexity": likelihood(*costs)["perplexity"] for way, costs in ways.items()}
             return likelihood(sum(totals.values()), sum(counts.values())) | each
-        if len(totals) == 1 and sum(counts.values()) > 0.95 * text_tokens:  # only a row's or piece's first is left out
+        text = totals.keys() - right.keys()
+        every = sum(counts.values()) > 0.95 * text_tokens  # only a row's or piece's first is left out
+        if len(text) == len(totals) == 1 and every:
             return likelihood(sum(totals.values()), sum(counts.values()), bytes=round(text_bytes))
         values = {"loss": sum(totals[name] / max(1, counts[name]) for name in totals)}
         for name, total in totals.items():
+            if name in right:
+                values[f"{name}_loss"] = total / max(1, counts[name])
+                values[f"{name}_accuracy"] = right[name] / max(1, counts[name])
+                continue
             values[f"{name}_perplexity"] = likelihood(total, max(1, counts[name]))["perplexity"]
             values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
-        hidden = _text_targets(kept, data.tokenizer.controls) if len(totals) == 1 else 0
-        if hidden:  # of as many bytes as so many tokens have on the whole
-            hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
-            values["hidden_bits_per_byte"] = likelihood(sum(totals.values()), 1, bytes=hidden_bytes)["bits_per_byte"]
+        for name in text if len(text) == 1 else ():
+            if hidden := _text_targets(kept, name, data.tokenizer.controls):
+                hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))  # as so many tokens have on the whole
+                values["hidden_bits_per_byte"] = likelihood(totals[name], 1, bytes=hidden_bytes)["bits_per_byte"]
         return values
 
     return torch.no_grad()(evaluate)
 
 
-def _text_targets(batches: Sequence[Batch], controls: frozenset[int]) -> int:
-    """How many targets are text, not control tokens such as sentinels."""
+def _text_targets(batches: Sequence[Batch], name: str, controls: frozenset[int]) -> int:
+    """How many targets of a loss are text, not control tokens such as sentinels."""
     none = torch.tensor(sorted(controls), dtype=torch.int64)
-    found = (batch.targets[name] for batch in batches for name in batch.counts if name in batch.targets)
+    found = (batch.targets[name] for batch in batches if name in batch.targets)
     return sum(int((~torch.isin(ids, none)).sum()) for ids in found)

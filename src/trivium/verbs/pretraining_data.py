@@ -128,7 +128,8 @@ def prepare(
         if heldout is None and recipe.data.heldout and shards.documents >= FEWEST_TO_SPLIT:
             shards, kept = shards.split(recipe.data.heldout, seed=recipe.training.seed)
             evaluation.append(cut(kept, layout))
-        training.append(cut(shards, layout, shuffle=recipe.training.seed if layout.continued else None))
+        seed = recipe.training.seed
+        training.append(cut(shards, layout, shuffle=seed if layout.continued else None, seed=seed))
     if heldout is not None:
         own = heldout if isinstance(heldout, Sequence) else list(heldout)
         kept = _shards(Text(lambda: own, 1.0, lambda: _content_hash(own)), tokenizer, folder / "heldout")
