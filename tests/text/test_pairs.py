@@ -112,7 +112,6 @@ def test_half_are_of_another_document_and_none_passes_the_length(tmp_path):
         a = np.where(rows.segments == 0, text, 0).max(1)  # each document is one id
         b = np.where(rows.segments == 1, text, 0).max(1)
         assert ((a != b) == (rows.labels == 1)).mean() > 0.9995  # ten tries in 60 documents
-        assert 0.01 < (real < 0.8 * length).mean() < 0.5
 
 
 def test_a_pair_loses_tokens_of_its_longer_segment_by_a_coin_at_either_end(tmp_path):

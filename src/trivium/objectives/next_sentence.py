@@ -2,8 +2,8 @@
 
 A row is ``[CLS] A [SEP] B [SEP]``. B follows A in its document, or, for half of the rows, is of another document; the
 loss is -log P(which) from the pooler's summary of ``[CLS]``: softmax(W tanh(W_p h + b_p) + b), label 0 where B follows
-and 1 where it does not. With ``masked`` the same rows are corrupted, one pass of the model gives both losses, and what
-is minimised is the sum of their means. How the pairs are chosen: ``text/pairs.py``.
+and 1 where it does not. The same rows are corrupted, one pass of the model gives the masked language model's loss too,
+and what is minimised is the sum of the two means. How the pairs are chosen: ``text/pairs.py``.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class NextSentence:
     kind: Literal["next_sentence"] = "next_sentence"
     copies: int = 10
     short: float = 0.1
-    masked: Masked | None = None  # BERT's other loss, on the same rows; None: next-sentence prediction alone
+    masked: Masked | None = Masked()  # BERT's other loss, on the same rows; None: next-sentence prediction alone
 
     def __post_init__(self) -> None:
         if self.copies < 1:

@@ -79,6 +79,10 @@ class SpanBoundary:
         shares = self.geometric * (1 - self.geometric) ** np.arange(self.longest)
         return shares / shares.sum()
 
+    def span_lengths(self, by_chance: np.ndarray) -> np.ndarray:
+        """Numbers in [0, 1) to lengths in words, any shape."""
+        return 1 + np.searchsorted(np.cumsum(self.lengths)[:-1], by_chance, side="right")
+
     def choose(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> np.ndarray:
         """(B, T) bool: the tokens to hide. A run of them is a span."""
         parted = control_places(rows, tokenizer) | (rows.documents < 0)
@@ -87,7 +91,7 @@ class SpanBoundary:
         texts = np.cumsum(parted, axis=1)  # the same number within a stretch of text; that of what parts it is before
         keys = np.where(parted, np.inf, draws.uniform("span_boundary/where", rows.tokens.shape[1]))
         sizes = draws.uniform("span_boundary/length", max(1, int(left.max(initial=0))))
-        sizes = 1 + np.searchsorted(np.cumsum(self.lengths)[:-1], sizes, side="right")
+        sizes = self.span_lengths(sizes)
         chosen = np.zeros(rows.tokens.shape, bool)
         here = np.flatnonzero(left)
         number = 0
