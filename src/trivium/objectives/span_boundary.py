@@ -22,7 +22,7 @@ from torch import nn
 
 from trivium.errors import SettingsError
 from trivium.objectives.cross_entropy import cross_entropy
-from trivium.objectives.masked import check_encoder, control_places, control_tokens, hidden
+from trivium.objectives.masked import check_encoder, control_ids, control_tokens, hidden
 from trivium.objectives.objective import Batch, Loss
 from trivium.objectives.packing import pack
 from trivium.objectives.sentinels import run_starts
@@ -85,7 +85,7 @@ class SpanBoundary:
 
     def choose(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> np.ndarray:
         """(B, T) bool: the tokens to hide. A run of them is a span."""
-        parted = control_places(rows, tokenizer) | (rows.documents < 0)
+        parted = control_ids(tokenizer)[rows.tokens] | (rows.documents < 0)
         left = np.ceil((~parted).sum(axis=1) * self.rate - 1e-9).astype(np.int64)  # 20 * 0.15 is 3, not above it
         words = word_numbers(rows.tokens, parted, tokenizer)
         texts = np.cumsum(parted, axis=1)  # the same number within a stretch of text; that of what parts it is before
@@ -115,18 +115,22 @@ class SpanBoundary:
         _, _, mask = control_tokens(tokenizer, self.kind)
         length = rows.tokens.shape[1]
         chosen = self.choose(rows, draws, tokenizer)
-        spans = _Spans.of(chosen, control_places(rows, tokenizer) | (rows.documents < 0))
-        how = np.take_along_axis(draws.uniform("span_boundary/how", length), spans.first, axis=1)
-        other = draws.integers("span_boundary/other", length, tokenizer.vocab_size)
-        ids = hidden(rows.tokens, chosen, how, other, mask, self.mask, self.random)
+        spans = _Spans.of(chosen, control_ids(tokenizer)[rows.tokens] | (rows.documents < 0))
+        at = np.flatnonzero(chosen)
+        row, column = np.divmod(at, length)
+        wanted = rows.tokens.ravel()[at]
+        how = draws.uniform_at("span_boundary/how", row, spans.first[row, column])
+        other = (draws.uniform_at("span_boundary/other", row, column) * tokenizer.vocab_size).astype(np.int64)
+        ids = rows.tokens.copy()
+        ids.ravel()[at] = hidden(wanted, how, other, mask, self.mask, self.random)
         predicted, borders = spans.borders(self.max_targets)
         targets = {
-            "masked": torch.from_numpy(rows.tokens[chosen]),
-            "at": torch.from_numpy(np.flatnonzero(chosen)),
+            "masked": torch.from_numpy(wanted),
+            "at": torch.from_numpy(at),
             SPAN_BOUNDARY: torch.from_numpy(rows.tokens[predicted]),
         }
         source = replace(pack(ids, rows.documents, rows.positions), borders=torch.from_numpy(borders))
-        counts = {"masked": int(chosen.sum()), SPAN_BOUNDARY: len(borders)}
+        counts = {"masked": len(at), SPAN_BOUNDARY: len(borders)}
         return Batch(Inputs(source=source), targets, counts, int((rows.documents >= 0).sum()), rows.draws.tolist())
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
