@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES
 from trivium.families.bodies import initialise, network
-from trivium.objectives import SpanBoundary
+from trivium.objectives import OBJECTIVES, SpanBoundary
 from trivium.objectives.span_boundary import _Spans
 from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws
@@ -26,6 +26,10 @@ SHARES = [0.224058, 0.179246, 0.143397, 0.114718, 0.091774, 0.073419, 0.058735, 
 def model_for(tokenizer, family="spanbert", objective=SpanBoundary(), **changes):  # noqa: B008 (frozen)
     config = FAMILIES[family].size("tiny", tokenizer.vocab_size, **changes)
     return initialise(network(config, objective.heads(config)), 0)
+
+
+def test_a_recipe_names_it():
+    assert OBJECTIVES["span_boundary"] is SpanBoundary and SpanBoundary().kind == SPAN_BOUNDARY
 
 
 def test_lengths_are_geometric_up_to_ten_words():

@@ -145,7 +145,9 @@ class Measure:
         self, model: Network, base: Tokenizer, found: Mapping[str, Sequence[str]], folder: Path
     ) -> dict[str, Any]:
         """Tokenises the texts into ``folder`` for the end of the run. The figures of the model that it begins with,
-        which reads by ``base``."""
+        which reads by ``base``. A text too short for the objective is not judged."""
+        fewest = 2 if self.objective.layout(self.data.tokenizer, self.length).pairs else 1
+        found = {name: documents for name, documents in found.items() if len(documents) >= fewest}
         for name, documents in found.items():
             written_shards(documents, self.data.tokenizer, folder / name)
         if base.fingerprint == self.data.tokenizer.fingerprint:
