@@ -1,4 +1,4 @@
-"""What making a batch costs: tokens a second, the share of a training step, and the collators of transformers beside it.
+"""What making a batch costs: tokens a second, the share of a training step, and transformers' collators beside it.
 
     python benchmarks/objectives.py                        # the table of docs/benchmarks.md; on an idle machine
     python benchmarks/objectives.py masked causal --json   # some of them

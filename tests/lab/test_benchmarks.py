@@ -118,7 +118,6 @@ def test_the_other_benchmarks_run() -> None:
 
 def test_the_table_of_objectives_has_every_one() -> None:
     import objectives
-
     from trivium.objectives import OBJECTIVES
 
     assert {name.split()[0] for name in objectives.CASES} == set(OBJECTIVES)

@@ -15,6 +15,7 @@ from trivium.verbs.recipe import ModelSettings, Recipe, load_recipe, read_recipe
 
 KINDS = {
     "bert-mini": (True, False),
+    "bert-nsp-mini": (True, False),
     "bilstm-mini": (True, False),
     "elmo-mini": (True, False),
     "gpt2-mini": (False, True),
@@ -22,6 +23,7 @@ KINDS = {
     "lstm-mini": (False, True),
     "rnn-mini": (False, True),
     "seq2seq-mini": (True, True),
+    "spanbert-mini": (True, False),
     "t5-mini": (True, True),
 }
 

@@ -2,8 +2,9 @@
 
 A family's table says what its classes have on top and what the tensors are called; ``architectures`` in
 ``config.json`` says which class a folder holds. A model whose heads no one class has is saved as model_type "trivium",
-and ``config.json`` describes every head. Left out of the table: classes that turn an encoder into a decoder
-(``BertLMHeadModel``, ``RobertaForCausalLM``) or take BART's decoder alone.
+and ``config.json`` describes every head. Heads of objectives are in no table: their tensors keep their own names beside
+the model's, and classes of ``transformers`` pass them over. Left out of the table: classes that turn an encoder into a
+decoder (``BertLMHeadModel``, ``RobertaForCausalLM``) or take BART's decoder alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from trivium.families.family import Family
 from trivium.families.trivium import TRIVIUM
 from trivium.settings import dump
 from trivium.transformer import Config, Network, SequenceHead, SpanHead, TokenHead, make_head
-from trivium.transformer.head_config import KINDS, LABELLED, MOST_LABELS, HeadConfig
+from trivium.transformer.head_config import KINDS, LABELLED, MOST_LABELS, OF_OBJECTIVES, HeadConfig
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]] | None
 """Of the one head that has some, or by head."""
@@ -28,10 +29,11 @@ OURS = SequenceHead | TokenHead | SpanHead
 
 def expresses_heads(family: Family, model: Network) -> bool:
     """Whether a class of ``transformers`` has just the heads of this model. A dropout need not be expressed."""
-    if len(model.heads) > 1:
+    heads = published_heads(model)
+    if len(heads) > 1:
         return False
     alone = "encoder" in family.architectures and model.config.decoder_layers == 0
-    for name, head in model.heads.items():
+    for name, head in heads.items():
         published = family.heads.get(name)
         if published is None or not isinstance(head, OURS) or published.encoder_alone != alone:
             return False
@@ -42,9 +44,14 @@ def expresses_heads(family: Family, model: Network) -> bool:
     return True
 
 
+def published_heads(model: Network) -> dict[str, nn.Module]:
+    """Those of a model without the ones that an objective alone uses."""
+    return {name: head for name, head in model.heads.items() if name not in OF_OBJECTIVES}
+
+
 def class_of(family: Family, model: Network) -> str:
     """The class of ``transformers`` that opens a model whose heads the family expresses."""
-    for name in model.heads:
+    for name in published_heads(model):
         head = family.heads[name]
         of_both = head.with_vocabulary if model.vocabulary is not None else None
         return str(of_both or head.alone)
@@ -65,7 +72,7 @@ def heads_out(model: Network, family: Family, labels: Labels, problem: str | Non
         if tables:
             out["heads"] = tables
     else:
-        for name, head in model.heads.items():
+        for name, head in published_heads(model).items():
             published = family.heads[name]
             if published.dropout is not None and isinstance(head, OURS):
                 out[published.dropout] = head.dropout

@@ -1,7 +1,7 @@
 """SpanBERT (Joshi et al. 2020): BERT's layout with the cased vocabulary, and no next-sentence head.
 
-The head of its objective, which predicts a span from its borders, was published for no size and is left out here: it
-is an objective's module, not a part of the encoder.
+The head of its objective, which predicts a span from its borders, was published for no size: it is an objective's
+module (``transformer/span_boundary_head.py``), not a part of the encoder.
 """
 
 from dataclasses import replace

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from trivium.errors import DataError
 from trivium.families.family import Family, Weight
 from trivium.transformer.config import TransformerConfig
+from trivium.transformer.head_config import OF_OBJECTIVES
 from trivium.transformer.two_stream_config import TwoStreamConfig
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from trivium.transformer import Config
+
+_OWN = tuple(f"heads.{name}." for name in OF_OBJECTIVES)  # tensors that have the same names in every file
 
 
 def weights_out(state: "Mapping[str, Tensor]", family: Family, config: "Config") -> "dict[str, Tensor]":
@@ -72,7 +75,7 @@ def places(names: Collection[str], family: Family, config: "Config") -> dict[str
         if prefix is not None and not row.parts[0].startswith(("vocabulary.", "heads.")):
             theirs = prefix + theirs.removeprefix(family.prefix)
         found[theirs] = _placed(row, blank)
-    return found
+    return found | {name: Place((name,)) for name in names if name.startswith(_OWN)}
 
 
 def _placed(row: Weight, blank: tuple[str, str]) -> Place:
@@ -92,7 +95,8 @@ def weights_in(
     result: dict[str, Tensor] = {}
     for row, blank in _matches(family, config, tensors, heads, ours=False):
         result |= _placed(row, blank).pieces(tensors[_fill(row.theirs, *blank)])
-    return result
+    own = tuple(f"heads.{name}." for name in heads if name in OF_OBJECTIVES)
+    return result | {name: tensor for name, tensor in tensors.items() if own and name.startswith(own)}
 
 
 def _heads(config: "Config") -> tuple[int, int]:
@@ -131,7 +135,7 @@ def full_names(names: Collection[str], family: Family, prefix: str | None = None
         for old, new in family.old_names.items():
             if name.endswith(old):
                 name = name.removesuffix(old) + new
-        if bare and not any(head.fullmatch(name) for head in heads):
+        if bare and not name.startswith(_OWN) and not any(head.fullmatch(name) for head in heads):
             name = family.prefix + name
         if name in found:
             raise DataError(f"the weights hold {own} and {found[name]}, which are two names of one tensor")
@@ -139,13 +143,11 @@ def full_names(names: Collection[str], family: Family, prefix: str | None = None
     return found
 
 
-
-
 def skipped(name: str, family: Family, config: "Config") -> bool:
     """Whether a tensor of the file need not be read: the second name of a tied one, or one that nothing uses."""
     if any(re.fullmatch(pattern, name.removeprefix(family.prefix)) for pattern in family.left_out):
         return True
-    if any(re.fullmatch(pattern, name) for pattern in family.left_out):
+    if name.startswith(_OWN) or any(re.fullmatch(pattern, name) for pattern in family.left_out):
         return True
     own = {row.theirs for row in family.weights if "projection" in row.parts[0]}
     return name in family.aliases and (config.tied or name not in own)

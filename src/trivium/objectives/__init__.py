@@ -7,8 +7,10 @@ from trivium.objectives.corruption import Corruption
 from trivium.objectives.distillation import Distillation, Taught
 from trivium.objectives.masked import Masked
 from trivium.objectives.mixed import Mixed
+from trivium.objectives.next_sentence import NextSentence
 from trivium.objectives.objective import Batch, Loss, Objective
 from trivium.objectives.permutation import Permutation
+from trivium.objectives.span_boundary import SpanBoundary
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "causal": Causal,
@@ -17,6 +19,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "bidirectional": Bidirectional,
     "permutation": Permutation,
     "distillation": Distillation,
+    "next_sentence": NextSentence,
+    "span_boundary": SpanBoundary,
 }
 
 KINDS: dict[str, type[Objective] | type[Mixed]] = {**OBJECTIVES, "mixed": Mixed}
@@ -32,7 +36,9 @@ __all__ = [
     "Loss",
     "Masked",
     "Mixed",
+    "NextSentence",
     "Objective",
     "Permutation",
+    "SpanBoundary",
     "Taught",
 ]

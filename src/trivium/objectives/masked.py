@@ -53,39 +53,19 @@ class Masked:
             raise SettingsError(f"objective.copies = {self.copies}: it must be at least 1, or left out")
 
     def layout(self, tokenizer: Tokenizer, length: int) -> Layout:
-        classify, separator, _ = _specials(tokenizer)
+        classify, separator, _ = control_tokens(tokenizer)
         if not self.isolate_documents:
             return Layout("stream", length - 1)  # the classify token opens each row
         return Layout("packed", length, before=(classify,), after=(separator,))
 
     def heads(self, config: Config) -> dict[str, nn.Module]:
         """None of its own (the vocabulary projection is the model's); refuses a model that is not an encoder."""
-        if config.vocabulary_head == "two-way":
-            raise SettingsError(
-                "the masked objective asks what stands at a place, and this model's states predict the words beside "
-                'theirs: set objective.kind = "bidirectional", or another model.family'
-            )
-        if config.carries_state:
-            raise SettingsError(
-                "the masked objective needs a model that reads both ways, and this recurrent one reads forwards only: "
-                'set model.family = "bilstm"'
-            )
-        if config.two_stream:
-            raise SettingsError(
-                "the masked objective trains what reads a place, and this model predicts with a stream that does not: "
-                'set objective.kind = "causal", or another model.family'
-            )
-        if config.encoder_layers == 0 or config.decoder_layers:
-            raise SettingsError(
-                f"the masked objective trains an encoder alone, but the model has {config.encoder_layers} encoder and "
-                f"{config.decoder_layers} decoder layers: set model.decoder_layers = 0 and model.encoder_layers"
-            )
+        check_encoder(config, self.kind)
         return {}
 
     def choose(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> np.ndarray:
         """(B, T) bool: the positions to predict. Special tokens and padding are never among them."""
-        special = _is_control(tokenizer)[rows.tokens]
-        real = rows.documents >= 0
+        special, real = control_ids(tokenizer)[rows.tokens], rows.documents >= 0
         candidates = real & ~special
         words = word_numbers(rows.tokens, special | ~real, tokenizer) if self.whole_word else None
         keys = draws.uniform("masked/where", candidates.shape[1])
@@ -99,7 +79,7 @@ class Masked:
 
     def batch(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> Batch:
         """(B, T) rows to corrupted inputs and the original ids at the chosen positions, (N,) with their flat places."""
-        classify, _, mask = _specials(tokenizer)
+        classify, _, mask = control_tokens(tokenizer)
         if not self.isolate_documents:
             rows = _opened(rows, classify)
         if self.copies is not None:
@@ -112,15 +92,47 @@ class Masked:
         how = draws.uniform_at("masked/how", *there)
         other = (draws.uniform_at("masked/other", *there) * tokenizer.vocab_size).astype(np.int64)
         ids = rows.tokens.copy()
-        ids.ravel()[at] = np.where(how < self.mask, mask, np.where(how < self.mask + self.random, other, wanted))
+        ids.ravel()[at] = hidden(wanted, how, other, mask, self.mask, self.random)
         targets = {"masked": torch.from_numpy(wanted), "at": torch.from_numpy(at)}
-        source = pack(ids, rows.documents, rows.positions)
+        source = pack(ids, rows.documents, rows.positions, rows.segments)
         tokens = int((rows.documents >= 0).sum())
         return Batch(Inputs(source=source), targets, {"masked": len(at)}, tokens, rows.draws.tolist())
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         logits = model(batch.inputs, at=batch.targets["at"]).logits
         return {"masked": Loss(cross_entropy(logits, batch.targets["masked"]), batch.counts["masked"])}
+
+
+def check_encoder(config: Config, kind: str) -> None:
+    """Refuses a model that does not read a text both ways, or that is more than an encoder."""
+    if config.vocabulary_head == "two-way":
+        raise SettingsError(
+            f"the {kind} objective asks what stands at a place, and this model's states predict the words beside "
+            'theirs: set objective.kind = "bidirectional", or another model.family'
+        )
+    if config.carries_state:
+        raise SettingsError(
+            f"the {kind} objective needs a model that reads both ways, and this recurrent one reads forwards only: "
+            'set model.family = "bilstm"'
+        )
+    if config.two_stream:
+        raise SettingsError(
+            f"the {kind} objective trains what reads a place, and this model predicts with a stream that does not: "
+            'set objective.kind = "causal", or another model.family'
+        )
+    if config.encoder_layers == 0 or config.decoder_layers:
+        raise SettingsError(
+            f"the {kind} objective trains an encoder alone, but the model has {config.encoder_layers} encoder and "
+            f"{config.decoder_layers} decoder layers: set model.decoder_layers = 0 and model.encoder_layers"
+        )
+
+
+def hidden(
+    wanted: np.ndarray, how: np.ndarray, other: np.ndarray, mask: int, masked: float, random: float
+) -> np.ndarray:
+    """What stands in place of the chosen tokens ``wanted`` (N,): ``mask`` where ``how`` is below ``masked``, ``other``
+    where it is below ``masked + random``, else themselves."""
+    return np.where(how < masked, mask, np.where(how < masked + random, other, wanted))
 
 
 def _opened(rows: Rows, classify: int) -> Rows:
@@ -140,17 +152,18 @@ def _fixed(rows: Rows, draws: Draws, copies: int) -> Draws:
 
 
 @lru_cache(maxsize=8)
-def _is_control(tokenizer: Tokenizer) -> np.ndarray:
+def control_ids(tokenizer: Tokenizer) -> np.ndarray:
     """(V,) bool: the control tokens that are never predicted."""
     named = (tokenizer.pad, tokenizer.begin, tokenizer.end, tokenizer.classify, tokenizer.separator, tokenizer.mask)
     return np.isin(np.arange(tokenizer.vocab_size), [i for i in named if i is not None])
 
 
-def _specials(tokenizer: Tokenizer) -> tuple[int, int, int]:
+def control_tokens(tokenizer: Tokenizer, kind: str = "masked") -> tuple[int, int, int]:
+    """Classify, separator and mask."""
     classify, separator, mask = tokenizer.classify, tokenizer.separator, tokenizer.mask
     if classify is None or separator is None or mask is None:
         raise SettingsError(
-            "the masked objective needs a tokenizer with classify, separator and mask tokens: train one with "
+            f"the {kind} objective needs a tokenizer with classify, separator and mask tokens: train one with "
             "`trivium tokenizer train`, or use the tokenizer of a BERT-like model"
         )
     return classify, separator, mask

@@ -28,6 +28,7 @@ class Batch:
     draws: Sequence[int]  # which examples these are
     weights: Mapping[str, float] = field(default_factory=dict, kw_only=True)  # of losses in the step's, by name; else 1
     part: int = field(default=0, kw_only=True)  # of a mixture of objectives, the one that reads these rows
+    scored: int | None = field(default=None, kw_only=True)  # places with scores over the vocabulary; None: all targets
 
     def to(self, device: torch.device | str) -> Self:
         moved = {name: t.to(device, non_blocking=True) for name, t in self.targets.items()}
@@ -41,6 +42,7 @@ class Loss:
     total: Tensor  # scalar float32
     count: int
     parts: Mapping[str, "Loss"] = field(default_factory=dict)  # what it is the sum of, for an evaluation to tell apart
+    right: Tensor | None = None  # how many targets have the highest score (scalar), where they are labels, not text
 
 
 class Objective(Protocol):

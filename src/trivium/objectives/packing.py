@@ -6,7 +6,9 @@ import torch
 from trivium.transformer import Tokens
 
 
-def pack(ids: np.ndarray, documents: np.ndarray, positions: np.ndarray | None = None) -> Tokens:
+def pack(
+    ids: np.ndarray, documents: np.ndarray, positions: np.ndarray | None = None, segments: np.ndarray | None = None
+) -> Tokens:
     """(B, T) arrays to ``Tokens``. Rows that are one document without padding get no mask, which is the fast path of
     attention; positions are passed on only where a row holds several documents."""
     several = positions is not None and bool((documents > 0).any())
@@ -15,6 +17,7 @@ def pack(ids: np.ndarray, documents: np.ndarray, positions: np.ndarray | None = 
         ids=torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int64)),
         documents=torch.from_numpy(np.ascontiguousarray(documents, dtype=np.int64)) if masked else None,
         positions=torch.from_numpy(np.ascontiguousarray(positions, dtype=np.int64)) if several else None,
+        segments=torch.from_numpy(np.ascontiguousarray(segments, dtype=np.int64)) if segments is not None else None,
     )
 
 

@@ -14,6 +14,7 @@ from trivium.errors import DataError
 from trivium.randomness import key
 from trivium.text.order import permuted
 from trivium.text.packing import pack
+from trivium.text.pairs import chosen_pairs, pair_rows
 from trivium.text.rows import Layout, Rows
 from trivium.text.shards import Shards
 
@@ -22,26 +23,33 @@ from trivium.text.shards import Shards
 class Blocks:
     """Rows of one source. Packed: row r is the pieces ``bounds[r]:bounds[r + 1]`` of ``starts`` and ``lengths``, all
     (P,). Stream: ``starts`` and ``lengths`` are the documents and ``offsets`` (D + 1,) where each begins in the stream.
+    Pairs: row r is the segments 2 r and 2 r + 1 of ``starts`` and ``lengths``, and ``bounds[r]`` is its label.
     """
 
     shards: Shards
     layout: Layout
     starts: np.ndarray
     lengths: np.ndarray
-    bounds: np.ndarray  # (R + 1,) for packed; (D + 1,) offsets for stream
+    bounds: np.ndarray  # (R + 1,) for packed; (D + 1,) offsets for stream; (R,) labels of pairs
     scattered: bool = False  # the stream's documents do not lie in its order in the shards
 
     def __len__(self) -> int:
         """How many rows."""
-        if self.layout.mode == "packed":
-            return len(self.bounds) - 1
+        if self.layout.mode != "stream":
+            return len(self.bounds) - (self.layout.mode == "packed")
         stride = self.layout.length - self.layout.overlap
         return max(1, -(-(int(self.bounds[-1]) - self.layout.overlap) // stride))
 
     @property
     def tokens(self) -> int:
-        """Real tokens of one epoch, without padding; those in an overlap count once, control ids not."""
-        return int(self.lengths.sum())
+        """Real tokens of one epoch, without padding; those in an overlap count once, control ids not. Of pairs those of
+        the text itself."""
+        return self.shards.token_count - self.shards.documents if self.layout.pairs else int(self.lengths.sum())
+
+    @property
+    def passes(self) -> int:
+        """How often all rows together go through the text."""
+        return self.layout.pairs.copies if self.layout.pairs else 1
 
     @property
     def density(self) -> float:
@@ -49,6 +57,8 @@ class Blocks:
         per_piece = len(self.layout.before) + len(self.layout.after)
         if self.layout.mode == "packed":
             return float(self.lengths.sum() + per_piece * len(self.lengths)) / (len(self) * self.layout.length)
+        if self.layout.mode == "pairs":
+            return float(self.lengths.mean() * 2 + self.layout.length - self.layout.room) / self.layout.length
         return (self.tokens + (len(self) - 1) * self.layout.overlap) / (len(self) * self.layout.length)
 
     def rows(self, indices: np.ndarray, draws: np.ndarray | None = None) -> Rows:
@@ -57,6 +67,9 @@ class Blocks:
         if indices.size and not (0 <= indices.min() and indices.max() < len(self)):
             raise IndexError(f"row {indices.max()} of {len(self)}")
         draws = indices if draws is None else np.asarray(draws, dtype=np.int64)
+        if self.layout.mode == "pairs":
+            both = self.starts.reshape(-1, 2)[indices], self.lengths.reshape(-1, 2)[indices]
+            return pair_rows(self.shards, self.layout, *both, self.bounds[indices], draws)
         return self._packed(indices, draws) if self.layout.mode == "packed" else self._stream(indices, draws)
 
     def _stream(self, indices: np.ndarray, draws: np.ndarray) -> Rows:
@@ -101,11 +114,11 @@ class Blocks:
         return Rows(tokens, documents, positions, draws)
 
 
-def cut(shards: Shards, layout: Layout, shuffle: int | None = None) -> Blocks:
-    """Cut documents into rows; a packing is kept beside the shards and found again.
+def cut(shards: Shards, layout: Layout, shuffle: int | None = None, seed: int = 0) -> Blocks:
+    """Cut documents into rows; a packing, or a choice of pairs, is kept beside the shards and found again.
 
     ``shuffle``: a seed for the order in which a stream takes its documents; None: as they lie. Rows that are continued
-    are read in the order of the stream, and neighbours in a corpus are often alike.
+    are read in the order of the stream, and neighbours in a corpus are often alike. ``seed``: of the choice of pairs.
     """
     if shards.documents == 0:
         raise DataError(f"{shards.directory} holds no documents for these rows: give more text")
@@ -117,14 +130,17 @@ def cut(shards: Shards, layout: Layout, shuffle: int | None = None) -> Blocks:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         scattered = shuffle is not None or shards.selected is not None
         return Blocks(shards, layout, starts, lengths, offsets, scattered)
-    path = shards.directory / f"rows-{_name(shards, layout)}.bin"
+    path = shards.directory / f"rows-{_name(shards, layout, seed if layout.pairs else 0)}.bin"
     found = _read(path)
+    if found is None and layout.mode == "pairs":
+        found = chosen_pairs(shards, layout, seed)
+        _write(path, found)
     if found is None:
-        starts, lengths = _pieces(shards, layout.length - len(layout.before) - len(layout.after))
+        starts, lengths = _pieces(shards, layout.room)
         order, bounds = pack(lengths + len(layout.before) + len(layout.after), layout.length)
         found = (starts[order], lengths[order], bounds)
         _write(path, found)
-    if len(found[2]) < 2:
+    if len(found[2]) < 2 and layout.mode == "packed":
         raise DataError(f"{shards.directory} holds only empty documents: give more text")
     return Blocks(shards, layout, *found)
 
@@ -146,8 +162,8 @@ def _within(counts: np.ndarray) -> np.ndarray:
     return np.arange(total, dtype=np.int64) - np.repeat(ends - counts, counts)
 
 
-def _name(shards: Shards, layout: Layout) -> str:
-    digest = hashlib.sha256(f"1 {shards.fingerprint} {shards.vocab_size} {layout!r}".encode())
+def _name(shards: Shards, layout: Layout, seed: int) -> str:
+    digest = hashlib.sha256(f"2 {shards.fingerprint} {shards.vocab_size} {layout!r} {seed}".encode())
     if shards.selected is not None:
         digest.update(np.ascontiguousarray(shards.selected, dtype="<i8").tobytes())
     return digest.hexdigest()[:16]

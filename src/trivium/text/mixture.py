@@ -72,7 +72,7 @@ class Mixture:
         whole, rest = divmod(draws, int(self.cycle.sum()))
         source, _ = self._places(whole * int(self.cycle.sum()) + np.arange(rest))
         counts = whole * self.cycle + np.bincount(source, minlength=len(self.cycle))
-        return [float(count / len(blocks)) for count, blocks in zip(counts, self.sources, strict=True)]
+        return [float(count * each.passes / len(each)) for count, each in zip(counts, self.sources, strict=True)]
 
     def _places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of each draw: its source, and how many draws of that source have lower places (a number without gaps)."""
@@ -100,13 +100,19 @@ def joined_rows(sources: Sequence[Blocks], source: np.ndarray, row: np.ndarray, 
     """The rows ``row`` (B,) of the sources numbered ``source`` (B,), in this order: arrays of (B, T)."""
     if len(sources) == 1:
         return sources[0].rows(row, numbers)
-    shape = (len(numbers), sources[0].layout.length)
-    joined = Rows(np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), numbers)
+    shape, pairs = (len(numbers), sources[0].layout.length), sources[0].layout.pairs
+    joined = Rows(
+        np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64), numbers,
+        segments=np.empty(shape, np.int64) if pairs else None,
+        labels=np.empty(len(numbers), np.int64) if pairs else None,
+    )  # fmt: skip
     for index, blocks in enumerate(sources):
         where = np.flatnonzero(source == index)
         part = blocks.rows(row[where], numbers[where])
         joined.tokens[where], joined.documents[where] = part.tokens, part.documents
         joined.positions[where] = part.positions
+        if joined.segments is not None and joined.labels is not None:
+            joined.segments[where], joined.labels[where] = part.segments, part.labels
     return joined
 
 

@@ -47,6 +47,7 @@ class Tokens:
     hold, for networks that read characters; zeros where it does. ``order`` and ``queries``, for two-stream networks:
     when each position comes in the order of prediction, equal numbers see each other; and the positions to predict,
     each from those that come before it. ``spans``: what heads that label stretches of words are asked about.
+    ``borders``: the tokens that a head predicts from those on both sides of their span.
     """
 
     ids: Tensor  # (B, T) int64
@@ -59,6 +60,7 @@ class Tokens:
     order: Tensor | None = None  # (B, T) int64
     queries: Tensor | None = None  # (B, R) int64
     spans: SpanPlaces | None = None
+    borders: Tensor | None = None  # (M, 3) int64: flat places before and after the span, and which token of it, from 0
 
     def to(self, device: torch.device | str) -> Self:
         def moved(tensor: Tensor | None) -> Tensor | None:
@@ -75,6 +77,7 @@ class Tokens:
             moved(self.order),
             moved(self.queries),
             None if self.spans is None else self.spans.to(device),
+            moved(self.borders),
         )
 
 

@@ -127,7 +127,8 @@ class Network(nn.Module):
         for name in heads:
             mixes = layers is not None and mixes_layers(self.heads[name])
             seen = mixed_layers(layers, hidden) if mixes and layers is not None else hidden
-            scores[name] = self.heads[name](seen, side, pooled)
+            known = self.tokens.weight if getattr(self.heads[name], "reads_embeddings", False) else pooled
+            scores[name] = self.heads[name](seen, side, known)
         return Outputs(hidden, source, self._logits(hidden, at), scores or None)
 
     def mixes(self, heads: Sequence[str]) -> bool:

@@ -146,7 +146,10 @@ class Measure:
         self, model: Network, base: Tokenizer, found: Mapping[str, Sequence[str]], folder: Path
     ) -> dict[str, Any]:
         """Tokenises the texts into ``folder`` for the end of the run. The figures of the model that it begins with,
-        which reads by ``base``."""
+        which reads by ``base``. A text too short for the objective is not judged."""
+        layouts = [part.layout(self.data.tokenizer, self.length) for part in parts_of(self.objective)]
+        fewest = 2 if any(layout.pairs for layout in layouts) else 1
+        found = {name: documents for name, documents in found.items() if len(documents) >= fewest}
         for name, documents in found.items():
             written_shards(documents, self.data.tokenizer, folder / name)
         if base.fingerprint == self.data.tokenizer.fingerprint:

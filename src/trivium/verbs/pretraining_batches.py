@@ -52,7 +52,9 @@ def batch_flops(config: Config, batch: Batch) -> float:
     )
     spelt = batch.inputs.source if config.characters else None
     distinct = len(spelt.ids.unique()) if spelt is not None else 0
-    logits = sum(count for name, count in batch.counts.items() if name in batch.targets or len(batch.counts) == 1)
+    logits = batch.scored
+    if logits is None:
+        logits = sum(count for name, count in batch.counts.items() if name in batch.targets or len(batch.counts) == 1)
     asked = logits if batch.inputs.source is not None and batch.inputs.source.queries is not None else 0
     return training_flops(config, Passes(source, source_length, target, target_length, logits, asked, distinct))
 
@@ -98,7 +100,8 @@ def _evaluation(
     Where every token is predicted: loss, perplexity and bits per byte of the text. Where it is predicted in several
     ways, loss and perplexity of all and of each. Otherwise the loss and perplexity of the tokens that were hidden,
     under the objective's name, with the share of tokens that they are, and what they cost in bits per byte of the text
-    that was hidden: figures of different shares do not compare. Losses that are not of tokens are means.
+    that was hidden: figures of different shares do not compare. Labels of rows have a loss and an accuracy; other
+    losses that are not of tokens are means.
     """
     counted = [min(len(blocks), max(1, EVALUATED_TOKENS // length)) for blocks in heldout]
     shares = [count / len(blocks) for blocks, count in zip(heldout, counted, strict=True)]
@@ -123,11 +126,14 @@ def _evaluation(
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         ways: dict[str, tuple[float, int]] = {}
+        right: dict[str, int] = {}
         with set_aside(model):
             for batch in kept:
                 for name, loss in objective.loss(model, batch.to(device)).items():
                     totals[name] = totals.get(name, 0.0) + loss.total.item()
                     counts[name] = counts.get(name, 0) + loss.count
+                    if loss.right is not None:
+                        right[name] = right.get(name, 0) + int(loss.right)
                     for way, part in loss.parts.items():
                         total, count = ways.get(way, (0.0, 0))
                         ways[way] = total + part.total.item(), count + part.count
@@ -138,7 +144,7 @@ def _evaluation(
         means = {name: total / max(1, counts[name]) for name, total in totals.items()}
         weights = kept[0].weights
         weighted = sum(weights.get(name, 1.0) * mean for name, mean in means.items())
-        words = [name for name in totals if name in kept[0].targets]  # the losses whose targets are tokens
+        words = [name for name in totals if name in kept[0].targets and name not in right]  # their targets are tokens
         values = {"loss": weighted}
         if len(words) == 1 and counts[words[0]] > 0.95 * text_tokens:  # only a row's or piece's first is left out
             values |= likelihood(totals[words[0]], counts[words[0]], bytes=round(text_bytes))
@@ -146,18 +152,19 @@ def _evaluation(
             for name in words:
                 values[f"{name}_perplexity"] = likelihood(totals[name], max(1, counts[name]))["perplexity"]
                 values[f"{name}_share"] = round(counts[name] / max(1, tokens), 3)
-            hidden = _text_targets(kept, tokenizer.controls) if len(words) == 1 else 0
+            hidden = _text_targets(kept, words[0], tokenizer.controls) if len(words) == 1 else 0
             if hidden:  # of as many bytes as so many tokens have on the whole
                 hidden_bytes = max(1, round(text_bytes * hidden / text_tokens))
                 values["hidden_bits_per_byte"] = likelihood(totals[words[0]], 1, bytes=hidden_bytes)["bits_per_byte"]
         values |= {f"{name}_loss": mean for name, mean in means.items() if name not in words}
+        values |= {f"{name}_accuracy": found / max(1, counts[name]) for name, found in right.items()}
         return values | {"loss": weighted}
 
     return torch.no_grad()(evaluate)
 
 
-def _text_targets(batches: Sequence[Batch], controls: frozenset[int]) -> int:
-    """How many targets are text, not control tokens such as sentinels."""
+def _text_targets(batches: Sequence[Batch], name: str, controls: frozenset[int]) -> int:
+    """How many targets of a loss are text, not control tokens such as sentinels."""
     none = torch.tensor(sorted(controls), dtype=torch.int64)
-    found = (batch.targets[name] for batch in batches for name in batch.counts if name in batch.targets)
+    found = (batch.targets[name] for batch in batches if name in batch.targets)
     return sum(int((~torch.isin(ids, none)).sum()) for ids in found)

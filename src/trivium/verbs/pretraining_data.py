@@ -213,7 +213,7 @@ def _cut(
     layout: Layout, training: Sequence[Shards], heldout: Sequence[Shards], weights: Sequence[float], rows: int,
     seed: int,
 ) -> CutText:  # fmt: skip
-    blocks = [cut(shards, layout, shuffle=seed if layout.continued else None) for shards in training]
+    blocks = [cut(shards, layout, shuffle=seed if layout.continued else None, seed=seed) for shards in training]
     order = Lanes(blocks, weights, rows) if layout.continued else Mixture(blocks, weights, seed)
     return CutText(order, [cut(shards, layout) for shards in heldout])
 
