@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from trivium.families.bodies import initialise, network
+from trivium.objectives.objective import Objective
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.extension import extended, with_roles
 from trivium.tokenizers.further_merging import Word
@@ -49,7 +50,9 @@ def rows_of(tokenizer: Tokenizer, given: From | None) -> int:
     return max(tokenizer.vocab_size, (given.rows if given is not None else None) or 0)
 
 
-def placed(model: Network, source: Source, beginning: Beginning, seed: int, tell: Callable[[str], None]) -> Network:
+def placed(
+    model: Network, objective: Objective, source: Source, beginning: Beginning, seed: int, tell: Callable[[str], None]
+) -> Network:
     """Gives the run's model its first weights. Returns the model that knows nothing of the new text yet: the same, or
     where that text has already given it tokens, one without them."""
     old, first = source.model.model, beginning.first
@@ -65,7 +68,8 @@ def placed(model: Network, source: Source, beginning: Beginning, seed: int, tell
     if not learnt:
         return model
     rows = max(beginning.base.vocab_size, old.config.vocab_size)
-    base = initialise(network(changed(model.config, vocab_size=rows)), seed)
+    config = changed(model.config, vocab_size=rows)
+    base = initialise(network(config, objective.heads(config)), seed)
     fill(base, old, first, beginning.base_parts, seed)
     base.read_vocabulary(beginning.base)
     return base
