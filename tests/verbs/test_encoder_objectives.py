@@ -118,6 +118,8 @@ def test_a_run_is_inspected_and_gone_on_from_with_new_tokens(tmp_path):
     view = inspect_batch(result.directory, model=result.directory)
     assert set(view.targets) == set(view.losses) == {"masked", "span_boundary"}
     assert all(0 < loss < 8 for loss in view.losses.values())
+    shown = {target.loss for row in view.rows for place in row.sides[0].places for target in place.targets}
+    assert shown == {"masked", "span_boundary"}
     for name in CLASSES:
         made = recipe(name, **{"from": {"model": str(result.directory), "extend_vocabulary": 8}})
         new = [text.replace("old", "brontosaurus") for text in texts(seed=1)]
