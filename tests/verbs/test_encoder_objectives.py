@@ -19,6 +19,7 @@ from trivium.text import cut, write_shards
 from trivium.text.mixture import Mixture
 from trivium.training.checkpoint import Checkpoints
 from trivium.transformer import Inputs, Tokens
+from trivium.verbs.inspect_batch import inspect_batch
 from trivium.verbs.pretrain import pretrain
 from trivium.verbs.recipe import Recipe, load_recipe
 
@@ -110,6 +111,20 @@ def test_next_sentences_are_judged_by_loss_and_accuracy(tmp_path):
     assert figures["loss"] == pytest.approx(np.log(figures["masked_perplexity"]) + figures["next_sentence_loss"])
     losses = next(line["losses"] for line in result.history if line["kind"] == "train")
     assert set(losses) == {"masked", "next_sentence"}
+
+
+def test_a_run_is_inspected_and_gone_on_from_with_new_tokens(tmp_path):
+    result = pretrain(recipe("spanbert-mini"), tmp_path / "run", documents=texts(), quiet=True)
+    view = inspect_batch(result.directory, model=result.directory)
+    assert set(view.targets) == set(view.losses) == {"masked", "span_boundary"}
+    assert all(0 < loss < 8 for loss in view.losses.values())
+    shown = {target.loss for row in view.rows for place in row.sides[0].places for target in place.targets}
+    assert shown == {"masked", "span_boundary"}
+    for name in CLASSES:
+        made = recipe(name, **{"from": {"model": str(result.directory), "extend_vocabulary": 8}})
+        new = [text.replace("old", "brontosaurus") for text in texts(seed=1)]
+        further = pretrain(made, tmp_path / name, documents=new, quiet=True)
+        assert further.config.vocab_size == result.config.vocab_size + 8 and further.continued is not None
 
 
 def test_a_text_of_one_document_has_no_next_sentences_of_others(tmp_path):

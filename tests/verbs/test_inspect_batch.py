@@ -22,7 +22,10 @@ from trivium.verbs.pretraining_batches import Feed
 from trivium.verbs.recipe import Recipe
 from trivium.views.batches import BatchView
 
-FAMILIES = {"causal": "gpt2", "masked": "bert", "corruption": "t5", "bidirectional": "elmo"}
+FAMILIES = {
+    "causal": "gpt2", "masked": "bert", "corruption": "t5", "bidirectional": "elmo", "next_sentence": "bert",
+    "span_boundary": "spanbert",
+}  # fmt: skip
 WORDS = "the cat dog sat ran on under a mat hill and then it saw one red old bird while we were away from home".split()
 
 

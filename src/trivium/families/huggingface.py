@@ -24,11 +24,12 @@ from trivium.families.files import TensorFiles, write_json, write_tensors, write
 from trivium.families.generation_config import GENERATION, GenerationConfig, read_generation
 from trivium.families.heads import Labels, class_of, expresses_heads, heads_out, labels_of, made_heads
 from trivium.families.inspection import inspect_folder
-from trivium.families.model_folder import WEIGHTS
+from trivium.families.model_folder import WEIGHTS, stored_tensors
 from trivium.families.trivium import TRIVIUM, settings_out
 from trivium.families.weights import body_prefix, full_names, plain_name, skipped, untrained, weights_in, weights_out
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import SEQUENCE, Config, Network
+from trivium.transformer.head_config import OF_OBJECTIVES
 from trivium.vectors.room import physical_memory
 
 LISTED = 5  # tensors named in an error before "and N more"
@@ -135,6 +136,16 @@ def load(
         loaded = filled(files, found.written, folder, heads=heads, device=device, dtype=dtype)
     loaded = replace(loaded, generation=read_generation(folder, found.written, loaded.config.vocab_size))
     return with_tokenizer(loaded, found.tokenizer)
+
+
+def add_heads(model: Network, heads: Mapping[str, nn.Module], directory: Path) -> None:
+    """Gives a model from a folder the heads of objectives whose weights are there too, which ``load`` leaves out."""
+    with TensorFiles(stored_tensors(directory)) as files:
+        for name, head in heads.items():
+            own = {each: f"heads.{name}.{each}" for each in head.state_dict()}
+            if name in OF_OBJECTIVES and all(theirs in files.names for theirs in own.values()):
+                head.load_state_dict({each: files.read(theirs, "cpu", torch.float32) for each, theirs in own.items()})
+                model.heads[name] = head
 
 
 class TensorSource(Protocol):

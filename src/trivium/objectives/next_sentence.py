@@ -19,6 +19,7 @@ from trivium.objectives.masked import Masked, check_encoder, control_tokens
 from trivium.objectives.objective import Batch, Loss
 from trivium.objectives.packing import pack
 from trivium.objectives.sentences import sentence_ends
+from trivium.objectives.wanted import Wanted
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Pairs, Rows
 from trivium.tokenizers import Tokenizer
@@ -75,6 +76,13 @@ class NextSentence:
         source = pack(rows.tokens, rows.documents, rows.positions, rows.segments)
         tokens = int((rows.documents >= 0).sum())
         return Batch(Inputs(source=source), labels, count, tokens, rows.draws.tolist(), scored=0)
+
+    def wanted(self, batch: Batch) -> dict[str, Wanted]:
+        """Hidden tokens at their places, and a label for each row."""
+        found = {NEXT_SENTENCE: Wanted(batch.targets[NEXT_SENTENCE], None)}
+        if self.masked is None:
+            return found
+        return {"masked": Wanted(batch.targets["masked"], batch.targets["at"]), **found}
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         outputs = model(batch.inputs, at=batch.targets.get("at"), heads=(NEXT_SENTENCE,))

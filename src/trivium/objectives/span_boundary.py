@@ -128,6 +128,7 @@ class SpanBoundary:
             "masked": torch.from_numpy(wanted),
             "at": torch.from_numpy(at),
             SPAN_BOUNDARY: torch.from_numpy(rows.tokens[predicted]),
+            f"{SPAN_BOUNDARY}_at": torch.from_numpy(np.flatnonzero(predicted)),
         }
         source = replace(pack(ids, rows.documents, rows.positions), borders=torch.from_numpy(borders))
         counts = {"masked": len(at), SPAN_BOUNDARY: len(borders)}

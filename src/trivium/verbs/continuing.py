@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from torch import nn
+
 from trivium.families.bodies import initialise, network
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.extension import extended, with_roles
 from trivium.tokenizers.further_merging import Word
 from trivium.tokenizers.sampling import even_sample
-from trivium.transformer import Network
+from trivium.transformer import Config, Network
 from trivium.transformer.network import changed
 from trivium.verbs.new_rows import fill
 from trivium.verbs.pretraining_data import Text, layout_for
@@ -49,9 +51,12 @@ def rows_of(tokenizer: Tokenizer, given: From | None) -> int:
     return max(tokenizer.vocab_size, (given.rows if given is not None else None) or 0)
 
 
-def placed(model: Network, source: Source, beginning: Beginning, seed: int, tell: Callable[[str], None]) -> Network:
+def placed(
+    model: Network, heads: Callable[[Config], dict[str, nn.Module]], source: Source, beginning: Beginning, seed: int,
+    tell: Callable[[str], None],
+) -> Network:  # fmt: skip
     """Gives the run's model its first weights. Returns the model that knows nothing of the new text yet: the same, or
-    where that text has already given it tokens, one without them."""
+    where that text has already given it tokens, one without them. ``heads``: those of the objective."""
     old, first = source.model.model, beginning.first
     new = fill(model, old, first, beginning.parts, seed)
     if new:
@@ -65,7 +70,8 @@ def placed(model: Network, source: Source, beginning: Beginning, seed: int, tell
     if not learnt:
         return model
     rows = max(beginning.base.vocab_size, old.config.vocab_size)
-    base = initialise(network(changed(model.config, vocab_size=rows)), seed)
+    config = changed(model.config, vocab_size=rows)
+    base = initialise(network(config, heads(config)), seed)
     fill(base, old, first, beginning.base_parts, seed)
     base.read_vocabulary(beginning.base)
     return base

@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from trivium.errors import DataError, SettingsError
+from trivium.families.huggingface import add_heads
 from trivium.families.model_folder import WEIGHTS
 from trivium.objectives.wanted import wanted
 from trivium.recurrent.state import set_aside
@@ -185,7 +186,10 @@ def _judge(model: str | Path | LanguageModel, feed: Feed, folder: Path) -> Langu
             f"{model if path is not None else loaded.directory} has another tokenizer than this recipe: give a model "
             "that the recipe trained"
         )
-    missing = feed.objective.heads(loaded.config).keys() - loaded.model.heads.keys()
+    heads = feed.objective.heads(loaded.config)
+    if path is not None and loaded.directory.is_dir():
+        add_heads(loaded.model, heads, loaded.directory)
+    missing = heads.keys() - loaded.model.heads.keys()
     if missing:
         raise SettingsError(
             f"{model if path is not None else loaded.directory} has no head {' and '.join(sorted(missing))}, which "

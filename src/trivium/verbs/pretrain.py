@@ -203,7 +203,7 @@ def _assemble(
     measure = Measure(objective, data, length, rows, settings.seed)
     judged: dict[str, Any] = {}
     if source is not None and beginning is not None:
-        base = placed(model, source, beginning, settings.seed, tell)
+        base = placed(model, asked.objective.heads, source, beginning, settings.seed, tell)
         old, missing = old_text(asked, source)
         if missing:
             tell(f"forgetting is not measured: {missing}: name the old text with --old FILES")

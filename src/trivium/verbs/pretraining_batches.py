@@ -104,7 +104,7 @@ def _evaluation(
     losses that are not of tokens are means.
     """
     counted = [min(len(blocks), max(1, EVALUATED_TOKENS // length)) for blocks in heldout]
-    shares = [count / len(blocks) for blocks, count in zip(heldout, counted, strict=True)]
+    shares = [count * blocks.passes / len(blocks) for blocks, count in zip(heldout, counted, strict=True)]
     text_bytes = sum(blocks.shards.text_bytes * share for blocks, share in zip(heldout, shares, strict=True))
     text_tokens = sum(blocks.tokens * share for blocks, share in zip(heldout, shares, strict=True))
 
