@@ -25,6 +25,7 @@ KINDS = {
     "seq2seq-mini": (True, True),
     "spanbert-mini": (True, False),
     "t5-mini": (True, True),
+    "xlnet-mini": (True, False),
 }
 
 
