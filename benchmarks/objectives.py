@@ -74,6 +74,8 @@ CASES = {
     "corruption replace_spans": Case("t5-mini", {"scheme": "replace_spans", "rate": 0.1}),
     "corruption drop": Case("t5-mini", {"scheme": "drop"}),
     "bidirectional": Case("elmo-mini"),
+    "permutation": Case("xlnet-mini", collator=permuting),
+    "permutation last": Case("xlnet-mini", {"targets": "last"}, permuting),
 }
 """The first word is the objective's kind."""
 
