@@ -76,6 +76,8 @@ CASES = {
     "bidirectional": Case("elmo-mini"),
     "next_sentence": Case("bert-nsp-mini"),
     "span_boundary": Case("spanbert-mini"),
+    "permutation": Case("xlnet-mini", collator=permuting),
+    "permutation last": Case("xlnet-mini", {"targets": "last"}, permuting),
 }
 """The first word is the objective's kind."""
 

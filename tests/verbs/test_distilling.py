@@ -36,14 +36,13 @@ def student(teacher, family, **changes):
     return recipe("bert", **(usual | shape | changes))
 
 
-def test_a_distilbert_is_taught_resumed_and_opened_by_transformers(teachers, tmp_path, capsys):
+def test_a_distilbert_is_taught_resumed_and_opened_by_transformers(teachers, tmp_path):
     import transformers
 
     teacher = teachers / "bert"
     before = {path.name: path.read_bytes() for path in teacher.iterdir() if path.is_file()}
     made = student(teacher, "distilbert")
-    whole = pretrain(made, tmp_path / "whole", documents=texts())
-    said = capsys.readouterr().err
+    whole = pretrain(made, tmp_path / "whole", documents=texts(), quiet=True)
 
     def kill(step):
         if step.number == 7:
@@ -89,7 +88,7 @@ def test_a_distilbert_is_taught_resumed_and_opened_by_transformers(teachers, tmp
     assert (own, big) == (whole.parameters, sum(t.numel() for t in load_file(teacher / "model.safetensors").values()))
     assert own < big and compared.flops[0] < compared.flops[1] and min(compared.seconds) > 0
     card = (whole.directory / "README.md").read_text()
-    assert f"{own:,} parameters, the teacher {big:,}" in card and digest in card and "times as fast" in said
+    assert f"{own:,} parameters, the teacher {big:,}" in card and digest in card and "times as fast" in card
 
 
 def test_another_teacher_is_refused_when_a_run_goes_on(teachers, tmp_path):
@@ -112,6 +111,17 @@ def test_a_decoder_teaches_a_decoder(teachers, tmp_path):
     assert transformers.AutoModelForCausalLM.from_pretrained(run.directory).config.n_layer == 2
     assert {"bits_per_byte", "perplexity", "soft_loss", "cosine_loss"} <= set(run.evaluation)
     assert run.flops > 0
+
+
+def test_inspect_batch_says_what_a_students_targets_cost_it(teachers, tmp_path):
+    from trivium.verbs.inspect_batch import inspect_batch
+
+    run = pretrain(student(teachers / "bert", "distilbert", training__steps=2), tmp_path / "run", documents=texts(),
+                   quiet=True)  # fmt: skip
+    view = inspect_batch(run.directory, step=1, model=run.directory)
+    assert set(view.losses) == {"soft", "masked", "cosine"} and set(view.targets) == set(view.losses)
+    costs = [t.cost for row in view.rows for side in row.sides for place in side.places for t in place.targets]
+    assert costs and all(cost is not None and cost > 0 for cost in costs)
 
 
 def test_flops_count_the_teachers_forward_pass(teachers, tmp_path):

@@ -24,7 +24,7 @@ from trivium.views.batches import BatchView
 
 FAMILIES = {
     "causal": "gpt2", "masked": "bert", "corruption": "t5", "bidirectional": "elmo", "next_sentence": "bert",
-    "span_boundary": "spanbert",
+    "span_boundary": "spanbert", "permutation": "xlnet",
 }  # fmt: skip
 WORDS = "the cat dog sat ran on under a mat hill and then it saw one red old bird while we were away from home".split()
 
@@ -192,7 +192,7 @@ def test_the_documents_of_a_caller_are_found_in_the_run(tmp_path: Path, files: l
             ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize("kind", sorted(set(OBJECTIVES) - {"distillation"}))  # whose teacher is in test_distilling.py
 def test_every_objective_shows_its_targets(kind: str, files: list[str]) -> None:
     """As many targets as the losses count, at places where something is read or, for a decoder, written."""
     if kind not in FAMILIES:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def _config():
 def test_the_text_is_cut_once_for_each_layout_and_each_part_reads_on_in_its_own(prepared):
     assert [cut.training.sources[0].layout.mode for cut in prepared.cuts] == ["packed", "stream"]
     assert prepared.layouts == [0, 1]
-    rows = prepared.rows(0, 400)
+    rows = [(turn.part, turn.rows()) for turn in prepared.turns(0, 400)]
     assert [(part, len(found.draws)) for part, found in rows] == [(0, 100), (1, 300)]  # exactly the weights
     assert sorted(np.concatenate([found.draws for _, found in rows])) == list(range(400))
     for part, found in rows:  # each part sees every row of the text in its turn: as many as a run of it alone would
@@ -106,6 +107,18 @@ def test_batches_do_not_depend_on_how_a_step_is_split(prepared, mixture):
             assert (each.inputs.source.ids == batch.inputs.source.ids[row]).all()
     flops = sum(batch_flops(_config(), batch) for batch in whole)
     assert sum(batch_flops(_config(), each) for each in split) == pytest.approx(flops, rel=1e-9)
+
+
+def test_inspect_batch_shows_the_rows_of_each_part(mixture):
+    from trivium.verbs.inspect_batch import inspect_batch
+
+    mixture = replace(mixture, training=replace(mixture.training, batch_tokens=256))
+    view = inspect_batch(mixture, step=3, rows=8)
+    assert len(view.rows) == view.row_count == 8 and set(view.targets) == {"masked_1", "masked_2"}
+    assert sorted(row.draw for row in view.rows) == list(range(16, 24))
+    for row in view.rows:
+        losses = {target.loss for side in row.sides for place in side.places for target in place.targets}
+        assert len(losses) == 1 and all(piece.file is not None for piece in row.pieces)
 
 
 def test_carried_state_cannot_take_turns(tmp_path):

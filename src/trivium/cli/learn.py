@@ -63,10 +63,12 @@ def pretrain(
         "precision": made.precision,
         "evaluation": made.evaluation,
         "continued": made.continued,
+        "taught": made.taught,
         "proof": made.proof,
     }
     figures = "".join(f"  {name} {value:.4g}" for name, value in made.evaluation.items() if value is not None)
-    going_on = f"\n{made.continued.sentence()}" if made.continued is not None else ""
+    going_on = "".join(f"\n{each.sentence()}" for each in made.taught)
+    going_on += f"\n{made.continued.sentence()}" if made.continued is not None else ""
     emit(
         summary,
         as_json,

@@ -20,6 +20,7 @@ from torch import nn
 
 from trivium.errors import SettingsError
 from trivium.objectives.objective import Batch, Loss, Objective
+from trivium.objectives.wanted import Wanted, wanted
 from trivium.randomness import Draws, key
 from trivium.text.mixture import shares, slots
 from trivium.text.rows import Rows
@@ -99,10 +100,20 @@ class Mixed:
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         """Those of the batch's part, under its name."""
-        part, name = self.parts[batch.part], self.names[batch.part]
-        own = {each: part.kind if each == name else each.removeprefix(f"{name}.") for each in batch.counts}
-        losses = part.loss(model, _renamed(batch, own))
+        own = self._own_names(batch)
+        losses = self.parts[batch.part].loss(model, _renamed(batch, own))
         return {each: losses[own[each]] for each in batch.counts}
+
+    def wanted(self, batch: Batch) -> dict[str, Wanted]:
+        """What its part wants, under its name."""
+        own = self._own_names(batch)
+        found = wanted(self.parts[batch.part], _renamed(batch, own))
+        return {each: found[own[each]] for each in batch.counts if own[each] in found}
+
+    def _own_names(self, batch: Batch) -> dict[str, str]:
+        """What the batch's part calls its losses."""
+        kind, name = self.parts[batch.part].kind, self.names[batch.part]
+        return {each: kind if each == name else each.removeprefix(f"{name}.") for each in batch.counts}
 
     def _name(self, part: int, loss: str) -> str:
         """Of one of a part's losses, among those of all: the part's own, where it has but one, of its kind."""

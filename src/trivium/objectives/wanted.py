@@ -6,13 +6,16 @@ as there are rows, answers about whole rows. An objective whose batches differ s
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from trivium.objectives.objective import Batch, Objective
 from trivium.transformer import Inputs, Tokens
+
+if TYPE_CHECKING:
+    from trivium.objectives.mixed import Mixed
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Wants(Protocol):
     def wanted(self, batch: Batch) -> dict[str, Wanted]: ...
 
 
-def wanted(objective: Objective, batch: Batch) -> dict[str, Wanted]:
+def wanted(objective: "Objective | Mixed", batch: Batch) -> dict[str, Wanted]:
     """By the name of a loss; losses without targets of their own, such as a teacher's, are not among them."""
     if isinstance(objective, Wants):
         return objective.wanted(batch)

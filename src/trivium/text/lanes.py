@@ -63,7 +63,10 @@ class Lanes:
 
     def rows(self, first: int, count: int) -> Rows:
         """The rows of draws ``first`` to ``first + count - 1``, with the lanes that they continue."""
-        numbers = np.arange(first, first + count, dtype=np.int64)
+        return self.at(np.arange(first, first + count, dtype=np.int64))
+
+    def at(self, numbers: np.ndarray) -> Rows:
+        """The rows of the draws ``numbers`` (B,)."""
         source, row = self.draw(numbers)
         return joined_rows(self.sources, source, row, numbers).in_lanes(numbers % self.count)
 

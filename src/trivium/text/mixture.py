@@ -62,10 +62,10 @@ class Mixture:
         """The rows of draws ``first`` to ``first + count - 1``: arrays of (count, T)."""
         return self.at(np.arange(first, first + count, dtype=np.int64))
 
-    def at(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> Rows:
-        """The rows of the draws ``numbers`` (B,), which the run counts as ``draws`` (B,) where this is a part of it."""
+    def at(self, numbers: np.ndarray) -> Rows:
+        """The rows of the draws ``numbers`` (B,)."""
         source, row = self.draw(numbers)
-        return joined_rows(self.sources, source, row, numbers if draws is None else draws)
+        return joined_rows(self.sources, source, row, numbers)
 
     def epochs(self, draws: int) -> list[float]:
         """How often each source has been seen through after the first ``draws`` draws."""

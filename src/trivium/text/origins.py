@@ -63,11 +63,11 @@ class _Places(Shards):
         return np.asarray(places, dtype=np.int64) + _TOKEN
 
 
-def token_places(training: Mixture | Lanes, first: int, count: int) -> np.ndarray:
-    """(count, T) int64: the place in its source's shards of each token of the rows of draws ``first`` on; -1 for
+def token_places(training: Mixture | Lanes, numbers: np.ndarray) -> np.ndarray:
+    """(B, T) int64: the place in its source's shards of each token of the rows of the draws ``numbers`` (B,); -1 for
     padding and for the control tokens that a layout puts around texts."""
     sources = [replace(blocks, shards=_Places(**vars(blocks.shards))) for blocks in training.sources]
-    places = replace(training, sources=sources).rows(first, count).tokens - _TOKEN
+    places = replace(training, sources=sources).at(numbers).tokens - _TOKEN
     return np.where(places >= 0, places, -1)
 
 

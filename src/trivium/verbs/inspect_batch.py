@@ -15,10 +15,12 @@ from torch import Tensor
 from trivium.errors import DataError, SettingsError
 from trivium.families.huggingface import add_heads
 from trivium.families.model_folder import WEIGHTS
+from trivium.objectives import Mixed, Objective
 from trivium.objectives.wanted import wanted
 from trivium.recurrent.state import set_aside
 from trivium.text.origins import file_names, pieces, token_places
 from trivium.text.shards import Shards
+from trivium.training.precision import resolve
 from trivium.training.run_directory import RECIPE
 from trivium.transformer import Config, Network
 from trivium.verbs.continuing import begun
@@ -28,6 +30,7 @@ from trivium.verbs.pretraining_data import PretrainingData, Text, check_enough, 
 from trivium.verbs.pretraining_model import read_as
 from trivium.verbs.recipe import Recipe, load_recipe, read_recipe
 from trivium.verbs.source_model import opened
+from trivium.verbs.teaching import with_teachers
 from trivium.views.batches import BatchView, RowView, costs, row_view
 
 _BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json")
@@ -65,7 +68,10 @@ def inspect_batch(
         asked.objective.heads(config)
         count, micro_rows = rows_per_step(asked.training.batch_tokens, asked.training.micro_batch_tokens, length)
         check_enough(data, count, length)
-        feed = Feed(asked.objective, data, count, micro_rows, asked.training.seed)
+        objective: Objective | Mixed = asked.objective
+        if model is not None:
+            _, objective = with_teachers(asked, data.tokenizer, config, resolve(asked.training))
+        feed = Feed(objective, data, count, micro_rows, asked.training.seed)
         judge = None if model is None else _judge(model, feed, folder / "model")
         view = _view(feed, step, rows, judge.model if judge is not None else None, folder)
     named = None if model is None else str(model.directory if isinstance(model, LanguageModel) else model)
@@ -73,16 +79,14 @@ def inspect_batch(
 
 
 def _view(feed: Feed, step: int, shown: int, judge: Network | None, folder: Path) -> BatchView:
-    first = (step - 1) * feed.rows
     batches = feed(step - 1)
-    rows = feed.data.training.rows(first, feed.rows)
-    places = token_places(feed.data.training, first, min(shown, feed.rows))
-    sources, _ = feed.data.training.draw(rows.draws)
-    files = {number: file_names(folder / str(number)) for number in set(sources.tolist())}
+    turns = [(turn, start) for turn in feed.data.turns((step - 1) * feed.rows, feed.rows)
+             for start in range(0, len(turn.draws), feed.micro_rows)]  # fmt: skip
+    files = [file_names(folder / str(number)) for number in range(len(feed.data.training.sources))]
     views: list[RowView] = []
     targets: dict[str, int] = {}
     sums: dict[str, tuple[float, int]] = {}
-    for micro, batch in enumerate(batches):
+    for micro, (batch, (turn, start)) in enumerate(zip(batches, turns, strict=True)):
         for name, count in batch.counts.items():
             targets[name] = targets.get(name, 0) + count
         wants = wanted(feed.objective, batch)
@@ -93,13 +97,15 @@ def _view(feed: Feed, step: int, shown: int, judge: Network | None, folder: Path
             for name, (total, count) in losses.items():
                 before = sums.get(name, (0.0, 0))
                 sums[name] = before[0] + total, before[1] + count
-        start = micro * feed.micro_rows
-        part = rows.part(start, start + feed.micro_rows)
-        for row in range(max(0, min(len(part.draws), shown - start))):
-            number = start + row
-            of = int(sources[number])
-            where = pieces(places[number], of, feed.data.training.sources[of], files[of])
-            views.append(row_view(feed.data.tokenizer, part, row, batch, where, wants, scored, number + 1, micro + 1))
+        end = min(start + feed.micro_rows, start + shown - len(views))
+        if end <= start:
+            continue
+        numbers, part = turn.numbers[start:end], turn.rows().part(start, end)
+        places, (sources, _) = token_places(turn.training, numbers), turn.training.draw(numbers)
+        for row, of in enumerate(sources.tolist()):
+            where = pieces(places[row], of, turn.training.sources[of], files[of])
+            number = len(views) + 1
+            views.append(row_view(feed.data.tokenizer, part, row, batch, where, wants, scored, number, micro + 1))
     return BatchView(
         source="",
         step=step,

@@ -300,7 +300,6 @@ def _train(
     comparisons = compared(measure.objective, model, measure.batch)
     for each in comparisons:
         directory.metrics.append({"kind": "taught", "step": trainer.steps, **asdict(each)})
-        tell(each.sentence())
     result = PretrainResult(
         directory=directory.path,
         model=model,

@@ -34,10 +34,10 @@ class Feed:
 
     def __call__(self, number: int) -> Sequence[Batch]:
         made = []
-        for part, rows in self.data.rows(number * self.rows, self.rows):
-            of_part = len(rows.draws)
+        for turn in self.data.turns(number * self.rows, self.rows):
+            rows, of_part = turn.rows(), len(turn.draws)
             make = self.objective.batch if not isinstance(self.objective, Mixed) else partial(
-                self.objective.batch, part, of_part / self.rows
+                self.objective.batch, turn.part, of_part / self.rows
             )  # fmt: skip
             few = [rows.part(start, start + self.micro_rows) for start in range(0, of_part, self.micro_rows)]
             made += [make(each, Draws(self.seed, each.draws), self.data.tokenizer) for each in few]

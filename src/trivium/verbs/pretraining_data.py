@@ -5,7 +5,7 @@ Done once. A run that is resumed finds its tokenizer and shards in its directory
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -60,6 +60,20 @@ class CutText:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Rows of a step that one part of the objective reads: which ones of its text, and their draws in the run."""
+
+    part: int
+    training: Mixture | Lanes
+    numbers: np.ndarray  # (B,) draws of ``training``
+    draws: np.ndarray  # (B,) of the run; the same where there is but one part
+
+    def rows(self) -> Rows:
+        """(B, T)."""
+        return replace(self.training.at(self.numbers), draws=self.draws)
+
+
+@dataclass(frozen=True)
 class PretrainingData:
     """The text, once for each distinct layout that the parts of the objective want. ``layouts``: which of ``cuts`` each
     part reads; an objective that is no mixture is one part."""
@@ -97,18 +111,16 @@ class PretrainingData:
         parts = zip(self.layouts, self.shares, strict=True)
         return float(sum(self.cuts[layout].density * share for layout, share in parts))
 
-    def rows(self, first: int, count: int) -> list[tuple[int, Rows]]:
-        """The rows of draws ``first`` to ``first + count - 1``, by the part of the objective that reads them."""
+    def turns(self, first: int, count: int) -> list[Turn]:
+        """Draws ``first`` to ``first + count - 1``, by the part of the objective that reads them."""
+        draws = np.arange(first, first + count, dtype=np.int64)
         if not isinstance(self.objective, Mixed):
-            return [(0, self.training.rows(first, count))]
-        numbers = np.arange(first, first + count, dtype=np.int64)
-        parts, places = self.objective.turns(numbers, self.seed, self.layouts)
-        found = []
-        for part in np.unique(parts).tolist():
-            of_part, text = parts == part, self.cuts[self.layouts[part]].training
-            assert isinstance(text, Mixture)
-            found.append((part, text.at(places[of_part], numbers[of_part])))
-        return found
+            return [Turn(0, self.training, draws, draws)]
+        parts, places = self.objective.turns(draws, self.seed, self.layouts)
+        return [
+            Turn(part, self.cuts[self.layouts[part]].training, places[parts == part], draws[parts == part])
+            for part in np.unique(parts).tolist()
+        ]
 
     def epochs(self, draws: int) -> list[float]:
         """How often each source has been seen through after the first ``draws`` draws."""

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trivium.objectives import Batch, Mixed, Objective
 from trivium.objectives.cross_entropy import each_cost
-from trivium.objectives.objective import Batch, Objective
 from trivium.objectives.wanted import Wanted, last_side
 from trivium.text.origins import Piece
 from trivium.text.rows import Rows
@@ -121,7 +121,7 @@ class BatchView:
 
 @torch.no_grad()
 def costs(
-    objective: Objective, model: Network, batch: Batch, wants: Mapping[str, Wanted]
+    objective: Objective | Mixed, model: Network, batch: Batch, wants: Mapping[str, Wanted]
 ) -> tuple[dict[str, Tensor], dict[str, tuple[float, int]]]:
     """What each target costs (N,) and each loss (sum, count), by the objective's own loss. A loss that is no cross
     entropy of its targets has a sum alone."""
