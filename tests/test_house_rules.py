@@ -20,6 +20,7 @@ ORDER = (
     "generation objectives tasks training evaluation views lab verbs cli"
 ).split()
 PUBLIC = [
+    "Cleaning",
     "DataError",
     "FineTuning",
     "GloveSettings",
@@ -37,6 +38,7 @@ PUBLIC = [
     "Word2VecSettings",
     "__version__",
     "classify_with_vectors",
+    "clean_text",
     "compare",
     "compare_tokenizers",
     "convert",

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from trivium.errors import DataError, RefusedError, SettingsError, StoppedError, TriviumError
     from trivium.generation.sampling import Sampling
     from trivium.generation.search import Search
+    from trivium.text.cleaning import Cleaning
     from trivium.tokenizers.tokenizer import Tokenizer
     from trivium.vectors.files import load_vectors, save_vectors
     from trivium.vectors.glove import GloveSettings
     from trivium.vectors.vectors import Vectors
     from trivium.vectors.vocabulary import VocabularySettings
     from trivium.vectors.word2vec import Word2VecSettings
+    from trivium.verbs.clean import clean_text
     from trivium.verbs.compare import compare
     from trivium.verbs.config import recipe_schema, show_config
     from trivium.verbs.convert import convert
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Cleaning": "text.cleaning",
     "DataError": "errors",
     "FineTuning": "verbs.tuning",
     "GloveSettings": "vectors.glove",
@@ -62,6 +65,7 @@ _HOMES = {
     "VocabularySettings": "vectors.vocabulary",
     "Word2VecSettings": "vectors.word2vec",
     "classify_with_vectors": "verbs.vector_classifier",
+    "clean_text": "verbs.clean",
     "compare": "verbs.compare",
     "compare_tokenizers": "verbs.tokenizer_comparison",
     "convert": "verbs.convert",
@@ -99,6 +103,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Cleaning",
     "DataError",
     "FineTuning",
     "GloveSettings",
@@ -116,6 +121,7 @@ __all__ = [
     "Word2VecSettings",
     "__version__",
     "classify_with_vectors",
+    "clean_text",
     "compare",
     "compare_tokenizers",
     "convert",

@@ -1,5 +1,8 @@
 """WordPiece by score and by frequency: the worked example, the peers' trainer, BERT's rules, what cannot be."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from transformers import BertTokenizer
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 from trivium.errors import DataError, RefusedError, SettingsError
-from trivium.text import python_docs
+from trivium.text import python_docs, read_documents
 from trivium.tokenizers import STYLES, SpecialTokens
 from trivium.tokenizers.counting import Counts
 from trivium.tokenizers.merging import merges_by_frequency, merges_by_score, strings_of
@@ -210,3 +213,17 @@ def test_words_and_pairs_that_do_not_fit_are_refused():
         RefusedError, match=r"20,000 different words of 180,000 characters need [\d,]+ bytes .* --memory"
     ):
         train_wordpiece(texts, 400, memory=5 << 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("train", [train_wordpiece, train_wordpiece_bpe])
+def test_berts_vocabulary_of_thirty_thousand_is_reached_on_real_text(train) -> None:
+    """30,000 tokens as in BERT (Devlin et al. 2019, section 3), learnt from novels: exactly so many, each once."""
+    novels = Path(os.environ.get("TRIVIUM_DATA", "nowhere")) / "novels" / "train.txt.gz"
+    if not novels.exists():
+        pytest.skip("TRIVIUM_DATA names no folder with novels/train.txt.gz")
+    tokenizer = train(read_documents(novels), 30_000)
+    assert len(tokenizer) == tokenizer.vocab_size == 30_000
+    assert sorted(tokenizer.whole.get_vocab().values()) == list(range(30_000))
+    text = "It was the best of times, it was the worst of times."
+    assert tokenizer.decode(tokenizer.encode(text).ids) == text.lower()

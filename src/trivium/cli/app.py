@@ -7,6 +7,7 @@ import typer
 from trivium import __version__
 from trivium.cli import (
     chat,
+    clean,
     compare,
     convert,
     evaluate,
@@ -91,5 +92,6 @@ app.command("plan")(plan.plan)
 app.command("convert")(convert.convert)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("clean")(clean.clean)
 app.command("runs")(look.runs)
 app.command("doctor")(look.doctor)

@@ -16,7 +16,8 @@ from trivium.errors import DataError, RefusedError, SettingsError
 from trivium.objectives import Mixed, Objective
 from trivium.text import python_docs
 from trivium.text.blocks import Blocks, cut
-from trivium.text.documents import named_documents, read_documents, source_fingerprint
+from trivium.text.cleaning import Cleaner, Report
+from trivium.text.documents import named_documents, source_fingerprint
 from trivium.text.lanes import Lanes
 from trivium.text.mixture import Mixture
 from trivium.text.origins import counted
@@ -41,6 +42,7 @@ class Text:
     weight: float
     fingerprint: Callable[[], str]
     named: Callable[[], Iterable[tuple[str, str]]] | None = None
+    told: Callable[[], str | None] = lambda: None  # what was found out when it was read
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class PretrainingData:
     objective: Objective | Mixed
     seed: int
     layouts: Sequence[int] = (0,)
+    notes: Sequence[str] = ()
 
     @property
     def training(self) -> Mixture | Lanes:
@@ -213,7 +216,9 @@ def prepare(
     weights = [source.weight for source in sources]
     cuts = [_cut(layout, training, evaluation, weights, rows, seed) for layout in distinct]
     fingerprint = hashlib.sha256(" ".join(prints).encode()).hexdigest()
-    return PretrainingData(tokenizer, cuts, fingerprint, objective, seed, [distinct.index(each) for each in wanted])
+    notes = [note for source in sources if (note := source.told()) is not None]
+    layouts = [distinct.index(each) for each in wanted]
+    return PretrainingData(tokenizer, cuts, fingerprint, objective, seed, layouts, notes)
 
 
 def parts_of(objective: Objective | Mixed) -> Sequence[Objective]:
@@ -242,6 +247,7 @@ def check_enough(data: PretrainingData, rows: int, length: int) -> None:
 
 def advice(data: PretrainingData, rows: int, steps: int) -> Iterator[str]:
     """What to say before the first step: how often each source will be seen, and whether that is too often."""
+    yield from data.notes
     epochs = data.epochs(rows * steps)
     for blocks, seen in zip(data.training.sources, epochs, strict=True):
         part = f"{blocks.tokens:,} tokens in {blocks.shards.documents:,} documents, seen {seen:.2f} times"
@@ -285,12 +291,24 @@ def _check_unchanged(written: str, source: Text, tokenizer: Tokenizer, folder: P
 
 
 def _files(files: tuple[str, ...], weight: float, data: DataSettings) -> Text:
-    return Text(
-        lambda: read_documents(files, field=data.field, errors=data.errors),
-        weight,
-        lambda: f"files {source_fingerprint(files, field=data.field, errors=data.errors)}",
-        lambda: named_documents(files, field=data.field, errors=data.errors),
-    )
+    rules, reports = data.clean, list[Report]()
+
+    def named() -> Iterable[tuple[str, str]]:
+        found = named_documents(files, field=data.field, errors=data.errors)
+        if rules is None:
+            return found
+        cleaner = Cleaner(rules)
+        reports[:] = [cleaner.report]
+        return cleaner.of(found)
+
+    def fingerprint() -> str:
+        cleaned = "" if rules is None else f"-cleaned-{rules.fingerprint()}"
+        return f"files {source_fingerprint(files, field=data.field, errors=data.errors)}{cleaned}"
+
+    def told() -> str | None:
+        return reports[0].sentence() if reports else None
+
+    return Text(lambda: (text for _, text in named()), weight, fingerprint, named, told)
 
 
 def _corpus() -> Iterable[str]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from trivium.errors import SettingsError
 from trivium.objectives import KINDS, Mixed, Objective
 from trivium.settings import Layer, build, dump, leaves, merge, override, read_toml, to_toml
+from trivium.text.cleaning import Cleaning
 from trivium.tokenizers.options import OPTIONS, Bpe, Options
 from trivium.training.settings import TrainingSettings
 from trivium.transformer.config import Band, Position
@@ -44,10 +45,13 @@ class DataSettings:
     field: str = "text"  # the column or key that holds the text, in jsonl, csv and parquet
     errors: Literal["strict", "replace"] = "strict"  # what to do with bytes that are not UTF-8
     heldout: float = 0.02  # share of the documents kept for evaluation
+    clean: Cleaning | None = None  # rules for the text of files; none: it is taken as it is
 
     def __post_init__(self) -> None:
         if (bool(self.files) + bool(self.sources) + bool(self.corpus)) != 1:
             raise SettingsError("set exactly one of data.files, data.sources and data.corpus: for example --data FILES")
+        if self.clean is not None and self.corpus:
+            raise SettingsError("data.clean is for text of your own: the embedded corpus is clean")
         if not 0.0 <= self.heldout <= 0.5:
             raise SettingsError(f"data.heldout = {self.heldout} must be between 0 and 0.5")
         if any(source.weight <= 0 or not source.files for source in self.sources):
