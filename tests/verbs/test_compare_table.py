@@ -45,7 +45,7 @@ def test_a_planted_difference_is_told_with_its_winner_and_noise_is_not():
     worse = standing("worse", [0.40, 0.42, 0.412, 0.39], [2.5, 2.6, 2.51, 2.6])
     said = {(d.first, d.column): d.verdict for d in differences_of([base, better, worse], COLUMNS, None)}
     assert said["better", "transfer t"] == "better beats base on t, accuracy by 10.0 points [9.9, 10.2]"
-    assert said["worse", "transfer t"].startswith("base beats worse on t, accuracy by 9.9 points [9.8, 10.1]")
+    assert said["worse", "transfer t"].startswith("base beats worse on t, accuracy by 10.0 points [9.8, 10.1]")
     assert said["worse", "bits per byte"].startswith("base beats worse on bits per byte by 0.502 [0.")
     assert said["better", "bits per byte"].startswith("no difference seen on bits per byte between better and base: ")
     assert "this design sees differences from 0.0" in said["better", "bits per byte"]
