@@ -509,14 +509,17 @@ def test_what_a_cell_depends_on_is_what_the_experiment_says(folder):
     assert len({same, *others}) == 4
 
 
-def test_shipped_experiments_can_be_read():
-    names = experiment_names()
-    expected = {"lstm-and-transformer", "masking-rate", "tokens-and-transfer", "stacks", "t5-objectives"}
-    assert expected | {"pair-and-span-objectives"} == set(names)
-    for name in names:
-        try:
-            made = load_experiment(name)
-        except SettingsError as error:
-            pytest.xfail(f"{name}: {error}")
-        assert made.title
-        assert len(made.arms()) > 1
+SHIPPED = [
+    "lstm-and-transformer", "masking-rate", "pair-and-span-objectives", "stacks", "t5-objectives", "tokens-and-transfer",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_experiments_can_be_read(name):
+    assert experiment_names() == SHIPPED
+    try:
+        made = load_experiment(name)
+    except SettingsError as error:
+        pytest.xfail(f"{name} waits for an objective: {error}")
+    assert made.title
+    assert len(made.arms()) > 1

@@ -116,12 +116,13 @@ def _here(made: Experiment, jobs: Sequence[Job], folder: Path, tell: Callable[[s
         tell(here)
         try:
             run_cell(made, arm, seed, folder, lambda text, here=here: tell(f"{here}: {text}"))  # type: ignore[misc]
-        except Interrupted:
-            raise
+        except Interrupted as stopped:
+            said = f"{here} was stopped, and what it had done is saved: go on with trivium compare --out {folder}"
+            raise Interrupted(said, stopped.exit_code - 128) from stopped
         except (TriviumError, torch.OutOfMemoryError, MemoryError) as error:
-            said = error if isinstance(error, TriviumError) else TriviumError(f"out of memory ({error})")
-            tell(f"{here} failed: {said}")
-            errors.append(fail_cell(folder, arm, seed, said))
+            failed = error if isinstance(error, TriviumError) else TriviumError(f"out of memory ({error})")
+            tell(f"{here} failed: {failed}")
+            errors.append(fail_cell(folder, arm, seed, failed))
     return errors
 
 

@@ -1,6 +1,5 @@
 """The figures of a comparison: means over seeds, paired differences corrected for their number, verdicts in words."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -197,28 +196,38 @@ def _verdict(
     first: str, second: str, column: Column, value: Interval, adjusted: float | None, detectable: float | None,
     items: Interval | None,
 ) -> str:  # fmt: skip
-    better = value.value > 0 if column.better == "higher" else value.value < 0
     size = f"{column.spelt(abs(value.value))}{column.unit}"
-    over = ""
-    if items is not None:
-        low, high = column.spelt(items.low, True), column.spelt(items.high, True)
-        over = f"; over the scored examples [{low}, {high}]"
-    if adjusted is None or detectable is None or not math.isfinite(value.low):
+    if adjusted is None or detectable is None:
         word = "above" if value.value > 0 else "below"
         return (
-            f"{first} is {size} {word} {second} on {column.title}{over}: one seed says nothing about the chance of a "
-            "training"
+            f"{first} is {size} {word} {second} on {column.title}{_over(items, column, 1)}: one seed says nothing "
+            "about the chance of a training"
+        )
+    if not detectable and not value.value:
+        return f"{first} and {second} have the same {column.title} with every seed"
+    if value.excludes_zero():
+        sign = 1 if value.value > 0 else -1
+        first_wins = (sign > 0) == (column.better == "higher")
+        winner, loser = (first, second) if first_wins else (second, first)
+        ends = [column.spelt(each) for each in sorted((abs(value.low), abs(value.high)))]
+        by = f"by {size} [{', '.join(ends)}]{_over(items, column, sign)}"
+        if adjusted < LEVEL:
+            return f"{winner} beats {loser} on {column.title} {by}"
+        return (
+            f"{winner} may beat {loser} on {column.title} {by}: among so many comparisons chance cannot be ruled out "
+            f"(corrected p = {adjusted:.2f})"
         )
     low, high = column.spelt(value.low, True), column.spelt(value.high, True)
-    if adjusted < LEVEL:
-        ends = sorted((abs(value.low), abs(value.high)))
-        winner, loser = (first, second) if better else (second, first)
-        return (
-            f"{winner} beats {loser} on {column.title} by {size} [{column.spelt(ends[0])}, {column.spelt(ends[1])}]"
-            f"{over}"
-        )
     return (
-        f"no difference seen on {column.title} between {first} and {second}: "
-        f"{column.spelt(value.value, True)} [{low}, {high}]{over}; this design sees differences from "
-        f"{column.spelt(detectable)}{column.unit} on"
+        f"no difference seen on {column.title} between {first} and {second}: {column.spelt(value.value, True)} "
+        f"[{low}, {high}]{_over(items, column, 1)}; this design sees differences from {column.spelt(detectable)}"
+        f"{column.unit} on"
     )
+
+
+def _over(items: Interval | None, column: Column, sign: int) -> str:
+    """The interval over examples, as the difference is told: the winner's lead has the sign +."""
+    if items is None:
+        return ""
+    low, high = sorted((sign * items.low, sign * items.high))
+    return f"; over the scored examples [{column.spelt(low, True)}, {column.spelt(high, True)}]"
