@@ -153,7 +153,7 @@ def test_a_tokenizer_without_begin_and_mask_tokens_does_without(tokenizer, make_
         (Denoising, {"infill": 1.0}, "infill = 1.0"),
         (Denoising, {"delete": -0.1}, "delete = -0.1"),
         (Denoising, {"rotate": 1.5}, "rotate = 1.5"),
-        (Denoising, {"infill": 0.6, "mask": 0.6}, "add up"),
+        (Denoising, {"infill": 0.6, "mask": 0.6}, "sum to"),
         (Denoising, {"infill": 0.0, "permute_sentences": 0.0}, "no noise"),
         (Denoising, {"mean_length": 0.0}, "mean_length"),
         (Denoising, {"window": 1}, "window = 1"),

@@ -87,3 +87,27 @@ def all_seen(batch, rows):
     """The whole row is its own prefix."""
     target = batch.inputs.target
     return replace(batch, inputs=replace(batch.inputs, target=replace(target, prefix=torch.ones_like(target.prefix))))
+
+
+FAST = ("random_spans", "infill", "cloze mask", "prefix of a decoder")
+BOUND = 0.15
+BOUNDS: dict[str, float] = {}
+EVERY = {**PAIRS, **OTHERS}
+
+
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in EVERY])
+def test_it_is_learnt(name, tokenizer):
+    assert cost(EVERY[name], tokenizer, steps=200 if name in FAST else 600) < BOUNDS.get(name, BOUND)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("random_spans", unshifted),
+        ("infill", unshifted),
+        ("cloze mask", uncorrupted),
+        ("prefix of a decoder", all_seen),
+    ],
+)
+def test_a_wrong_version_does_not_learn_it(name, spoil, tokenizer):
+    assert cost(EVERY[name], tokenizer, spoil) > 3 * BOUND

@@ -67,7 +67,7 @@ class Denoising:
                 raise SettingsError(f"objective.{name} = {getattr(self, name)}: it is a share, from 0 to 1")
         if self.infill + self.mask + self.substitute + self.reorder + self.delete > 1 + 1e-9:
             raise SettingsError(
-                "objective.infill, mask, substitute, reorder and delete add up to more than 1: a token is corrupted once"
+                "objective.infill, mask, substitute, reorder and delete sum to more than 1: a token is corrupted once"
             )
         if not any(getattr(self, name) for name in (*RATES, "permute_sentences", "rotate")):
             raise SettingsError("the denoising objective has no noise: set objective.infill or another rate")
