@@ -3,12 +3,15 @@
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
 from trivium.families.huggingface import load
+from trivium.randomness import Draws
 from trivium.settings import build
+from trivium.text.rows import Rows
 from trivium.transformer import Band, Inputs, Tokens
 from trivium.verbs.pretrain import pretrain
 from trivium.verbs.recipe import Recipe
@@ -21,17 +24,17 @@ OBJECTIVES = {
     "gpt3": "causal",
     "llama": "causal",
     "xlnet": "causal",
-    "bart": "corruption",
+    "bart": "denoising",
 }
-AUTO = {"masked": "MaskedLM", "causal": "CausalLM", "corruption": "Seq2SeqLM"}
+AUTO = {"masked": "MaskedLM", "causal": "CausalLM", "denoising": "Seq2SeqLM"}
 
 
-def recipe(family: str, **model: object) -> Recipe:
+def recipe(family: str, objective: str | None = None, **model: object) -> Recipe:
     tables = {
         "data": {"corpus": "python-docs", "heldout": 0.1},
         "tokenizer": {"vocab_size": 320},
         "model": {"family": family, "size": "tiny", "context": 32, **model},
-        "objective": {"kind": OBJECTIVES[family]},
+        "objective": {"kind": objective or OBJECTIVES[family]},
         "training": {
             "steps": 6,
             "batch_tokens": 256,
@@ -60,7 +63,7 @@ def test_what_training_leaves_opens_in_transformers_with_the_same_numbers(family
     auto = getattr(transformers, f"AutoModelFor{AUTO[OBJECTIVES[family]]}")
     theirs, report = auto.from_pretrained(result.directory, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"]
-    both = OBJECTIVES[family] == "corruption"
+    both = OBJECTIVES[family] == "denoising"
     read = OBJECTIVES[family] != "causal" or family == "xlnet"  # whose class without a mask is the content stream
     inputs = Inputs(Tokens(ids) if read else None, Tokens(ids) if OBJECTIVES[family] != "masked" else None)
     with torch.no_grad():
@@ -81,3 +84,29 @@ def test_a_resumed_run_proves_itself_though_its_model_has_a_buffer(tmp_path: Pat
     proved = pretrain(None, tmp_path / "run", resume=True, prove=True, quiet=True)
     assert proved.steps == 6
     assert load(tmp_path / "run").config.vocabulary_head == "offset"
+
+
+@pytest.mark.parametrize("family", ["bart", "t5"])
+def test_a_denoiser_begins_with_the_end_token_there_too(family: str, tmp_path: Path) -> None:
+    asked = recipe(family, objective="denoising")
+    result = pretrain(asked, tmp_path / "run", documents=texts(), quiet=True)
+    tokenizer = result.tokenizer
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(result.directory).eval()
+    assert theirs.config.decoder_start_token_id == result.config.start_token == tokenizer.end
+    spelt = transformers.AutoTokenizer.from_pretrained(result.directory)("the cat sat.").input_ids
+    assert (spelt[0], spelt[-1]) == (tokenizer.begin, tokenizer.end)  # as the rows of the training
+    rows = Rows(np.array([[*spelt[1:-1]] * 3]), np.zeros((1, 3 * len(spelt) - 6), int), np.zeros(0), np.zeros(1, int))
+    batch = asked.objective.batch(rows, Draws(0, rows.draws), tokenizer)
+    with torch.no_grad():
+        loss = asked.objective.loss(result.model, batch)["denoising"]
+        expected = theirs(batch.inputs.source.ids, labels=batch.targets["denoising"][None]).loss
+    torch.testing.assert_close(loss.total / loss.count, expected, rtol=1e-4, atol=1e-5)
+    assert not {"bits_per_byte", "perplexity"} & set(result.evaluation)  # no likelihood of the text
+
+
+@pytest.mark.parametrize(("family", "kind"), [("bert", "cloze"), ("gpt2", "prefix"), ("bart", "corruption")])
+def test_other_objectives_train_through_the_same_command(family: str, kind: str, tmp_path: Path) -> None:
+    result = pretrain(recipe(family, objective=kind), tmp_path / "run", documents=texts(), quiet=True)
+    assert result.losses[-1][1] < result.losses[0][1] and result.steps == 6
+    if kind == "corruption":
+        assert result.config.start_token == result.tokenizer.pad

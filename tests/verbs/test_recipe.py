@@ -14,6 +14,7 @@ from trivium.transformer.config import Rotary
 from trivium.verbs.recipe import ModelSettings, Recipe, load_recipe, read_recipe, recipe_names
 
 KINDS = {
+    "bart-mini": (True, True),
     "bert-mini": (True, False),
     "bert-nsp-mini": (True, False),
     "bilstm-mini": (True, False),

@@ -1,4 +1,4 @@
-"""Where noise falls in a text: T5's noise masks (Raffel et al. 2020, section 3.3; t5/data/preprocessors.py).
+"""Where noise falls in a text: T5's noise masks (Raffel et al. 2020, section 3.3; t5/data/preprocessors.py) and MASS's.
 
 Each is a pure function of lengths and draws for a whole batch: (lengths (B,), T, draws, rate, mean_length) -> (B, T)
 bool.
@@ -13,6 +13,23 @@ from trivium.randomness import Draws
 def iid(lengths: np.ndarray, width: int, draws: Draws, rate: float, mean_length: float) -> np.ndarray:
     """A coin for each token; ``mean_length`` has no meaning here."""
     return (draws.uniform("noise/iid", width) < rate) & (np.arange(width) < lengths[:, None])
+
+
+def prefix(lengths: np.ndarray, width: int, draws: Draws, rate: float, mean_length: float) -> np.ndarray:
+    """The first k tokens, k uniform in max(1, round((1 - 2 rate)(n - 1))) .. n - 1: at a rate of 0.5 in 1 .. n - 1.
+    A text of one token has no prefix."""
+    least = np.maximum(1, np.rint((1 - 2 * rate) * (lengths - 1)).astype(np.int64))
+    choices = np.maximum(lengths - least, 0)
+    ends = np.where(choices > 0, least + (draws.uniform("noise/prefix", 1)[:, 0] * choices).astype(np.int64), 0)
+    return np.arange(width) < ends[:, None]
+
+
+def fragment(lengths: np.ndarray, width: int, draws: Draws, rate: float, mean_length: float) -> np.ndarray:
+    """One run of round(n * rate) tokens, at least 1, anywhere in the text (MASS)."""
+    sizes = np.clip(np.rint(lengths * rate).astype(np.int64), np.minimum(1, lengths), lengths)
+    starts = (draws.uniform("noise/fragment", 1)[:, 0] * (lengths - sizes + 1)).astype(np.int64)
+    places = np.arange(width)
+    return (places >= starts[:, None]) & (places < (starts + sizes)[:, None])
 
 
 def span_counts(lengths: np.ndarray, rate: float, mean_length: float) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trivium.randomness import Draws
+
 
 @dataclass(frozen=True)
 class Noised:
@@ -16,6 +18,8 @@ class Noised:
     real: np.ndarray  # (B, T) bool: False on padding
     noise: np.ndarray  # (B, T) bool, within ``real``
     sentinels: np.ndarray  # (S,) int64: <extra_id_0> first
+    draws: Draws  # for what is random beside where the noise falls
+    vocabulary: np.ndarray  # (V',) int64: what a random token is drawn from
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,45 @@ def text_alone(batch: Noised) -> Ragged:
 def noise_alone(batch: Noised) -> Ragged:
     """The noise with the text dropped."""
     return _compact(batch.tokens, batch.noise)
+
+
+def original(batch: Noised) -> Ragged:
+    """The text as it was."""
+    return Ragged(batch.tokens, batch.real.sum(axis=1))
+
+
+def blank_for_noise(batch: Noised) -> Ragged:
+    """Each noise token as the first sentinel: ``Thank you <M> <M> me to your party <M> week .``"""
+    return Ragged(np.where(batch.noise, batch.sentinels[0], batch.tokens), batch.real.sum(axis=1))
+
+
+def blank_or_random(batch: Noised) -> Ragged:
+    """90% of the noise as the first sentinel, 10% as a random token: ``Thank you <M> <M> me to your party apple``"""
+    return _blank_random_kept(batch, blank=0.9, random=0.1)
+
+
+def blank_random_or_kept(batch: Noised) -> Ragged:
+    """BERT's shares, which MASS keeps: 80% as the first sentinel, 10% as a random token, 10% as it was."""
+    return _blank_random_kept(batch, blank=0.8, random=0.1)
+
+
+def noise_shuffled(batch: Noised) -> Ragged:
+    """The noise tokens in a random order, in the places that they have."""
+    keys = batch.draws.uniform("noise/shuffle", batch.tokens.shape[1])
+    slots = np.argsort(np.where(batch.noise, 0.0, 1.0), axis=1, kind="stable")  # the places of noise first, in order
+    drawn = np.argsort(np.where(batch.noise, keys, np.inf), axis=1, kind="stable")
+    tokens = np.empty_like(batch.tokens)
+    np.put_along_axis(tokens, slots, np.take_along_axis(batch.tokens, drawn, axis=1), axis=1)
+    return Ragged(tokens, batch.real.sum(axis=1))
+
+
+def _blank_random_kept(batch: Noised, blank: float, random: float) -> Ragged:
+    width = batch.tokens.shape[1]
+    how = batch.draws.uniform("noise/how", width)
+    other = batch.vocabulary[batch.draws.integers("noise/other", width, len(batch.vocabulary))]
+    tokens = np.where(batch.noise & (how < blank), batch.sentinels[0], batch.tokens)
+    tokens = np.where(batch.noise & (how >= blank) & (how < blank + random), other, tokens)
+    return Ragged(tokens, batch.real.sum(axis=1))
 
 
 def _replace_runs(tokens: np.ndarray, mask: np.ndarray, real: np.ndarray, sentinels: np.ndarray) -> Ragged:

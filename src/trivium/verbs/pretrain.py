@@ -167,7 +167,7 @@ def _place_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
 
 def _check(recipe: Recipe, resume: bool) -> None:
     """An objective or vectors that do not fit the model are refused before any text is read."""
-    config = config_of(recipe, vocab_size=recipe.tokenizer.vocab_size or 1, pad_token=0)
+    config = config_of(recipe, vocab_size=recipe.tokenizer.vocab_size or 2, pad_token=0, end_token=1)
     recipe.objective.heads(config)
     if not resume:
         check_vectors(recipe.model, config.width, config.characters)

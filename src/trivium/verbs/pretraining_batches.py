@@ -146,7 +146,8 @@ def _evaluation(
         weighted = sum(weights.get(name, 1.0) * mean for name, mean in means.items())
         words = [name for name in totals if name in kept[0].targets and name not in right]  # their targets are tokens
         values = {"loss": weighted}
-        if len(words) == 1 and counts[words[0]] > 0.95 * text_tokens:  # only a row's or piece's first is left out
+        read = any(batch.inputs.source is not None for batch in kept)  # what was read before is not predicted
+        if len(words) == 1 and not read and counts[words[0]] > 0.95 * text_tokens:  # but for a row's or piece's first
             values |= likelihood(totals[words[0]], counts[words[0]], bytes=round(text_bytes))
         else:
             for name in words:

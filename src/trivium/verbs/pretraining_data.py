@@ -176,10 +176,12 @@ def _learnt(
 
 def layout_for(config: Config) -> LayoutName:
     """What goes around a text: an encoder's classify and separator, the one that it sums a text up in first or last; an
-    encoder-decoder's end, a decoder's nothing."""
+    encoder-decoder's end, or both where it begins to write after the end token, as BART does; a decoder's nothing."""
     if config.decoder_layers == 0:
         return "classify-last" if config.pooling == "last" else "classify"
-    return "end" if config.encoder_layers else "plain"
+    if config.encoder_layers == 0:
+        return "plain"
+    return "end" if config.start_token in (None, config.pad_token) else "classify"
 
 
 def prepare(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES
+from trivium.objectives import Mixed
+from trivium.objectives.sequence_to_sequence import starts_with_end
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Config
 from trivium.transformer.network import changed
@@ -13,15 +15,18 @@ from trivium.verbs.pretraining_data import Text, get_tokenizer
 from trivium.verbs.recipe import Recipe
 
 
-def config_of(recipe: Recipe, vocab_size: int, pad_token: int) -> Config:
+def config_of(recipe: Recipe, vocab_size: int, pad_token: int, end_token: int) -> Config:
     family = FAMILIES.get(recipe.model.family)
     if family is None:
         raise SettingsError(f"there is no family {recipe.model.family!r}: choose one of {', '.join(FAMILIES)}")
+    objective = recipe.objective
+    parts = objective.parts if isinstance(objective, Mixed) else (objective,)
+    start_token = end_token if any(starts_with_end(part) for part in parts) else pad_token
     changes = {**recipe.model.changes(), "pad_token": pad_token}
     if "start_token" in family.base:
-        changes["start_token"] = pad_token
+        changes["start_token"] = start_token
     config = family.size(recipe.model.size, vocab_size, **changes)
-    return changed(config, start_token=pad_token) if config.encoder_layers and config.decoder_layers else config
+    return changed(config, start_token=start_token) if config.encoder_layers and config.decoder_layers else config
 
 
 def read_as(
@@ -32,6 +37,6 @@ def read_as(
     if beginning is not None:
         tokenizer = beginning.tokenizer
     else:
-        tokenizer = get_tokenizer(recipe.tokenizer, sources, config_of(recipe, 1, 0), directory, tell)
-    config = config_of(recipe, rows_of(tokenizer, recipe.from_), tokenizer.pad or 0)
+        tokenizer = get_tokenizer(recipe.tokenizer, sources, config_of(recipe, 2, 0, 1), directory, tell)
+    config = config_of(recipe, rows_of(tokenizer, recipe.from_), tokenizer.pad or 0, tokenizer.end or 0)
     return tokenizer, config, (recipe.from_.length if recipe.from_ is not None else None) or config.context
