@@ -510,7 +510,8 @@ def test_what_a_cell_depends_on_is_what_the_experiment_says(folder):
 
 
 SHIPPED = [
-    "lstm-and-transformer", "masking-rate", "pair-and-span-objectives", "stacks", "t5-objectives", "tokens-and-transfer",
+    "lstm-and-transformer", "masking-rate", "pair-and-span-objectives", "stacks", "t5-objectives",
+    "tokens-and-transfer",
 ]  # fmt: skip
 
 
