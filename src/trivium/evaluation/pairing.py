@@ -19,7 +19,7 @@ from trivium.metrics import Interval, McNemar, mcnemar, minimal_detectable, pair
 from trivium.randomness import Draws
 
 LEVEL = 0.05
-RESCORED = 25_000  # items that are scored again by each system, in all draws together
+RESCORED, MOST = 60_000, 300  # items that are scored again by each system, in all draws together; draws
 
 Rescore = Callable[[Sequence[int], Sequence[bool]], tuple[float, float]]
 """The items that count, and where the two systems' answers are swapped, to the scores of both."""
@@ -68,16 +68,16 @@ class Paired:
     def verdict(self) -> str:
         """For people."""
         name = self.measure.replace("_", " ")
-        bounds = f"{abs(self.difference.value):.4g} [{self.difference.low:+.4g}, {self.difference.high:+.4g}]"
+        bounds = f"{self.difference.value:+.4g} [{self.difference.low:+.4g}, {self.difference.high:+.4g}]"
         figures = f"{name} {self.values[0]:.4g} against {self.values[1]:.4g}"
         about = f"p = {self.p:.2g} ({self.test}) over {self.items:,} {self.unit}{'s' * (self.items != 1)}"
         if self.better:
             other = self.second if self.better == self.first else self.first
-            return f"{self.better} is better than {other}: {figures}, apart by {bounds}, {about}"
+            return f"{self.better} is better than {other}: {figures}, difference {bounds}, {about}"
         least = self.detectable
         missed = "" if least is None or not math.isfinite(least) else f"; less than about {least:.2g} would be missed"
         between = f"no difference seen between {self.first} and {self.second}"
-        return f"{between}: {figures}, apart by {bounds}, {about}{missed}"
+        return f"{between}: {figures}, difference {bounds}, {about}{missed}"
 
 
 def paired_means(measure: str, first: np.ndarray, second: np.ndarray, unit: str) -> Paired:
@@ -115,7 +115,7 @@ def paired_rescored(measure: str, count: int, rescore: Rescore, unit: str) -> Pa
     """Of any score of ``count`` items together."""
     everything, as_is = list(range(count)), [False] * count
     first, second = rescore(everything, as_is)
-    seen, numbers = first - second, np.arange(max(100, min(1000, RESCORED // count)))
+    seen, numbers = first - second, np.arange(max(100, min(MOST, RESCORED // count)))
     picked = Draws(0, numbers).integers("bootstrap", count, count).tolist()
     swaps = (Draws(0, numbers).integers("swaps", count, 2) == 1).tolist()
     drawn = np.array([np.subtract(*rescore(row, as_is)) for row in picked])

@@ -121,10 +121,9 @@ def _by_text(models: tuple[LanguageModel, LanguageModel], files: Sequence[Path],
     notes = []
     if len({bool(beginning(each.tokenizer)) for each in models}) > 1:
         notes.append("one of the models gives the first token of each text no probability, which favours it a little")
-    return replace(
-        paired_ratio(measure, nats[0], nats[1], bits, unit),
-        apart=tuple(sorted((each for each in apart if each.gap), key=lambda each: -abs(each.gap))), notes=tuple(notes),
-    )  # fmt: skip
+    ordered = sorted((each for each in apart if each.gap), key=lambda each: -abs(each.gap) * bits[each.index])
+    made = paired_ratio(measure, nats[0], nats[1], bits, unit)
+    return replace(made, apart=tuple(ordered), notes=tuple(notes))
 
 
 def _scoring(loaded: LanguageModel) -> LanguageModel:
