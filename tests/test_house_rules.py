@@ -40,6 +40,7 @@ PUBLIC = [
     "classify_with_vectors",
     "clean_text",
     "compare",
+    "compare_runs",
     "compare_tokenizers",
     "convert",
     "convert_tokenizer",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trivium.vectors.word2vec import Word2VecSettings
     from trivium.verbs.clean import clean_text
     from trivium.verbs.compare import compare
+    from trivium.verbs.compare_runs import compare_runs
     from trivium.verbs.config import recipe_schema, show_config
     from trivium.verbs.convert import convert
     from trivium.verbs.doctor import doctor
@@ -67,6 +68,7 @@ _HOMES = {
     "classify_with_vectors": "verbs.vector_classifier",
     "clean_text": "verbs.clean",
     "compare": "verbs.compare",
+    "compare_runs": "verbs.compare_runs",
     "compare_tokenizers": "verbs.tokenizer_comparison",
     "convert": "verbs.convert",
     "convert_tokenizer": "verbs.tokenizer",
@@ -123,6 +125,7 @@ __all__ = [
     "classify_with_vectors",
     "clean_text",
     "compare",
+    "compare_runs",
     "compare_tokenizers",
     "convert",
     "convert_tokenizer",

@@ -77,3 +77,24 @@ def test_cells_in_processes_a_kill_and_a_failure(tmp_path):
     assert [line.split()[0] for line in done.stdout.splitlines()[1:3]] == ["a", "b"]
     assert json.loads((out / "cells" / "a" / "seed-0.json").read_text())["steps"] == 71
     assert (out / "report.html").exists()
+
+
+def test_compare_two_runs_and_count_wins(trivium_command, tiny_models, text_file, tmp_path):
+    pair = ("compare", tiny_models["gpt2"], tiny_models["llama"], "--data", text_file)
+    made = trivium_command(*pair)
+    assert made.code == 0, made.err
+    assert "bits per byte" in made.out.splitlines()[0] and "over 200 lines" in made.out.splitlines()[0]
+    assert made.out.splitlines()[2].split() == ["line", "gpt2", "llama", "gold", "text"]
+    assert made.out.splitlines()[-1].endswith("more: all of them with --json")
+    found = json.loads(trivium_command(*pair, "--json").out)
+    assert found["verdict"] == made.out.splitlines()[0] and len(found["apart"]) > 150
+    wrong = trivium_command("compare", tiny_models["gpt2"], tmp_path / "nothing")
+    assert (wrong.code, wrong.out) == (2, "") or wrong.code == 3
+    assert len(wrong.err.splitlines()) == 1 and "nothing" in wrong.err
+    alone = trivium_command("compare", tiny_models["gpt2"], "--suite", "sst2")
+    assert (alone.code, alone.out) == (2, "") and "name both" in alone.err
+    scores = tmp_path / "scores.csv"
+    scores.write_text("system,sst2,rte\nours,93.1,70.0\ntheirs,92.0,70.0\n")
+    counted = trivium_command("compare", "--table", scores)
+    assert counted.out.splitlines()[0] == "ours: best in 2 of 2 columns, 1 of them shared"
+    assert json.loads(trivium_command("compare", "--table", scores, "--json").out)[0]["alone"] == ["sst2"]

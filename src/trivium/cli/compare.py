@@ -5,13 +5,18 @@ from typing import Annotated, Literal
 
 import typer
 
+from trivium.cli.compare_runs import show_pair, show_wins
 from trivium.cli.options import Data, Json
 from trivium.cli.output import emit, note, table
 
 
 def compare(
     experiment: Annotated[
-        str | None, typer.Argument(metavar="[EXPERIMENT]", help="An experiment's name, or the path of one.")
+        str | None,
+        typer.Argument(metavar="[EXPERIMENT]", help="An experiment's name, or the path of one; or RUN_A and RUN_B."),
+    ] = None,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[RUN_B]", help="A run, or predictions, to hold against RUN_A.")
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="A new folder, or that of a comparison to go on with.")
@@ -30,10 +35,23 @@ def compare(
         str | None,
         typer.Option("--cell", metavar="NAME", help="Make this training of the folder only: 'LSTM/seed-0'."),
     ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="S", help="Of two runs: the suite whose examples --data holds.")
+    ] = None,
+    wins_of: Annotated[
+        Path | None, typer.Option("--table", metavar="F", help="Count wins in a table of systems and tasks (csv).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train several models on the same text at equal cost, and compare them in figures, words and a report."""
     from trivium.errors import SettingsError
+
+    if other is not None or suite is not None:
+        show_pair(experiment, other, data or [], suite, as_json)
+        return
+    if wins_of is not None:
+        show_wins(wins_of, as_json)
+        return
     from trivium.verbs.compare import compare as run
     from trivium.verbs.compare import make_cell, plain
 

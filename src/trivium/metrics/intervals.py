@@ -53,8 +53,8 @@ def paired_t(first: Sequence[float], second: Sequence[float], level: float = 0.9
 
 
 def paired_bootstrap(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Sequence[float] | np.ndarray,
+    second: Sequence[float] | np.ndarray,
     statistic: Callable[[np.ndarray], np.ndarray] | None = None,
     level: float = 0.95,
     samples: int = 10_000,

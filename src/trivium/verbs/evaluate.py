@@ -359,6 +359,27 @@ def _found(folder: Path, files: Sequence[str]) -> Path | None:
     return next((folder / each for each in files if (folder / each).exists()), None)
 
 
+def suite_answers(
+    name: str, runs: Sequence[AnyModel], files: Sequence[bool], data: Path, columns: Columns | None,
+    format: str | None, device: str, tell: Callable[[str], None],
+) -> tuple[LabelledSuite, tuple[Item, ...], list[list[Any]]]:  # fmt: skip
+    """A suite of labelled examples, its items, and what each run says of them; ``files``: which of the runs are files
+    of predictions."""
+    if name not in LABELLED:
+        near = get_close_matches(name, LABELLED, 1)
+        advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(LABELLED)}"
+        raise SettingsError(f"{name!r} is no suite of labelled examples: {advice}")
+    asked = Asked(columns or {}, format, None, "float32", device, TOKENS, None, tell)
+    _check_columns(name, asked)
+    suite = LABELLED[name]
+    items = _read(name, suite, data, asked).items
+    said = [
+        read_predictions(Path(cast(Path, run)), suite, items) if file else _predicted(name, suite, run, items, asked)[0]
+        for run, file in zip(runs, files, strict=True)
+    ]
+    return suite, items, said
+
+
 def _read(name: str, suite: LabelledSuite, data: Path, asked: Asked) -> Reading:
     reading = suite.read(data, asked.columns, asked.format)
     if asked.limit is not None:

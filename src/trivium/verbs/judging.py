@@ -87,14 +87,15 @@ def old_text(recipe: Recipe, source: Source) -> tuple[list[str], str]:
     if source.recipe is None:
         return [], f"{given.model} does not say what text it was trained on"
     try:
-        found = _held_out(source.recipe, source.model.directory)
+        found = held_out(source.recipe, source.model.directory)
     except DataError as error:
         return [], str(error)
     return found, "" if found else f"{given.model} held no text out"
 
 
-def _held_out(recipe: Recipe, folder: Path) -> list[str]:
-    """What a run held out, read again from where its recipe found it, if that is still the same text."""
+def held_out(recipe: Recipe, folder: Path, most: int = JUDGED_BYTES) -> list[str]:
+    """What a run held out, read again from where its recipe found it, if that is still the same text: the first
+    documents of ``most`` bytes."""
     found: list[str] = []
     sources = texts(recipe.data, None)
     for number, source in enumerate(sources):
@@ -104,7 +105,7 @@ def _held_out(recipe: Recipe, folder: Path) -> list[str]:
         if recipe.data.heldout and shards.documents >= FEWEST_TO_SPLIT:
             _, kept = shards.split(recipe.data.heldout, seed=recipe.training.seed)
             assert kept.selected is not None
-            found += some(_numbered(source, kept.selected.tolist()), JUDGED_BYTES // len(sources))
+            found += some(_numbered(source, kept.selected.tolist()), most // len(sources))
     return found
 
 

@@ -51,7 +51,7 @@ def opened(recipe: Recipe) -> tuple[Recipe, Source]:
             f"{given.model} is not the model of the recipe (the SHA-256 of its weights begins with {digest[:12]}, not "
             f"{(given.sha256 or '')[:12]}): give that one, or leave out from.sha256"
         )
-    source = Source(loaded, _recipe_of(loaded.directory))
+    source = Source(loaded, recipe_of(loaded.directory))
     if recipe.tokenizer.path is not None:
         raise SettingsError(
             f"tokenizer.path = {recipe.tokenizer.path} is not for a run from {given.model}, which keeps its own "
@@ -72,7 +72,7 @@ def weights_digest(path: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _recipe_of(folder: Path) -> Recipe | None:
+def recipe_of(folder: Path) -> Recipe | None:
     """The recipe of a run that pretrained a model; None for other folders and files."""
     try:
         return read_recipe(folder / RECIPE) if (folder / RECIPE).is_file() else None
