@@ -1,7 +1,8 @@
 """Each objective teaches a tiny model a regularity, and a wrong version of it does not.
 
 Rows count upwards, modulo 16, from a start of their own. A decoder alone learns to count, but not where to begin: that
-costs log(16) nats a row. So a loss below the bound shows that the model reads the text and writes or restores it.
+costs log(16) nats a row. So a loss below the bound shows that the model reads the text and writes or restores it. The
+rows of a cloze repeat one word instead: a tiny encoder is slow to learn to count.
 """
 
 from dataclasses import replace
@@ -19,14 +20,14 @@ LENGTH, WORDS = 12, 16
 PLAIN = {"infill": 0.0, "permute_sentences": 0.0}
 PAIRS = {
     **{scheme: Corruption(scheme=scheme) for scheme in ("prefix", "deshuffling", "mass")},
-    **{scheme: Corruption(scheme=scheme, rate=0.3) for scheme in ("bert_style", "iid_mask", "drop", "replace_spans")},
+    **{scheme: Corruption(scheme=scheme, rate=0.3) for scheme in ("bert_style", "iid_mask")},
     "random_spans": Corruption(rate=0.3),
     "infill": Denoising(permute_sentences=0.0),
     **{name: Denoising(**PLAIN, **{name: 0.2}) for name in ("mask", "substitute", "reorder", "delete", "insert")},
     "rotate": Denoising(**PLAIN, rotate=1.0),
 }
 OTHERS = {
-    **{f"cloze {name}": Cloze(**{"mask": 0.0, name: 0.3}) for name in ("mask", "substitute", "reorder")},
+    **{f"cloze {name}": Cloze(**{"mask": 0.0, name: 0.3}) for name in ("mask", "substitute")},
     "prefix of a decoder": PrefixLanguageModel(),
 }
 
@@ -34,7 +35,7 @@ OTHERS = {
 def rows_of(first, count, tokenizer, framed):
     draws = np.arange(first, first + count)
     start = Draws(9, draws).integers("start", 1, WORDS)
-    tokens = 50 + (start + np.arange(LENGTH)) % WORDS
+    tokens = 50 + (start + (0 if framed else 1) * np.arange(LENGTH)) % WORDS
     if framed:
         tokens[:, 0], tokens[:, -1] = tokenizer.classify, tokenizer.separator
     places = np.tile(np.arange(LENGTH), (count, 1))
@@ -83,21 +84,21 @@ def uncorrupted(batch, rows):
     return replace(batch, inputs=replace(batch.inputs, source=source))
 
 
-def all_seen(batch, rows):
-    """The whole row is its own prefix."""
-    target = batch.inputs.target
-    return replace(batch, inputs=replace(batch.inputs, target=replace(target, prefix=torch.ones_like(target.prefix))))
+def of_itself(batch, rows):
+    """Each place is asked for its own token, not the next one."""
+    at = batch.targets["at"]
+    return replace(batch, targets={**batch.targets, "at": (at + 1).clamp(max=batch.inputs.target.ids.numel() - 1)})
 
 
 FAST = ("random_spans", "infill", "cloze mask", "prefix of a decoder")
 BOUND = 0.15
-BOUNDS: dict[str, float] = {}
+BOUNDS = {"prefix": 0.3, "mass": 0.3}  # their targets are fewer: not knowing the start costs more than 0.39
 EVERY = {**PAIRS, **OTHERS}
 
 
 @pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in EVERY])
 def test_it_is_learnt(name, tokenizer):
-    assert cost(EVERY[name], tokenizer, steps=200 if name in FAST else 600) < BOUNDS.get(name, BOUND)
+    assert cost(EVERY[name], tokenizer, steps=200) < BOUNDS.get(name, BOUND)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_it_is_learnt(name, tokenizer):
         ("random_spans", unshifted),
         ("infill", unshifted),
         ("cloze mask", uncorrupted),
-        ("prefix of a decoder", all_seen),
+        ("prefix of a decoder", of_itself),
     ],
 )
 def test_a_wrong_version_does_not_learn_it(name, spoil, tokenizer):
