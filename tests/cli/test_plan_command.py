@@ -46,3 +46,34 @@ def test_a_recipe_with_changes(trivium_command) -> None:
 def test_an_unknown_name_is_a_usage_error_with_the_nearest(trivium_command) -> None:
     outcome = trivium_command("plan", "bert-bas")
     assert outcome.code == 2 and "did you mean bert-base" in outcome.err and outcome.out == ""
+
+
+def test_training_on_a_device(trivium_command) -> None:
+    outcome = trivium_command(
+        "plan", "gpt2-mini", "--device", "h100", "--devices", 2, "--tokens", "1e9", "--price", 2, "--electricity", 0.2,
+        "--source", "a=1e8@1", "b=1e9@3", "--json",
+    )  # fmt: skip
+    found = json.loads(outcome.out)["training"]
+    assert found["tokens"] == 10**9 and found["sources"][0]["epochs"] == 2.5
+    assert found["on"]["devices"] == 2 and found["on"]["bill"]["cost"] > 0 and found["on"]["memory"]["peak"] > 0
+
+
+def test_training_here_is_timed(trivium_command) -> None:
+    small = ("model.width=32", "model.heads=2", "training.batch_tokens=256", "model.context=64", "training.steps=10")
+    lines = trivium_command("plan", "gpt2-mini", "--device", "here", "--set", *small).out.splitlines()
+    assert any(line.startswith("time: ") and ", timed; " in line for line in lines)
+    assert any(line.startswith("disk: a checkpoint ") for line in lines)
+
+
+def test_bad_devices_prices_and_numbers(trivium_command) -> None:
+    for given, told in (
+        (("--device", "h1000"), "did you mean h100"),
+        (("--device", "h100", "--devices", 0), "at least 1"),
+        (("--device", "h100", "--price", -1), "not negative"),
+        (("--tokens", "many"), "must be a number such as 300e9"),
+        (("--source", "wiki"), "must look like wiki=3e9"),
+    ):
+        outcome = trivium_command("plan", "gpt2", *given)
+        assert outcome.code == 2 and told in outcome.err and outcome.out == "", given
+    refused = trivium_command("plan", "gpt2-xl", "--device", "t4")
+    assert refused.code == 4 and "which has 16.0 GB" in refused.err
