@@ -15,7 +15,7 @@ def test_a_table_with_the_total_and_the_size_of_the_weights(trivium_command) -> 
 
 def test_a_body_with_its_pooler(trivium_command) -> None:
     lines = trivium_command("plan", "bert-base").out.splitlines()
-    assert lines[-2] == "as a body, with a pooler and without the vocabulary head: 109,482,240 parameters"
+    assert "as a body, with a pooler and without the vocabulary head: 109,482,240 parameters" in lines
 
 
 def test_adapters_for_a_hundred_tasks(trivium_command) -> None:
@@ -23,9 +23,8 @@ def test_adapters_for_a_hundred_tasks(trivium_command) -> None:
     assert outcome.code == 0
     told = "LoRA of rank 4 at query, value: 18,874,368 parameters, one in 9,251; an adapter takes 75.5 MB (72.0 MiB) in"
     assert told in outcome.out and "37.7 MB (36.0 MiB) in bfloat16" in outcome.out
-    assert outcome.out.splitlines()[-1] == (
-        "100 tasks in bfloat16: 353 GB with one base and an adapter each, 34.9 TB as whole models"
-    )
+    told = "100 tasks in bfloat16: 353 GB with one base and an adapter each, 34.9 TB as whole models"
+    assert told in outcome.out.splitlines()
     assert "LoRA of rank 8" in trivium_command("plan", "gpt2", "--tasks", 2).out
     wrong = trivium_command("plan", "gpt2", "--lora", "targets=quary")
     assert wrong.code == 2 and "did you mean 'query'" in wrong.err

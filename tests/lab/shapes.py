@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from trivium.transformer import Config
-from trivium.verbs.plan import config_of
+from trivium.verbs.plan import planned_config
 from trivium.verbs.recipe import Recipe, load_recipe
 
 
@@ -35,7 +35,7 @@ class Shape:
 
     def made(self) -> tuple[Recipe, Config]:
         recipe = load_recipe(self.recipe, (), self.sets).recipe
-        return recipe, config_of(recipe)
+        return recipe, planned_config(recipe)
 
 
 SHAPES = [

@@ -11,7 +11,7 @@ from shapes import SHAPES, Shape, measure
 
 from trivium.errors import RefusedError
 from trivium.families.bodies import initialise, network, outline
-from trivium.lab.devices import Machines
+from trivium.lab.devices import Device, Machines
 from trivium.lab.memory import HEAP, Memory, step_memory
 from trivium.training.settings import AdamW
 from trivium.verbs.plan import plan
@@ -71,10 +71,10 @@ def test_what_saves_memory_saves_it():
     split = planned(wide, on_cpu=False, shards=4)
     assert split.optimizer == -(-plain.optimizer // 4) and split.activations == plain.activations
     assert split.peak < plain.peak
-    assert planned(wide).peak > plain.peak  # a CPU keeps the scores of attention
+    assert planned(wide).activations > plain.activations  # a CPU keeps the scores of attention
 
 
-@pytest.mark.parametrize("shape", [SHAPES[0]], ids=str)
+@pytest.mark.parametrize("shape", [SHAPES[4]], ids=str)
 def test_one_shape_against_reality(shape):
     assert planned(shape).peak == pytest.approx(measure(shape).peak, rel=0.15)
 
@@ -90,6 +90,20 @@ def test_twelve_shapes_against_reality(shape):
     assert HEAP > 1
 
 
+def test_the_first_change_that_makes_it_fit(monkeypatch):
+    def on(memory: int, *sets: str) -> str:
+        device = Device("small", memory, 1e12, 2e12, 100)
+        monkeypatch.setattr("trivium.verbs.planned_training.find_device", lambda name: device)
+        with pytest.raises(RefusedError) as found:
+            plan("gpt2-mini", sets, machines=Machines("t4"))
+        assert "on small, which has" in str(found.value)
+        return str(found.value).partition("GB: ")[2]
+
+    assert on(150_000_000, "training.precision=float32") == "set training.micro_batch_tokens = 512"
+    assert "take a smaller model" in on(1_000_000)
+
+
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_with_the_first_change_that_helps():
     with pytest.raises(RefusedError, match=r"takes .* GB on h100, which has 80.0 GB: let adapters learn"):
         plan("llama-3-8b", ["model.context=512"], machines=Machines("h100"))

@@ -1,10 +1,10 @@
 """Bytes that a training step holds, found by running the real step on tensors that have a shape and no numbers.
 
 Every tensor that an operation makes is counted while its storage lives, so that what autograd keeps, what a kernel
-writes beside it and what is freed on the way are all as in the step itself. For a CPU the tensors are torch's fake ones,
-which take every path that a CPU takes. For accelerators they lie on the meta device, and the three fused kernels whose
-choice depends on real hardware are replaced by what they keep (Dao 2023, section 3.1, for attention). Left out: what
-kernels allocate within themselves, and what the allocator loses between blocks.
+writes beside it and what is freed on the way are all as in the step itself. For a CPU the tensors are torch's fake
+ones, which take every path that a CPU takes. For accelerators they lie on the meta device, and the three fused kernels
+whose choice depends on real hardware are replaced by what they keep (Dao 2023, section 3.1, for attention). Left out:
+what kernels allocate within themselves, and what the allocator loses between blocks.
 """
 
 import weakref

@@ -28,7 +28,7 @@ LEARNING: dict[Precision, int] = {"float32": 16, "bfloat16": 18}
 """Bytes of a parameter that learns by AdamW: weight, gradient and two moments, 4 each; in bfloat16 a weight of 2 beside
 the float32 master, gradient and moments. A parameter that does not learn has its weight alone."""
 
-HEAP = 1.4
+HEAP = 1.43
 """What a process on a CPU takes for each byte that its tensors have. With the thresholds that a run sets
 (``training/allocator.py``) freed blocks stay in one heap, and small ones come to lie in the gaps, so that a block of
 the same size no longer fits there. Measured: 1.2 to 1.5, and up to a tenth apart between two runs of one shape; with

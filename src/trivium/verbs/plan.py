@@ -17,6 +17,7 @@ from trivium.errors import SettingsError
 from trivium.families import FAMILIES, Family
 from trivium.families.bodies import outline
 from trivium.families.presets import preset
+from trivium.lab.cost import given_sources
 from trivium.lab.devices import Machines
 from trivium.lab.memory import BYTES, LEARNING
 from trivium.lab.published import published_tokens
@@ -28,7 +29,7 @@ from trivium.transformer import Config, Network
 from trivium.transformer.lora import Lora, added_parameters
 from trivium.transformer.network import answers, changed, writes
 from trivium.verbs.planned_training import TrainingPlan, plan_training
-from trivium.verbs.pretrain import model_config
+from trivium.verbs.pretraining_model import config_of
 from trivium.verbs.recipe import DataSettings, ModelSettings, Recipe, TokenizerSettings, load_recipe, recipe_names
 
 COMPONENTS = (
@@ -117,10 +118,11 @@ def plan(
         raise SettingsError(f"tasks = {tasks}: it must be at least 1")
     if tokens is not None and tokens < 1:
         raise SettingsError(f"tokens = {tokens}: it must be at least 1")
+    given_sources(sources)  # refused before any work
     is_recipe = _is_recipe(name)
     recipe = load_recipe(name, (), sets).recipe if is_recipe else _preset_recipe(str(name), sets, machines.devices)
     family = _family(recipe.model.family)
-    config = config_of(recipe)
+    config = planned_config(recipe)
     heads = recipe.objective.heads if is_recipe else None
     with torch.device("meta"):
         made = heads(config) if heads is not None else None
@@ -152,12 +154,12 @@ def plan(
     )
 
 
-def config_of(recipe: Recipe) -> Config:
+def planned_config(recipe: Recipe) -> Config:
     """The network of a recipe, whose tokenizer need not be there yet."""
     path = recipe.tokenizer.path
     vocab_size = Tokenizer.load(path).vocab_size if path is not None else recipe.tokenizer.vocab_size
     _family(recipe.model.family)
-    return model_config(recipe, vocab_size, 0)
+    return config_of(recipe, vocab_size or 1, 0)
 
 
 def _budget(recipe: Recipe, sets: Sequence[str]) -> int | None:
