@@ -50,7 +50,7 @@ def test_an_unknown_name_is_a_usage_error_with_the_nearest(trivium_command) -> N
 def test_training_on_a_device(trivium_command) -> None:
     outcome = trivium_command(
         "plan", "gpt2-mini", "--device", "h100", "--devices", 2, "--tokens", "1e9", "--price", 2, "--electricity", 0.2,
-        "--source", "a=1e8@1", "b=1e9@3", "--json",
+        "--source", "a=1e8@1", "--source", "b=1e9@3", "--json",
     )  # fmt: skip
     found = json.loads(outcome.out)["training"]
     assert found["tokens"] == 10**9 and found["sources"][0]["epochs"] == 2.5

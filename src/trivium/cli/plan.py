@@ -42,7 +42,7 @@ def plan(
         list[str] | None,
         typer.Option("--source", metavar="NAME=TOKENS@WEIGHT", help="A part of the text: wiki=3e9@0.03. Repeatable."),
     ] = None,
-    watts: Annotated[float | None, typer.Option("--watts", help="Power of a device; its rated one if not given.")] = None,
+    watts: Annotated[float | None, typer.Option("--watts", help="Power of a device; if not given, as rated.")] = None,
     price: Annotated[float | None, typer.Option("--price", help="Price of a device for an hour.")] = None,
     electricity: Annotated[float | None, typer.Option("--electricity", help="Price of a kilowatt-hour.")] = None,
     as_json: Json = False,
@@ -95,7 +95,8 @@ def _training(found: "TrainingPlan") -> list[str]:
         lines.append(f"FLOPs: {found.flops_per_token:.3g} a token as counted in a run")
     if found.rule is not None:
         exact = f"{found.flops:.3g} as counted in a run, " if found.flops is not None else ""
-        lines.append(f"FLOPs of the training: {exact}{found.rule:.3g} by 6ND ({found.petaflop_days:,.3g} petaflop/s-days)")
+        days = f"{found.petaflop_days:,.3g} petaflop/s-days"
+        lines.append(f"FLOPs of the training: {exact}{found.rule:.3g} by 6ND ({days})")
     if found.sources:
         rows = [(s.name, f"{s.tokens:,}", f"{100 * s.share:.1f}", f"{s.epochs:.2f}") for s in found.sources]
         lines.append(table(rows, ("source", "tokens", "% drawn", "epochs")))

@@ -1,4 +1,4 @@
-"""What devices can do at most, and how much of it training gets: from a number of FLOPs to hours, kilowatt-hours, money.
+"""What devices can do at most, and how much of it training gets: their peaks, their memory, their power.
 
 Peaks are the makers' figures for dense matrix products with float32 sums, of one device. Training reaches a share of
 them, the model FLOPs utilisation (Chowdhery et al. 2022, section 4.1): 0.4 unless told, which is what the published
@@ -35,8 +35,8 @@ class Device:
 DEVICES = {
     device.name: device
     for device in (
-        # NVIDIA's data sheets: V100 (2020), T4 (2019), A100 (2021), RTX 4090 (Ada white paper, appendix A), L40S (2023),
-        # H100 SXM (2023), H200 SXM (2024), B200 (DGX B200, an eighth). Rates "with sparsity" are halved.
+        # NVIDIA's data sheets: V100 (2020), T4 (2019), A100 (2021), RTX 4090 (Ada white paper, appendix A), L40S
+        # (2023), H100 SXM (2023), H200 SXM (2024), B200 (DGX B200, an eighth). Rates "with sparsity" are halved.
         Device("v100-32gb", 32 * 10**9, 15.7e12, 0.0, 300),
         Device("t4", 16 * 10**9, 8.1e12, 0.0, 70),
         Device("a100-40gb", 40 * 10**9, 19.5e12, 312e12, 400),

@@ -140,7 +140,8 @@ def _passes(
             passing = live.peak_since - standing
             if not moments:
                 moments = [
-                    made(weight, torch.float32) for name, weight in learnt.items() for _ in range(1 if name in hidden else 2)
+                    made(weight, torch.float32)
+                    for name, weight in learnt.items() for _ in range(1 if name in hidden else 2)
                 ]  # fmt: skip
             _forget(model)
         del beside

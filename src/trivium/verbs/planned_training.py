@@ -94,7 +94,8 @@ def plan_training(
             f"a batch of {rows} rows of {length} tokens cannot be split over {machines.devices} devices: raise "
             "training.batch_tokens"
         )
-    text = given_sources(sources) or (_of_run(run, recipe) if run else []) or list(published_mixture(recipe.model.family))
+    own = _of_run(run, recipe) if run else []
+    text = given_sources(sources) or own or list(published_mixture(recipe.model.family))
     per_token = step_tokens = step_flops = None
     if is_recipe or device is not None:  # a published model alone is not worth its batches
         sample = specimen(recipe, config, micro_batches=2)
@@ -264,8 +265,8 @@ def _memory(recipe: Recipe, config: Config, lora: Lora | None, machines: Machine
     settings = recipe.training
     if not isinstance(config, TransformerConfig):
         raise SettingsError(
-            f"what a step takes is known for Transformers alone, not for {type(config).__name__.removesuffix('Config')} "
-            "networks: leave out --device"
+            "what a step takes is known for Transformers alone, and this network is "
+            f"{type(config).__name__.removesuffix('Config')}: leave out --device"
         )
     batches = specimen(recipe, config, micro_batches=2).batches
     here = device.name == HERE and choose_device(settings.device).type == "cpu"

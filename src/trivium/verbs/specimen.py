@@ -55,7 +55,8 @@ def specimen(recipe: Recipe, config: Config, micro_batches: int | None = None) -
 @contextmanager
 def specimen_trainer(recipe: Recipe, config: Config, steps: int) -> Iterator[Trainer[Network, Batch]]:
     """A trainer of the recipe's model for so many steps."""
-    settings, length = replace(resolve(recipe.training), steps=steps, tokens=None, minutes=None), length_of(recipe, config)
+    settings = replace(resolve(recipe.training), steps=steps, tokens=None, minutes=None)
+    length = length_of(recipe, config)
     rows, micro = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
     with tempfile.TemporaryDirectory() as folder:
         feed = _feed(recipe, config, length, rows, micro, Path(folder))
