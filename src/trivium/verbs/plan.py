@@ -159,7 +159,7 @@ def planned_config(recipe: Recipe) -> Config:
     path = recipe.tokenizer.path
     vocab_size = Tokenizer.load(path).vocab_size if path is not None else recipe.tokenizer.vocab_size
     _family(recipe.model.family)
-    return config_of(recipe, vocab_size or 1, 0)
+    return config_of(recipe, vocab_size or 1, 0, 0)
 
 
 def _budget(recipe: Recipe, sets: Sequence[str]) -> int | None:
