@@ -137,7 +137,7 @@ def test_what_is_planned_is_what_is_held(method, precision, tiny_models):
         ("bert-bsae", [], "did you mean bert-base"),
         ("zzzzzzzz", [], "name a family and size"),
         ("llama-tiny", [], r"no vocabulary of its own: add --set tokenizer\.vocab_size"),
-        ("bert-base", ["training.steps=3"], "training cannot be set"),
+        ("bert-base", ["data.heldout=0"], "data cannot be set"),
         ("bert-base", ["tokenizer.sample=3"], "tokenizer cannot be set"),
         ("bert-base", ["tokenizer.vocab_size=x"], "must be a whole number"),
         ("bert-base", ["model.heads=7"], "does not divide"),

@@ -1,4 +1,4 @@
-"""``trivium plan``: a model's parameters as a table."""
+"""``trivium plan``: a model's parameters and its training in figures."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +9,7 @@ from trivium.cli.output import emit, table
 
 if TYPE_CHECKING:
     from trivium.verbs.plan import AdapterPlan
+    from trivium.verbs.planned_training import TrainingPlan
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
@@ -23,13 +24,37 @@ def plan(
         typer.Option("--lora", metavar="A=B", help="Count adapters, too: a setting of theirs, as rank=4. Repeatable."),
     ] = None,
     tasks: Annotated[int, typer.Option("--tasks", help="An adapter for each of so many tasks.")] = 1,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Where it would be trained: here, h100, a100-80gb, rtx-4090 ...")
+    ] = None,
+    devices: Annotated[int, typer.Option("--devices", help="How many of them.")] = 1,
+    sharded: Annotated[
+        bool, typer.Option("--sharded", help="Weights, gradients and optimizer split over all devices (ZeRO-3, FSDP).")
+    ] = False,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", help="Layers are computed again in the backward pass.")
+    ] = False,
+    mfu: Annotated[float, typer.Option("--mfu", help="The share of a device's peak that training reaches.")] = 0.4,
+    tokens: Annotated[
+        str | None, typer.Option("--tokens", metavar="N", help="Tokens of training, as 300e9.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME=TOKENS@WEIGHT", help="A part of the text: wiki=3e9@0.03. Repeatable."),
+    ] = None,
+    watts: Annotated[float | None, typer.Option("--watts", help="Power of a device; if not given, as rated.")] = None,
+    price: Annotated[float | None, typer.Option("--price", help="Price of a device for an hour.")] = None,
+    electricity: Annotated[float | None, typer.Option("--electricity", help="Price of a kilowatt-hour.")] = None,
     as_json: Json = False,
 ) -> None:
-    """How many parameters a model has, part by part, and how large its weights are, without making any."""
+    """Parameters, and what training takes: memory, FLOPs, time, energy, cost, disk; no model is made."""
+    from trivium.lab.devices import Machines
     from trivium.verbs.finetune import lora_options
     from trivium.verbs.plan import plan as count
 
-    found = count(model, sets or (), lora_options(lora or []) if lora or tasks > 1 else None, tasks)
+    machines = Machines(device, devices, sharded, checkpointing, mfu, watts, price, electricity)
+    adapters = lora_options(lora or []) if lora or tasks > 1 else None
+    found = count(model, sets or (), adapters, tasks, machines, _number(tokens), source or ())
     whole = found.parameters
     rows = [(each.name, each.parameters, f"{100 * each.parameters / whole:.1f}") for each in found.components]
     rows.append(("total", whole, "100.0"))
@@ -46,7 +71,62 @@ def plan(
     lines.append(f"while all of it learns by AdamW, without what a batch passes through: {learning}")
     if found.adapters is not None:
         lines += _adapters(found.adapters, whole)
+    if found.training is not None:
+        lines += _training(found.training)
     emit(found, as_json, "\n".join(lines))
+
+
+def _number(text: str | None) -> int | None:
+    """Tokens as people write them: 300e9, 2_000_000."""
+    from trivium.errors import SettingsError
+
+    try:
+        return None if text is None else int(float(text))
+    except (ValueError, OverflowError):
+        raise SettingsError(f"--tokens {text!r} must be a number such as 300e9") from None
+
+
+def _training(found: "TrainingPlan") -> list[str]:
+    lines = []
+    if found.tokens is not None:
+        steps = f" in {found.steps:,} steps of {found.batch_tokens:,}" if found.steps is not None else ""
+        lines.append(f"training: {found.tokens:,} tokens{steps}")
+    if found.flops_per_token is not None:
+        lines.append(f"FLOPs: {found.flops_per_token:.3g} a token as counted in a run")
+    if found.rule is not None:
+        exact = f"{found.flops:.3g} as counted in a run, " if found.flops is not None else ""
+        days = f"{found.petaflop_days:,.3g} petaflop/s-days"
+        lines.append(f"FLOPs of the training: {exact}{found.rule:.3g} by 6ND ({days})")
+    if found.sources:
+        rows = [(s.name, f"{s.tokens:,}", f"{100 * s.share:.1f}", f"{s.epochs:.2f}") for s in found.sources]
+        lines.append(table(rows, ("source", "tokens", "% drawn", "epochs")))
+    lines.append(f"disk: a checkpoint {amount(found.disk.checkpoint)}, a run {amount(found.disk.most)} at most")
+    if (on := found.on) is not None:
+        memory = on.memory
+        rows_of_memory = [
+            (name, amount(getattr(memory, name)))
+            for name in ("weights", "gradients", "optimizer", "activations", "logits", "peak")
+        ]
+        many = f"each of {on.devices} " if on.devices > 1 else ""
+        lines.append(f"memory on {many}{on.name} ({amount(on.memory_limit)}) in {found.precision}, ")
+        lines[-1] += f"{found.micro_batch_tokens:,} tokens at a time:"
+        lines.append(table(rows_of_memory, ("part", "bytes")))
+        how = "timed" if on.mfu is None else f"at {100 * on.mfu:g}% of the peak"
+        lines.append(f"time: {_duration(on.step_seconds)} a step, {how}")
+        if on.bill is not None:
+            lines[-1] += f"; {_duration(3600 * on.bill.hours)} in all"
+            if on.bill.energy is not None:
+                lines.append(f"energy: {on.bill.energy:,.3g} kWh")
+            if on.bill.cost is not None:
+                lines.append(f"cost: {on.bill.cost:,.2f}")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.3g} seconds"
 
 
 def _adapters(found: "AdapterPlan", whole: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from trivium.transformer.config import LinearScaling, Scaling
 
@@ -21,11 +22,11 @@ R = TypeVar("R")
 
 def remembered(table: Callable[P, R]) -> Callable[P, R]:
     """Keep the last few constant tables. They are made outside inference mode, so that training may use them later;
-    under ``torch.compile`` they are traced anew, since a traced tensor must not outlive its trace."""
+    under ``torch.compile`` and other traces they are made anew, since a traced tensor must not outlive its trace."""
     kept = lru_cache(maxsize=32)(table)
 
     def look_up(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None:
             return table(*args, **kwargs)
         with torch.inference_mode(False), torch.no_grad():
             return kept(*args, **kwargs)  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
-"""``trivium plan``: how large a published model, or a recipe's, is, part by part, before anything is made of it.
+"""``trivium plan``: how large a published model, or a recipe's, is, part by part, before anything is made of it; and
+what its training would take (``planned_training.py``).
 
 The network is built without memory for its weights (torch's meta device), so that 405 billion parameters are counted
 as fast as a million.
@@ -16,12 +17,20 @@ from trivium.errors import SettingsError
 from trivium.families import FAMILIES, Family
 from trivium.families.bodies import outline
 from trivium.families.presets import preset
+from trivium.lab.cost import given_sources
+from trivium.lab.devices import Machines
+from trivium.lab.memory import BYTES, LEARNING
+from trivium.lab.published import published_tokens
+from trivium.objectives import Bidirectional, Causal, Corruption, Masked, Objective
 from trivium.settings import Layer, build, merge, override
 from trivium.tokenizers import Tokenizer
+from trivium.training.settings import TrainingSettings
 from trivium.transformer import Config, Network
 from trivium.transformer.lora import Lora, added_parameters
-from trivium.transformer.network import changed
-from trivium.verbs.recipe import ModelSettings, Recipe, load_recipe, recipe_names
+from trivium.transformer.network import answers, changed, writes
+from trivium.verbs.planned_training import TrainingPlan, plan_training
+from trivium.verbs.pretraining_model import config_of
+from trivium.verbs.recipe import DataSettings, ModelSettings, Recipe, TokenizerSettings, load_recipe, recipe_names
 
 COMPONENTS = (
     ("vocabulary head", r"vocabulary\."),
@@ -46,10 +55,6 @@ IN_STACKS = (
     "projections",
 )  # fmt: skip
 LAST = ("pooler", "vocabulary head", "other heads")
-BYTES = {"float32": 4, "bfloat16": 2}
-LEARNING = {"float32": 16, "bfloat16": 18}
-"""Bytes of a parameter that learns: weight, gradient and AdamW's two moments, 4 each; in bfloat16 a weight of 2 beside
-the float32 master, gradient and moments. A parameter that does not learn has its weight alone."""
 
 
 @dataclass(frozen=True)
@@ -94,39 +99,47 @@ class Plan:
     components: list[Component]
     config: dict[str, Any]
     adapters: AdapterPlan | None = None
+    training: TrainingPlan | None = None
 
 
-def plan(name: str | Path, sets: Sequence[str] = (), lora: Lora | None = None, tasks: int = 1) -> Plan:
+def plan(
+    name: str | Path, sets: Sequence[str] = (), lora: Lora | None = None, tasks: int = 1,
+    machines: Machines = Machines(), tokens: int | None = None, sources: Sequence[str] = (),  # noqa: B008 (frozen)
+) -> Plan:  # fmt: skip
     """Of a model's name ("llama-3-8b"), or of a recipe's name, path or run.
 
-    ``sets``: as for recipes ("model.context=2048"); of a model's name those of ``model`` and the vocabulary's size.
-    ``lora``: counts adapters of it, too, one for each of so many ``tasks``.
+    ``sets``: as for recipes ("model.context=2048"); of a model's name those of ``model`` and ``training``, and the
+    vocabulary's size. ``lora``: counts adapters of it, too, one for each of so many ``tasks``; on a device it is they
+    that learn. ``machines``: where it would be trained, which is refused if the memory does not reach. ``tokens``: of
+    training, in place of the recipe's number or of the published one. ``sources``: "wiki=3e9@0.03", parts of the text
+    with their tokens and weights.
     """
     if tasks < 1:
         raise SettingsError(f"tasks = {tasks}: it must be at least 1")
-    if _is_recipe(name):
-        recipe = load_recipe(name, (), sets).recipe
-        settings, vocab_size = recipe.model, recipe.tokenizer.vocab_size
-        if recipe.tokenizer.path is not None:
-            vocab_size = Tokenizer.load(recipe.tokenizer.path).vocab_size
-        family = _family(settings.family)
-        config = family.size(settings.size, vocab_size, **settings.changes())
-        heads = recipe.objective.heads
-    else:
-        settings, vocab_size = _preset_settings(str(name), sets)
-        family = _family(settings.family)
-        config = family.size(settings.size, vocab_size, **settings.changes())
-        heads = None
+    if tokens is not None and tokens < 1:
+        raise SettingsError(f"tokens = {tokens}: it must be at least 1")
+    given_sources(sources)  # refused before any work
+    is_recipe = _is_recipe(name)
+    recipe = load_recipe(name, (), sets).recipe if is_recipe else _preset_recipe(str(name), sets, machines.devices)
+    family = _family(recipe.model.family)
+    config = planned_config(recipe)
+    heads = recipe.objective.heads if is_recipe else None
     with torch.device("meta"):
         made = heads(config) if heads is not None else None
     model = outline(config, made)
     components = count(model)
     total = sum(each.parameters for each in components)
     pooler = any(row.parts[0].startswith("pooler.") for row in family.weights)
+    if tokens is None and not is_recipe:
+        tokens = _budget(recipe, sets) or published_tokens(family.name, recipe.model.size)
+    training = None
+    if is_recipe or tokens is not None or machines.device is not None:
+        run = Path(name) if is_recipe and _is_run(str(name)) else None
+        training = plan_training(recipe, config, lora, machines, tokens, sources, total, is_recipe, run)
     return Plan(
         name=str(name),
         family=family.name,
-        size=settings.size,
+        size=recipe.model.size,
         paper=family.paper,
         description=config.describe(),
         parameters=total,
@@ -137,7 +150,21 @@ def plan(name: str | Path, sets: Sequence[str] = (), lora: Lora | None = None, t
         components=components,
         config=asdict(config),
         adapters=_adapters(model, total, lora, tasks) if lora is not None else None,
+        training=training,
     )
+
+
+def planned_config(recipe: Recipe) -> Config:
+    """The network of a recipe, whose tokenizer need not be there yet."""
+    path = recipe.tokenizer.path
+    vocab_size = Tokenizer.load(path).vocab_size if path is not None else recipe.tokenizer.vocab_size
+    _family(recipe.model.family)
+    return config_of(recipe, vocab_size or 1, 0, 0)
+
+
+def _budget(recipe: Recipe, sets: Sequence[str]) -> int | None:
+    """Tokens of training that the caller has set for a model's name."""
+    return recipe.training.tokens if any(each.startswith("training.tokens=") for each in sets) else None
 
 
 def _adapters(model: Network, total: int, lora: Lora, tasks: int) -> AdapterPlan:
@@ -189,25 +216,44 @@ def _is_run(text: str) -> bool:
     return (Path(text) / "trivium.toml").is_file()
 
 
-def _preset_settings(name: str, sets: Sequence[str]) -> tuple[ModelSettings, int | None]:
+def _preset_recipe(name: str, sets: Sequence[str], devices: int) -> Recipe:
+    """A model's name as a recipe: the objective that its kind is pretrained by, a row for each device."""
     family, size = preset(name, recipe_names())
     given, _ = merge([Layer(each, override(Recipe, each)) for each in sets])
     tokenizer = given.pop("tokenizer", {})
     vocab_size = tokenizer.pop("vocab_size", None)
-    model = given.pop("model", {})
+    model, training = given.pop("model", {}), given.pop("training", {})
     if given or tokenizer:
         other = next(iter(given), "tokenizer")
         raise SettingsError(
-            f"{name} is a model and no recipe, so that {other} cannot be set: set model's fields and "
+            f"{name} is a model and no recipe, so that {other} cannot be set: set fields of model and training and "
             "tokenizer.vocab_size, or name a recipe"
         )
     if vocab_size is not None and (type(vocab_size) is not int or vocab_size < 1):
         raise SettingsError(f"tokenizer.vocab_size = {vocab_size!r} must be a whole number above 0")
     settings = build(ModelSettings, {"family": family, "size": size, **model})
     sizes = _family(settings.family).sizes
-    if vocab_size is None and "vocab_size" not in {**sizes.get(settings.size, {"vocab_size": 0})}:
+    own = sizes.get(settings.size, {"vocab_size": 0})
+    if vocab_size is None and "vocab_size" not in own:
         raise SettingsError(f"{name} has no vocabulary of its own: add --set tokenizer.vocab_size=8192")
-    return settings, vocab_size
+    config = _family(settings.family).size(settings.size, vocab_size, **settings.changes())
+    length = {} if any(each in training for each in ("steps", "tokens", "minutes")) else {"tokens": 1}
+    return Recipe(
+        DataSettings(corpus="python-docs"),
+        TokenizerSettings(vocab_size=config.vocab_size),
+        settings,
+        _objective(config),
+        build(TrainingSettings, {"batch_tokens": devices * config.context, **length, **training}),
+    )
+
+
+def _objective(config: Config) -> Objective:
+    """What a network of its kind is pretrained by."""
+    if config.vocabulary_head == "two-way":
+        return Bidirectional()
+    if answers(config):
+        return Corruption()
+    return Causal() if writes(config) else Masked()
 
 
 def _family(name: str) -> Family:

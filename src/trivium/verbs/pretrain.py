@@ -34,6 +34,7 @@ from trivium.transformer import Config, Network
 from trivium.transformer.network import answers, writes
 from trivium.verbs.continuing import begun, placed
 from trivium.verbs.judging import FOLDER, KIND, Continued, Measure, continued, new_text, old_text
+from trivium.verbs.planned_training import check_memory
 from trivium.verbs.pretraining_batches import Feed, batch_flops, evaluation
 from trivium.verbs.pretraining_card import pretraining_card
 from trivium.verbs.pretraining_data import (
@@ -169,6 +170,7 @@ def _check(recipe: Recipe, resume: bool) -> None:
     """An objective or vectors that do not fit the model are refused before any text is read."""
     config = config_of(recipe, vocab_size=recipe.tokenizer.vocab_size or 2, pad_token=0, end_token=1)
     recipe.objective.heads(config)
+    check_memory(recipe, config)
     if not resume:
         check_vectors(recipe.model, config.width, config.characters)
 
