@@ -24,7 +24,7 @@ from trivium.views.batches import BatchView
 
 FAMILIES = {
     "causal": "gpt2", "masked": "bert", "corruption": "t5", "bidirectional": "elmo", "next_sentence": "bert",
-    "span_boundary": "spanbert", "permutation": "xlnet",
+    "span_boundary": "spanbert", "permutation": "xlnet", "cloze": "bert", "denoising": "bart", "prefix": "gpt2",
 }  # fmt: skip
 WORDS = "the cat dog sat ran on under a mat hill and then it saw one red old bird while we were away from home".split()
 

@@ -174,7 +174,7 @@ def _recompute(model: Network, on_cpu: bool) -> None:
         return made
 
     for layer in _layers(model):
-        layer.forward = partial(again, layer.forward)  # type: ignore[method-assign]
+        layer.forward = partial(again, layer.forward)
 
 
 def _layers(model: Network) -> list[nn.Module]:

@@ -127,7 +127,6 @@ class SpanBoundary:
         targets = {
             "masked": torch.from_numpy(wanted),
             "at": torch.from_numpy(at),
-            f"{SPAN_BOUNDARY}_at": torch.from_numpy(np.flatnonzero(predicted)),
             SPAN_BOUNDARY: torch.from_numpy(rows.tokens[predicted]),
             f"{SPAN_BOUNDARY}_at": torch.from_numpy(np.flatnonzero(predicted)),
         }
