@@ -99,7 +99,11 @@ def test_the_first_change_that_makes_it_fit(monkeypatch):
         assert "on small, which has" in str(found.value)
         return str(found.value).partition("GB: ")[2]
 
-    assert on(150_000_000, "training.precision=float32") == "set training.micro_batch_tokens = 512"
+    told = on(150_000_000, "training.precision=float32")
+    assert told.startswith("set training.micro_batch_tokens = ")
+    most = int(told.rpartition(" ")[2])
+    plan("gpt2-mini", ["training.precision=float32", f"training.micro_batch_tokens={most}"], machines=Machines("t4"))
+    assert on(150_000_000, "training.precision=float32", f"training.micro_batch_tokens={2 * most}") == told
     assert "take a smaller model" in on(1_000_000)
 
 

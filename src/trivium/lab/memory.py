@@ -29,10 +29,11 @@ LEARNING: dict[Precision, int] = {"float32": 16, "bfloat16": 18}
 the float32 master, gradient and moments. A parameter that does not learn has its weight alone."""
 
 HEAP = 1.43
-"""What a process on a CPU takes for each byte that its tensors have. With the thresholds that a run sets
-(``training/allocator.py``) freed blocks stay in one heap, and small ones come to lie in the gaps, so that a block of
-the same size no longer fits there. Measured: 1.2 to 1.5, and up to a tenth apart between two runs of one shape; with
-the gaps given back to the system, 0.98 to 1.01. Drawing the first weights leaves a gap of about their size."""
+"""What a process on a CPU takes for each byte that its tensors have, with the thresholds that a run sets
+(``training/allocator.py``): fitted to the twelve shapes of docs/planning.md and no others. With freed memory given back
+to the system two shapes took 0.98 and 0.99 of what their tensors have, so that the heap is where the rest goes; why so
+much of it is not known: a model of glibc's rules for large blocks gave 1.00 to 1.06. Two runs of one shape differed by
+an eighth. Drawing the first weights leaves a gap of about their size."""
 PROCESS = 350_000_000
 """What a process that trains has before any of it: Python, torch and their libraries (measured)."""
 
