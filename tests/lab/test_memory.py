@@ -7,7 +7,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from shapes import SHAPES, Shape, measure
+from planned_shapes import SHAPES, Shape, measure
 
 from trivium.errors import RefusedError
 from trivium.families.bodies import initialise, network, outline

@@ -32,8 +32,9 @@ def all_states(loaded: LanguageModel, text: str, layer: int | None) -> tuple[np.
         ids, first = torch.tensor([[*before, *encoding.ids, *after]]), len(before)
     elif loaded.kind == "decoder":
         ids, first = torch.tensor([[tokenizer.end, *encoding.ids]]), 1
-    else:
-        ids = torch.tensor([[*encoding.ids, tokenizer.end]])
+    else:  # T5's end, or what BART has around a text
+        before, after = tokenizer.layout().before, tokenizer.layout().after or (tokenizer.end,)
+        ids, first = torch.tensor([[*before, *encoding.ids, *after]]), len(before)
     record = Record.empty()
     start = Tokens(torch.tensor([[loaded.config.start_token or 0]]))
     both = loaded.kind == "encoder-decoder"

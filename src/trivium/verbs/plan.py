@@ -29,7 +29,6 @@ from trivium.transformer import Config, Network
 from trivium.transformer.lora import Lora, added_parameters
 from trivium.transformer.network import answers, changed, writes
 from trivium.verbs.planned_training import TrainingPlan, plan_training
-from trivium.verbs.pretraining_model import config_of
 from trivium.verbs.recipe import DataSettings, ModelSettings, Recipe, TokenizerSettings, load_recipe, recipe_names
 
 COMPONENTS = (
@@ -158,8 +157,7 @@ def planned_config(recipe: Recipe) -> Config:
     """The network of a recipe, whose tokenizer need not be there yet."""
     path = recipe.tokenizer.path
     vocab_size = Tokenizer.load(path).vocab_size if path is not None else recipe.tokenizer.vocab_size
-    _family(recipe.model.family)
-    return config_of(recipe, vocab_size or 1, 0, 0)
+    return _family(recipe.model.family).size(recipe.model.size, vocab_size or 1, **recipe.model.changes())
 
 
 def _budget(recipe: Recipe, sets: Sequence[str]) -> int | None:

@@ -38,11 +38,11 @@ def _unchanged(text: np.ndarray, read: np.ndarray, origin: np.ndarray) -> int:
 
 
 def _moved(text: np.ndarray, read: np.ndarray) -> tuple[list[State], np.ndarray]:
-    """The same tokens in another order: equal ones keep their order among themselves."""
-    origin = np.empty(len(read), np.int64)
-    origin[np.argsort(read, kind="stable")] = np.argsort(text, kind="stable")
+    """The same tokens in another order: equal ones that moved keep their order among themselves."""
     stays = text == read
-    return ["same" if each else "moved" for each in stays], np.where(stays, np.arange(len(read)), origin)
+    origin, left = np.arange(len(read)), np.flatnonzero(~stays)
+    origin[left[np.argsort(read[left], kind="stable")]] = left[np.argsort(text[left], kind="stable")]
+    return ["same" if each else "moved" for each in stays], origin
 
 
 def _in_place(text: np.ndarray, read: np.ndarray) -> np.ndarray:

@@ -88,7 +88,8 @@ def _around(model: Network, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tupl
     if model.config.decoder_layers == 0:
         return frame(tokenizer)
     if model.config.encoder_layers:
-        return (), source_ids(tokenizer, ())
+        before = tokenizer.layout().before
+        return before, source_ids(tokenizer, ())[len(before) :]
     return beginning(tokenizer), ()
 
 
