@@ -2,16 +2,20 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from tests.verbs.sentiment import sentiment
 
 import trivium
 from trivium.errors import DataError, SettingsError
+from trivium.evaluation.comparison import lower_is_better
 from trivium.verbs.compare_runs import compare_runs
 from trivium.verbs.finetune import finetune
 from trivium.verbs.load import load
 from trivium.verbs.predict import load_tuned
+from trivium.verbs.pretrain import pretrain
+from trivium.verbs.recipe import load_recipe
 from trivium.verbs.tuning import FineTuning
 
 TRAIN, DEV = sentiment(120, 0), sentiment(60, 1)
@@ -47,6 +51,31 @@ def test_two_decoders_cost_the_same_text(tiny_models, text_file):
     assert made.difference.low <= made.difference.value <= made.difference.high
     swapped = compare_runs(tiny_models["llama"], tiny_models["gpt2"], data=[text_file])
     assert swapped.difference.value == pytest.approx(-made.difference.value) and swapped.better == made.better
+
+
+def test_what_costs_less_is_better(tmp_path):
+    """Of two encoders alike but for training, the one that was trained on the text; by cost and in words."""
+    recipe = load_recipe("bert-mini", sets=[
+        "model.size=tiny", "model.context=32", "training.batch_tokens=256", "tokenizer.vocab_size=300",
+        "training.precision=float32", "training.evaluate_every=0", "data.heldout=0.0",
+    ], flags={"training.steps": 60}).recipe  # fmt: skip
+    documents = ["one two three four five six seven eight nine ten"] * 60
+    for name, steps in (("trained", 60), ("begun", 1)):
+        asked = replace(recipe, training=replace(recipe.training, steps=steps, minutes=None))
+        pretrain(asked, tmp_path / name, documents=documents, quiet=True)
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(documents[:20]))
+    for pair in (("trained", "begun"), ("begun", "trained")):
+        made = compare_runs(*(tmp_path / name for name in pair), data=text)
+        values = dict(zip(pair, made.values, strict=True))
+        assert values["trained"] < values["begun"] and made.better == "trained"
+        assert made.verdict.startswith("trained is better than begun")
+
+
+@pytest.mark.parametrize("name", ["loss", "masked_loss", "pseudo_bits_per_byte", "passages, pseudo bits per byte",
+                                  "word_perplexity", "mse", "ece"])  # fmt: skip
+def test_costs_are_better_when_low(name):
+    assert lower_is_better(name) and not lower_is_better("accuracy") and not lower_is_better("macro_f1")
 
 
 def test_two_encoders_are_marked_as_pseudo(tiny_models, tmp_path):

@@ -83,8 +83,10 @@ def per_token(score: str) -> bool:
 
 
 def lower_is_better(score: str) -> bool:
-    """Also of names with more to them, such as a rate."""
-    return score in LOWER_IS_BETTER or "perplexity" in score
+    """Also of names with more to them: a task, a rate, "pseudo", spaces for underscores."""
+    name = score.replace(" ", "_")
+    measured = ("perplexity", "bits_per_byte", "bits_per_character")
+    return name in LOWER_IS_BETTER or name.endswith("_loss") or any(each in name for each in measured)
 
 
 def same_tokenizer(results: Sequence[Result]) -> bool:
