@@ -108,7 +108,8 @@ def _training(found: "TrainingPlan") -> list[str]:
             for name in ("weights", "gradients", "optimizer", "activations", "logits", "peak")
         ]
         many = f"each of {on.devices} " if on.devices > 1 else ""
-        lines.append(f"memory of {many}{'this machine' if on.name == 'here' else on.name} ({amount(on.memory_limit)}) in {found.precision}, ")
+        where = "this machine" if on.name == "here" else on.name
+        lines.append(f"memory of {many}{where} ({amount(on.memory_limit)}) in {found.precision}, ")
         lines[-1] += f"{found.micro_batch_tokens:,} tokens at a time:"
         lines.append(table(rows_of_memory, ("part", "bytes")))
         how = "timed" if on.mfu is None else f"at {100 * on.mfu:g}% of the peak"
