@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trivium.cli.options import Device, Json, ModelDirectory
+from trivium.cli.options import (
+    Device,
+    Json,
+    MinP,
+    ModelDirectory,
+    Precision,
+    RepetitionPenalty,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+)
 from trivium.cli.output import coloured, emit, note
-from trivium.cli.use import Precision
 
 if TYPE_CHECKING:
     from trivium.generation.completion import Piece
@@ -36,14 +46,12 @@ def chat(
         typer.Option("--template", metavar="T", help="chatml, llama-2, llama-3, alpaca, plain or a .jinja file."),
     ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Of a reply, at most.")] = 512,
-    temperature: Annotated[float, typer.Option("--temperature", help="0: always the most probable token.")] = 0.8,
-    top_k: Annotated[int, typer.Option("--top-k", help="Only the K most probable tokens; 0: all.")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Only the tokens that make up this probability.")] = 0.95,
-    min_p: Annotated[float, typer.Option("--min-p", help="Only tokens at least this probable, of the best.")] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option("--repetition-penalty", help="Above 1: tokens already there become less likely.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same replies.")] = 0,
+    temperature: Temperature = 0.8,
+    top_k: TopK = 0,
+    top_p: TopP = 0.95,
+    min_p: MinP = 0.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
+    seed: Seed = 0,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trivium.cli.options import ColumnNames, Device, Format, Json, columns_of
+from trivium.cli.options import ColumnNames, Device, Format, Json, Precision, columns_of
 from trivium.cli.output import emit, note, table
-from trivium.cli.use import Precision
 
 if TYPE_CHECKING:
     from trivium.evaluation import Result, Score

@@ -1,7 +1,7 @@
 """Options that several commands share, so that each is spelt and explained once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,6 +36,17 @@ ModelDirectory = Annotated[
         help="The folder of a model, a .gguf file, or a hub id.",
         callback=_inspected,
     ),
+]
+Temperature = Annotated[float, typer.Option("--temperature", help="0: always the most probable token.")]
+TopK = Annotated[int, typer.Option("--top-k", help="Only the K most probable tokens; 0: all.")]
+TopP = Annotated[float, typer.Option("--top-p", help="Only the tokens that make up this probability.")]
+MinP = Annotated[float, typer.Option("--min-p", help="Only tokens at least this probable, of the best.")]
+RepetitionPenalty = Annotated[
+    float, typer.Option("--repetition-penalty", help="Above 1: tokens already there become less likely.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")]
+Precision = Annotated[
+    Literal["float32", "bfloat16"], typer.Option("--precision", help="bfloat16 takes half the memory.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 ColumnNames = Annotated[

@@ -7,12 +7,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from trivium.cli.options import ColumnNames, Device, Format, Json, ModelDirectory, columns_of
+from trivium.cli.options import (
+    ColumnNames,
+    Device,
+    Format,
+    Json,
+    MinP,
+    ModelDirectory,
+    Precision,
+    RepetitionPenalty,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+    columns_of,
+)
 from trivium.cli.output import emit, note
-
-Precision = Annotated[
-    Literal["float32", "bfloat16"], typer.Option("--precision", help="bfloat16 takes half the memory.")
-]
 
 _EARLY: dict[str, bool | Literal["never"]] = {"false": False, "true": True, "never": "never"}
 
@@ -21,14 +31,12 @@ def generate(
     model: ModelDirectory,
     prompt: Annotated[str, typer.Option("--prompt", metavar="P", help="The text to go on from.")],
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="At most so many tokens; 100.")] = None,
-    temperature: Annotated[float, typer.Option("--temperature", help="0: always the most probable token.")] = 0.8,
-    top_k: Annotated[int, typer.Option("--top-k", help="Only the K most probable tokens; 0: all.")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Only the tokens that make up this probability.")] = 0.95,
-    min_p: Annotated[float, typer.Option("--min-p", help="Only tokens at least this probable, of the best.")] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option("--repetition-penalty", help="Above 1: tokens already there become less likely.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same text.")] = 0,
+    temperature: Temperature = 0.8,
+    top_k: TopK = 0,
+    top_p: TopP = 0.95,
+    min_p: MinP = 0.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
+    seed: Seed = 0,
     stop: Annotated[list[str] | None, typer.Option("--stop", help="End before this text. Repeatable.")] = None,
     samples: Annotated[int, typer.Option("--samples", help="How many texts.")] = 1,
     min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="No end before so many tokens.")] = None,

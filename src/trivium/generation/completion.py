@@ -67,7 +67,7 @@ def stream_rows(
     files: GenerationConfig = GenerationConfig(),  # noqa: B008 (frozen)
 ) -> Iterator[Piece]:  # fmt: skip
     """The same of prompts that are ids already, each prompt's ``samples`` side by side."""
-    ends, forced = _ends(tokenizer, files), Forced(files.first, files.last)
+    ends, forced = end_tokens(tokenizer, files), Forced(files.first, files.last)
     decoding = Decoding(model, rows, sampling, ends, tokenizer.vocab_size, forced)  # refuses what cannot be done
     texts = _streams(model, tokenizer, rows, sampling.stop)
     return _pieces(decoding, texts, samples) if rows else iter(())
@@ -127,7 +127,7 @@ def _searched(
         return []
     rows = [prompt_of(model, tokenizer, text) for text in prompts]
     streams = _streams(model, tokenizer, rows, settings.stop)
-    ends, forced = _ends(tokenizer, files), Forced(files.first, files.last)
+    ends, forced = end_tokens(tokenizer, files), Forced(files.first, files.last)
     watched = streams if settings.stop else None
     found = search(model, rows, settings, ends, tokenizer.vocab_size, forced, watched)
     completions = []
@@ -150,7 +150,8 @@ def _check_samples(samples: int) -> None:
         raise SettingsError(f"samples is {samples}: it must be at least 1")
 
 
-def _ends(tokenizer: Tokenizer, files: GenerationConfig) -> frozenset[int]:
+def end_tokens(tokenizer: Tokenizer, files: GenerationConfig) -> frozenset[int]:
+    """Those that the model's files name, or else the tokenizer's."""
     return files.ends or (frozenset() if tokenizer.end is None else frozenset({tokenizer.end}))
 
 

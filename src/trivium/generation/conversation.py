@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from trivium.errors import DataError, SettingsError
 from trivium.families.generation_config import GenerationConfig
-from trivium.generation.completion import Piece, stream_rows
+from trivium.generation.completion import Piece, end_tokens, stream_rows
 from trivium.generation.prompts import Prompt, source_ids, start_token
 from trivium.generation.sampling import Sampling
 from trivium.text.chat_templates import ChatTemplate
@@ -48,8 +48,7 @@ class Conversation:
         self.messages: list[Message] = []
         self.system = system
         self._encoder = SegmentEncoder(tokenizer)
-        ends = files.ends or (frozenset() if tokenizer.end is None else frozenset({tokenizer.end}))
-        self._files = replace(files, ends=ends | self._turn_ends())
+        self._files = replace(files, ends=end_tokens(tokenizer, files) | self._turn_ends())
         self._tries = 0  # of the latest reply, which keys its randomness
 
     @property

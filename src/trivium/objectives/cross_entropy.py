@@ -53,7 +53,17 @@ def chunk_rows(logits: Tensor) -> int:
     return max(1, _CHUNK.get(logits.device.type, 2**24) // logits.shape[-1])
 
 
-class _SummedCrossEntropy(torch.autograd.Function):
+class GradientMadeAhead(torch.autograd.Function):
+    """What has written the gradient of its first of three arguments during the forward pass, and saved it alone."""
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * scale, None, None
+
+
+class _SummedCrossEntropy(GradientMadeAhead):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         precise = torch.promote_types(logits.dtype, torch.float32)
@@ -73,9 +83,3 @@ class _SummedCrossEntropy(torch.autograd.Function):
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * scale, None, None

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from trivium.objectives.cross_entropy import chunk_rows
+from trivium.objectives.cross_entropy import GradientMadeAhead, chunk_rows
 
 
 def divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -22,7 +21,7 @@ def divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return total
 
 
-class _SummedDivergence(torch.autograd.Function):
+class _SummedDivergence(GradientMadeAhead):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         precise = torch.promote_types(logits.dtype, torch.float32)
@@ -38,9 +37,3 @@ class _SummedDivergence(torch.autograd.Function):
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * scale, None, None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trivium.durable import json_bytes, replace_file
+from trivium.durable import replace_file
 from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.evaluation import Scorer
 from trivium.evaluation.minimal_pairs import MinimalPairs
@@ -111,7 +111,8 @@ def read_cell(folder: Path, contender: str, seed: int) -> Cell | None:
 def write_cell(folder: Path, cell: Cell) -> None:
     path = cell_file(folder, cell.contender, cell.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json_bytes(_finite(asdict(cell))))
+    line = json.dumps(_finite(asdict(cell)), sort_keys=True, ensure_ascii=False)  # of items by the thousand
+    replace_file(path, line.encode() + b"\n")
 
 
 def _finite(value: Any) -> Any:
