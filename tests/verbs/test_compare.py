@@ -2,11 +2,15 @@
 
 import json
 import math
-import random
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from laboratory import refuse_training, write_experiments
 
 from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.lab.ngrams import train_ngrams
@@ -15,128 +19,16 @@ from trivium.training.flops import Passes, training_flops
 from trivium.verbs import compare_cell
 from trivium.verbs.compare import compare, make_cell, plain
 from trivium.verbs.compare_cell import Cell, cell_file, read_cell
-from trivium.verbs.experiment import Experiment, experiment_names, load_experiment
-
-WORDS = "the cat dog sat ran on under a mat hill and then it saw one red old bird while we were away from home".split()
-RECIPE = """
-[data]
-corpus = "python-docs"
-[tokenizer]
-vocab_size = 300
-[model]
-family = "{family}"
-size = "tiny"
-context = 16
-[objective]
-kind = "{objective}"
-[training]
-steps = 1
-batch_tokens = 128
-evaluate_every = 5
-checkpoint_every = 5
-log_every = 5
-precision = "float32"
-device = "cpu"
-optimizer = {{ kind = "adamw", learning_rate = 0.01 }}
-"""
-COMMON = """
-[data]
-files = ["{text}"]
-heldout = 0.1
-[tokenizer]
-vocab_size = 320
-"""
-DECODERS = """
-title = "Two <b>decoders</b>"
-tokens = 2000
-seeds = 2
-ngrams = 3
-lengths = [8, 16]
-{common}
-[[contenders]]
-name = "narrow"
-recipe = "{gpt2}"
-[[contenders]]
-name = "wide"
-recipe = "{gpt2}"
-set = ["model.width=64", "model.ffn_width=64"]
-"""
-STACKS = """
-title = "Stacks and sizes"
-question = "Which stack?"
-flops = 4e8
-passages = 2
-minimal_pairs = "{pairs}"
-reference = "all"
-{common}
-[[matrix]]
-name = "stack"
-groups = [
-  {{ name = "decoder", recipe = "{gpt2}" }},
-  {{ name = "encoder", recipe = "{bert}" }},
-  {{ name = "both", recipe = "{t5}", set = ["training.batch_tokens=64"] }},
-]
-[[matrix]]
-name = "size"
-groups = [ {{ name = "small" }}, {{ name = "wide", set = ["model.width=64"] }} ]
-[[contenders]]
-name = "untrained"
-recipe = "{bert}"
-share = 0
-[[contenders]]
-name = "vectors"
-baseline = "skipgram"
-[[contenders]]
-name = "most frequent"
-baseline = "majority"
-[[transfer]]
-name = "kind"
-train = "$LABORATORY/train.jsonl"
-dev = "$LABORATORY/dev.jsonl"
-encoder = ["pooling=mean"]
-examples = 24
-seeds = 2
-epochs = 1
-[[transfer]]
-name = "echo"
-task = "rewriting"
-train = "$LABORATORY/echo.jsonl"
-dev = "$LABORATORY/echoes.jsonl"
-set = ["target_length=4"]
-steps = 1
-[[transfer]]
-name = "absent"
-optional = true
-train = "$NOT_SET_ANYWHERE/train.jsonl"
-dev = "$NOT_SET_ANYWHERE/dev.jsonl"
-"""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A text, recipes, examples, and two experiments."""
-    made = tmp_path_factory.mktemp("compare")
-    draw = random.Random(0)
-    lines = [json.dumps({"text": " ".join(draw.choices(WORDS, k=draw.randrange(20, 60)))}) for _ in range(80)]
-    (made / "text.jsonl").write_text("\n".join(lines))
-    for family, objective in (("gpt2", "causal"), ("bert", "masked"), ("t5", "corruption")):
-        (made / f"{family}.toml").write_text(RECIPE.format(family=family, objective=objective))
-    for name, count in (("train", 30), ("dev", 12)):
-        rows = [
-            {"text": " ".join(draw.choices(["cat", "dog"] if i % 3 else ["hill", "mat"], k=4)), "label": str(i % 3 > 0)}
-            for i in range(count)
-        ]
-        (made / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    for name, words in (("echo", WORDS[:6]), ("echoes", WORDS[6:9])):
-        echo = [{"source": f"{word} old", "target": word} for word in words]
-        (made / f"{name}.jsonl").write_text("\n".join(map(json.dumps, echo)))
-    pair = {"sentence_good": "the cat sat on the mat", "sentence_bad": "sat the mat cat on the", "UID": "order"}
-    (made / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
-    named = {f: made / f"{f}.toml" for f in ("gpt2", "bert", "t5")} | {"pairs": made / "pairs.jsonl"}
-    common = COMMON.format(text=made / "text.jsonl")
-    (made / "decoders.toml").write_text(DECODERS.format(common=common, **named))
-    (made / "stacks.toml").write_text(STACKS.format(common=common, **named))
-    return made
+    return write_experiments(tmp_path_factory.mktemp("compare"))
+
+
+@pytest.fixture
+def never_trained(monkeypatch):
+    refuse_training(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -149,15 +41,6 @@ def stacks(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABORATORY", str(folder))
         yield compare(folder / "stacks.toml", folder / "stacks")
-
-
-@pytest.fixture
-def never_trained(monkeypatch):
-    def refuse(*given, **named):
-        raise AssertionError("a finished cell was made again")
-
-    for name in ("pretrain", "transferred", "baseline_transferred"):
-        monkeypatch.setattr(compare_cell, name, refuse)
 
 
 def lines_of(directory, kind):
@@ -283,6 +166,19 @@ def test_losses_of_different_objectives_are_not_held_against_each_other(stacks):
     assert all(d.p is None and "one seed says nothing" in d.verdict for d in stacks.differences)
 
 
+def test_columns_won_are_counted_where_they_compare(stacks):
+    counted = [c for c in stacks.columns if c.mark != "of its own objective"]
+    by_name = {each.system: each for each in stacks.wins}
+    assert set(by_name) == {s.name for s in stacks.standings}
+    for column in counted:
+        values = {s.name: s.means[column.key].value for s in stacks.standings if column.key in s.means}
+        best = (min if column.better == "lower" else max)(values.values())
+        winners = {name for name, each in by_name.items() if column.title in each.alone + each.shared}
+        assert len(values) < 2 or winners == {name for name, value in values.items() if value == best}
+    assert all(c.title not in w.alone + w.shared for w in stacks.wins for c in stacks.columns if c not in counted)
+    assert stacks.wins[0].sentence in stacks.report.read_text()
+
+
 def test_a_score_that_is_added_later_is_all_that_is_made(stacks, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("LABORATORY", str(folder))
     shutil.copytree(folder / "stacks", tmp_path / "out")
@@ -404,117 +300,3 @@ def test_what_cannot_be_compared_is_refused(decoders, folder, tmp_path):
         compare(folder / "decoders.toml", tmp_path / "used")
     with pytest.raises(SettingsError, match="workers = 2: in sequence it is one at a time"):
         compare(folder / "decoders.toml", tmp_path / "out", workers=2)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("seeds = 2", "seed = 2", "no setting seed: did you mean seeds"),
-        ("tokens = 2000", "tokens = 0", "tokens = 0: it must be at least 1"),
-        ("tokens = 2000", "flops = -1.0", "flops = -1.0: it must be above 0"),
-        ("tokens = 2000", "", "exactly one of tokens, flops, minutes equal: it has none of them"),
-        ("tokens = 2000", "tokens = 5\nminutes = 1.0", "it has tokens = 5, minutes = 1.0"),
-        ('name = "wide"', 'name = "narrow"', "two contenders are called 'narrow'"),
-        ('name = "wide"', 'name = "../wide"', "cannot be a folder's"),
-        ('name = "wide"', 'name = "cells"', "a folder of every comparison"),
-        ("model.width=64", "model.widht=64", "model.widht.* did you mean model.width"),
-        ('set = ["model.width=64", "model.ffn_width=64"]', "", "narrow and wide are the same cell"),
-        ("model.width=64", "training.tokens=64", "training.tokens=64 is held equal by the experiment"),
-        ("model.width=64", "data.heldout=0.2", "data.heldout=0.2 is held equal"),
-        ("seeds = 2", 'seeds = 2\nreference = "tall"', "'tall' is no contender: choose one of narrow, wide"),
-        ('name = "wide"', 'name = "wide"\nshare = -1.0', "share = -1.0"),
-        ('name = "wide"', 'name = "wide"\nbaseline = "majority"', "wide needs one of recipe and baseline"),
-        ("seeds = 2", 'seeds = 2\ntransfer = [{name = "t", task = "sequense"}]', "did you mean sequence"),
-        ("seeds = 2", 'seeds = 2\ntransfer = [{name = "t", train = "a.tsv"}]', "t needs train and dev, or corpus"),
-        ("seeds = 2", 'seeds = 2\ntransfer = [{name = "t", corpus = "chapters", set = ["polling=mean"]}]', "pooling"),
-        ("seeds = 2", 'seeds = 2\nmatrix = [{name = "m", groups = [{name = "x"}]}]', "'x' of the matrix has 0 recipes"),
-    ],
-)  # fmt: skip
-def test_mistakes_in_an_experiment_are_refused_before_anything_is_made(folder, tmp_path, old, new, said):
-    text = (folder / "decoders.toml").read_text()
-    assert old in text
-    (tmp_path / "bad.toml").write_text(text.replace(old, new))
-    with pytest.raises(SettingsError, match=said):
-        compare(tmp_path / "bad.toml", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_rivals_are_for_models_that_read_from_left_to_right(folder, tmp_path):
-    text = (folder / "decoders.toml").read_text()
-    (tmp_path / "masked.toml").write_text(text.replace("gpt2.toml", "bert.toml", 1))
-    with pytest.raises(SettingsError, match="narrow predicts no text from left to right, and ngrams is for"):
-        compare(tmp_path / "masked.toml", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_files_that_are_not_there_are_told_before_the_first_training(folder, tmp_path, monkeypatch, never_trained):
-    (tmp_path / "one.txt").write_text(" ".join(WORDS * 40))
-    with pytest.raises(SettingsError, match=r"no text would be held out .* there must be 20"):
-        compare(folder / "decoders.toml", tmp_path / "a", data=[tmp_path / "one.txt"])
-    with pytest.raises(DataError, match="does not exist"):
-        compare(folder / "decoders.toml", tmp_path / "b", data=[tmp_path / "nowhere.txt"])
-    with pytest.raises(DataError, match="is empty"):
-        (tmp_path / "empty.txt").touch()
-        compare(folder / "decoders.toml", tmp_path / "b", data=[tmp_path / "empty.txt"])
-    monkeypatch.delenv("LABORATORY", raising=False)
-    with pytest.raises(SettingsError, match="the environment variable LABORATORY is not set"):
-        compare(folder / "stacks.toml", tmp_path / "c")
-    monkeypatch.setenv("LABORATORY", str(tmp_path))
-    with pytest.raises(DataError, match="train.jsonl is not a file"):
-        compare(folder / "stacks.toml", tmp_path / "d")
-    text = (folder / "decoders.toml").read_text()
-    named = f'seeds = 2\nminimal_pairs = "{tmp_path / "no.jsonl"}"'
-    (tmp_path / "pairs.toml").write_text(text.replace("seeds = 2", named))
-    with pytest.raises(DataError, match="minimal_pairs: .*no.jsonl is not there: check the name"):
-        compare(tmp_path / "pairs.toml", tmp_path / "e")
-
-
-def test_tokenizers_are_an_axis_like_any_other(folder):
-    values = """
-[[matrix]]
-name = "vocabulary"
-groups = [ { name = "300", set = ["tokenizer.vocab_size=300"] }, { name = "words", set = ["tokenizer.algorithm=words"] } ]
-[[matrix]]
-name = "objective"
-groups = [ { name = "15 %", recipe = "bert-mini", share = 0.5 }, { name = "40 %", recipe = "bert-mini", set = ["objective.rate=0.4"] } ]
-"""  # noqa: E501
-    text = 'title = "T"\nminutes = 2.0\n' + COMMON.format(text=folder / "text.jsonl") + values
-    (folder / "axes.toml").write_text(text)
-    made = load_experiment(folder / "axes.toml")
-    arms = made.arms()
-    assert [arm.name for arm in arms] == ["300, 15 %", "300, 40 %", "words, 15 %", "words, 40 %"]
-    recipes = [made.recipe(arm, 3) for arm in arms]
-    assert [(r.tokenizer.vocab_size, type(r.tokenizer.algorithm).__name__) for r in recipes[1:3]] == [
-        (300, "Bpe"), (320, "Words"),
-    ]  # fmt: skip
-    assert [(r.training.minutes, r.training.seed) for r in recipes] == [(1.0, 3), (2.0, 3)] * 2
-    assert load_experiment(folder / "axes.toml", tokens=5).budget == ("tokens", 5)
-    (folder / "again.toml").write_text(made.to_toml())
-    assert load_experiment(folder / "again.toml") == made
-
-
-def test_what_a_cell_depends_on_is_what_the_experiment_says(folder):
-    made = load_experiment(folder / "decoders.toml")
-    narrow = made.arms()[0]
-
-    def identity(**changes) -> str:
-        import dataclasses
-
-        other: Experiment = dataclasses.replace(made, **changes)
-        return other.identity(other.arms()[0])
-
-    same = made.identity(narrow)
-    assert identity(title="Other", seeds=5, ngrams=0, reference="all") == same
-    others = (identity(tokens=3000), identity(tokens=None, flops=2000.0), identity(set=("model.width=8",)))
-    assert len({same, *others}) == 4
-
-
-SHIPPED = ["lstm-and-transformer", "masking-rate", "pair-and-span-objectives", "stacks", "t5-objectives"]
-
-
-@pytest.mark.parametrize("name", [*SHIPPED, "tokens-and-transfer"])
-def test_shipped_experiments_can_be_read(name):
-    assert experiment_names() == [*SHIPPED, "tokens-and-transfer"]
-    made = load_experiment(name)
-    assert made.title
-    assert len(made.arms()) > 1

@@ -75,6 +75,7 @@ def compare(
         found = made.ngrams
         lines.append(f"n-grams: perplexity {found['perplexity']:.4g}, {found['bits_per_byte']:.4g} bits a byte")
     lines += [each.verdict for each in made.differences]
+    lines += [each.sentence for each in made.wins if each.columns > 1]
     for failure in made.failures:
         note(f"{failure.name}, seed {failure.seed}{f', {failure.score}' if failure.score else ''}: {failure.why}")
     emit(plain(made), as_json, "\n".join([*lines, f"report: {made.report.resolve()}"]))

@@ -8,7 +8,7 @@ corrected by Holm for the systems that it is held against.
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -44,9 +44,10 @@ class Wins:
         return f"{self.system}: best in {best} of {self.columns} columns{ties}{chance}"
 
 
-def wins(table: Table, digits: int | None = None) -> tuple[Wins, ...]:
+def wins(table: Table, digits: int | None = None, lower: Collection[str] | None = None) -> tuple[Wins, ...]:
     """Every system's, the one with most of them first. A column counts where two systems have it. ``digits``: scores
-    are compared as they are printed; None: as they are."""
+    are compared as they are printed; None: as they are. ``lower``: the columns in which less is better; None: by their
+    names."""
     columns = [
         name
         for name in dict.fromkeys(name for row in table.values() for name in row)
@@ -59,7 +60,8 @@ def wins(table: Table, digits: int | None = None) -> tuple[Wins, ...]:
     for name in columns:
         runs = {system: row[name] for system, row in table.items() if row.get(name)}
         means = {system: mean(each) if digits is None else round(mean(each), digits) for system, each in runs.items()}
-        top = (min if lower_is_better(name) else max)(means.values())
+        less = lower_is_better(name) if lower is None else name in lower
+        top = (min if less else max)(means.values())
         best = [system for system, value in means.items() if value == top]
         for system in best:
             (alone if len(best) == 1 else shared)[system].append(name)

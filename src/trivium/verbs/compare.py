@@ -18,11 +18,12 @@ import torch
 
 from trivium.durable import replace_file
 from trivium.errors import DataError, SettingsError, TriviumError
+from trivium.lab.wins import Wins
 from trivium.objectives import Causal
 from trivium.training.signals import Interrupted
 from trivium.verbs.compare_cell import Cell, conflict, fail_cell, finished, read_cell, run_cell, tokenizer_of
 from trivium.verbs.compare_page import comparison_page
-from trivium.verbs.compare_table import Column, Difference, Standing, columns_of, differences_of, standing_of
+from trivium.verbs.compare_table import Column, Difference, Standing, columns_of, differences_of, standing_of, wins_of
 from trivium.verbs.compare_transfer import task_examples
 from trivium.verbs.experiment import LOGS, Arm, Experiment, load_experiment, located, located_data
 from trivium.verbs.pretraining_data import FEWEST_TO_SPLIT, texts
@@ -55,6 +56,7 @@ class Comparison:
     columns: list[Column]
     standings: list[Standing]
     differences: list[Difference]
+    wins: tuple[Wins, ...]
     failures: list[Failure]
     ngrams: dict[str, float] | None  # the rival's held-out likelihood, mean over seeds
     report: Path
@@ -165,6 +167,7 @@ def report(made: Experiment, folder: Path, errors: Sequence[TriviumError] = ()) 
         columns=columns,
         standings=standings,
         differences=differences_of(standings, columns, made.reference),
+        wins=wins_of(standings, columns),
         failures=_failures(arms, found, made.seeds),
         ngrams={name: mean(rival[name] for rival in rivals) for name in rivals[0]} if rivals else None,
         report=folder / REPORT,

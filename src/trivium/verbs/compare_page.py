@@ -42,6 +42,8 @@ def _found(made: Comparison) -> list[Markup | str]:
         pieces.append(_list(seen))
     if rest:
         pieces.append(_list(rest))
+    if any(each.columns > 1 for each in made.wins):
+        pieces += ["Columns won, those of an objective's own left out:", _list([each.sentence for each in made.wins])]
     if not made.differences:
         pieces.append("There is nothing to hold against each other yet.")
     return pieces

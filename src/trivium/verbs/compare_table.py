@@ -9,6 +9,7 @@ from statistics import mean, stdev
 import numpy as np
 
 from trivium.lab.scaling import Cost
+from trivium.lab.wins import Wins, wins
 from trivium.metrics.intervals import Interval, mean_t, paired_bootstrap
 from trivium.metrics.significance import holm, minimal_detectable, paired_t_p
 from trivium.verbs.compare_cell import Cell
@@ -190,6 +191,19 @@ def differences_of(
             )  # fmt: skip
         )
     return found
+
+
+def wins_of(standings: Sequence[Standing], columns: Sequence[Column]) -> tuple[Wins, ...]:
+    """Who is best in how many columns that compare, over the seeds that all who have the column finished."""
+    counted = [column for column in columns if column.mark != "of its own objective"]
+    table: dict[str, dict[str, list[float]]] = {standing.name: {} for standing in standings}
+    for column in counted:
+        having = [standing for standing in standings if standing.scores[column.key]]
+        shared = sorted(set[int]().union(*(s.scores[column.key] for s in having)))
+        shared = [seed for seed in shared if all(seed in s.scores[column.key] for s in having)]
+        for standing in having:
+            table[standing.name][column.title] = [standing.scores[column.key][seed] for seed in shared]
+    return wins(table, lower={column.title for column in counted if column.better == "lower"})
 
 
 def _verdict(
