@@ -4,7 +4,7 @@ import torch
 
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES
-from trivium.objectives import Masked
+from trivium.objectives import Masked, NextSentence
 from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws
 from trivium.text.rows import Rows
@@ -199,3 +199,19 @@ def test_rows_that_run_on_over_documents_open_with_the_classify_token_and_need_n
     assert torch.equal(original[batch.targets["at"]], batch.targets["masked"])
     assert not (batch.targets["at"] % 32 == 0).any()
     assert batch.counts["masked"] == 6 * round(32 * 0.4)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_rows_of_whole_sentences_have_their_control_tokens_already(isolated, tokenizer, make_rows):
+    objective = Masked(whole_sentences=True, isolate_documents=isolated)
+    layout = objective.layout(tokenizer, 32)
+    assert (layout.mode, layout.joined, layout.before) == ("packed", not isolated, (tokenizer.classify,))
+    assert all(tokenizer.decode([i]).rstrip("\"'”’»)]").endswith((".", "!", "?", "\n")) for i in layout.sentences[:50])
+    rows, draws = make_rows([32] * 2, 32)
+    batch = objective.batch(rows, draws, tokenizer)
+    assert batch.inputs.source.ids.shape == (2, 32)
+
+
+def test_pairs_are_of_whole_sentences_anyway():
+    with pytest.raises(SettingsError, match="pairs are of whole sentences anyway"):
+        NextSentence(masked=Masked(whole_sentences=True))

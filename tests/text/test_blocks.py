@@ -71,6 +71,46 @@ def test_packed_rows_hold_every_piece_once(tmp_path_factory, documents, length, 
     assert blocks.density == pytest.approx((rows.documents >= 0).mean())
 
 
+def sentences_of(document, ends, room):
+    """They end behind the last of some ends side by side; longer ones than a row are cut."""
+    found, begin = [], 0
+    for place, token in enumerate(document):
+        if place + 1 == len(document) or (token in ends and document[place + 1] not in ends):
+            sentence = document[begin : place + 1]
+            found += [sentence[at : at + room] for at in range(0, len(sentence), room)]
+            begin = place + 1
+    return found
+
+
+@given(documents_of_ids.filter(any), st.integers(5, 14), st.booleans())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whole_sentences_fill_a_row_within_documents_or_over_them(tmp_path_factory, documents, length, joined):
+    """RoBERTa's DOC-SENTENCES and FULL-SENTENCES, against joining sentence after sentence."""
+    ends, room = set(range(10, 30)), length - 2
+    layout = Layout("packed", length, before=(1,), after=(3,), sentences=tuple(ends), joined=joined)
+    shards = shards_of(documents, tmp_path_factory.mktemp("s"))
+    rows = whole(cut(shards, layout))
+    expected: list[list[int]] = []
+    groups = [sentences_of(document, ends, room) for document in documents]
+    previous_empty = True
+    for group in groups:
+        for number, sentence in enumerate(group):
+            end = [END] if joined and number == 0 and not previous_empty else []
+            fresh = not expected or (number == 0 and (not joined or previous_empty))
+            if fresh or len(expected[-1]) + len(end) + len(sentence) > room:
+                expected.append([])
+                end = []
+            expected[-1] += end + sentence
+        previous_empty = not group
+    found = []
+    for tokens, numbers in zip(rows.tokens, rows.documents, strict=True):
+        pieces = [tokens[numbers == number].tolist() for number in range(numbers.max() + 1)]
+        assert all((piece[0], piece[-1]) == (1, 3) for piece in pieces)
+        assert not joined or len(pieces) == 1
+        found += [piece[1:-1] for piece in pieces]
+    assert (found if joined else sorted(found)) == (expected if joined else sorted(expected))
+
+
 def test_a_row_does_not_depend_on_those_beside_it(tmp_path):
     documents = [list(range(10, 10 + n)) for n in (3, 30, 7, 12, 1, 19)]
     for layout in (Layout("packed", 8, before=(1,)), Layout("stream", 8, 1)):

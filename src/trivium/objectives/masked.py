@@ -18,6 +18,7 @@ from trivium.objectives import selection
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
 from trivium.objectives.packing import pack
+from trivium.objectives.sentences import sentence_ends
 from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws, key, mix
 from trivium.text.rows import Layout, Rows
@@ -38,7 +39,8 @@ class Masked:
     random: float = 0.1
     count: Literal["exact", "bernoulli"] = "exact"
     whole_word: bool = False
-    isolate_documents: bool = True  # False: rows run on over documents, all of a row visible (RoBERTa's FULL-SENTENCES)
+    isolate_documents: bool = True  # False: rows run on over documents, all of a row visible
+    whole_sentences: bool = False  # with these RoBERTa's FULL-SENTENCES, isolated its DOC-SENTENCES
     copies: int | None = None  # None: a new mask at each visit (RoBERTa); n: a text has n fixed masks (BERT: 10)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,14 @@ class Masked:
 
     def layout(self, tokenizer: Tokenizer, length: int) -> Layout:
         classify, separator, _ = control_tokens(tokenizer)
+        if self.whole_sentences:
+            ends = tuple(np.flatnonzero(sentence_ends(tokenizer)).tolist())
+            if not ends:
+                raise SettingsError("no token of this vocabulary ends a sentence: leave out objective.whole_sentences")
+            return Layout(
+                "packed", length, before=(classify,), after=(separator,), sentences=ends,
+                joined=not self.isolate_documents,
+            )  # fmt: skip
         if not self.isolate_documents:
             return Layout("stream", length - 1)  # the classify token opens each row
         return Layout("packed", length, before=(classify,), after=(separator,))
@@ -80,7 +90,7 @@ class Masked:
     def batch(self, rows: Rows, draws: Draws, tokenizer: Tokenizer) -> Batch:
         """(B, T) rows to corrupted inputs and the original ids at the chosen positions, (N,) with their flat places."""
         classify, _, mask = control_tokens(tokenizer)
-        if not self.isolate_documents:
+        if not self.isolate_documents and not self.whole_sentences:
             rows = _opened(rows, classify)
         if self.copies is not None:
             draws = _fixed(rows, draws, self.copies)

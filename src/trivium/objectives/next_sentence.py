@@ -44,6 +44,8 @@ class NextSentence:
             raise SettingsError(f"objective.copies = {self.copies}: it must be at least 1")
         if not 0 <= self.short <= 1:
             raise SettingsError(f"objective.short = {self.short}: it is a share of the documents, from 0 to 1")
+        if self.masked is not None and self.masked.whole_sentences:
+            raise SettingsError("objective.masked.whole_sentences: pairs are of whole sentences anyway: leave it out")
         if self.masked is not None and not self.masked.isolate_documents:
             raise SettingsError(
                 "objective.masked.isolate_documents = false: rows of pairs do not run on over documents: leave it out"

@@ -16,6 +16,7 @@ from trivium.text.order import permuted
 from trivium.text.packing import pack
 from trivium.text.pairs import chosen_pairs, pair_rows
 from trivium.text.rows import Layout, Rows
+from trivium.text.sentences import sentence_pieces
 from trivium.text.shards import Shards
 
 
@@ -136,8 +137,11 @@ def cut(shards: Shards, layout: Layout, shuffle: int | None = None, seed: int = 
         found = chosen_pairs(shards, layout, seed)
         _write(path, found)
     if found is None:
-        starts, lengths = _pieces(shards, layout.room)
-        order, bounds = pack(lengths + len(layout.before) + len(layout.after), layout.length)
+        starts, lengths = sentence_pieces(shards, layout) if layout.sentences else _pieces(shards, layout.room)
+        if layout.joined:
+            order, bounds = np.arange(len(starts)), np.arange(len(starts) + 1)
+        else:
+            order, bounds = pack(lengths + len(layout.before) + len(layout.after), layout.length)
         found = (starts[order], lengths[order], bounds)
         _write(path, found)
     if len(found[2]) < 2 and layout.mode == "packed":

@@ -18,50 +18,17 @@ other ("?!", "...") end one sentence.
 L lanes, D documents, S sentences, R pairs.
 """
 
-from dataclasses import dataclass
 
 import numpy as np
 
 from trivium.errors import DataError
 from trivium.randomness import Draws, key
 from trivium.text.rows import Layout, Rows
+from trivium.text.sentences import Sentences, find_sentences
 from trivium.text.shards import Shards
 
 TRIES = 10  # to find another document
 _LANES = 1 << 14  # at a time, which bounds the memory
-_TOKENS = 1 << 22  # the same, where sentences are looked for
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """Of all documents that are not empty, one after the other."""
-
-    starts: np.ndarray  # (S,) int64: where each begins in the shards
-    offsets: np.ndarray  # (S + 1,) int64: tokens before each
-    first: np.ndarray  # (D + 1,) int64: the first sentence of each document
-
-
-def find_sentences(shards: Shards, ends: np.ndarray, longest: int) -> Sentences:
-    """``ends`` (V,) bool: the ids that end a sentence. None is longer than ``longest`` tokens."""
-    starts, stops = shards.starts, shards.ends - 1  # without the end token
-    starts, stops = starts[stops > starts], stops[stops > starts]
-    found = [stops]
-    for begin in range(0, len(shards.tokens), _TOKENS):
-        closes = ends[shards.take(np.arange(begin, min(begin + _TOKENS + 1, len(shards.tokens))))]
-        found.append(np.flatnonzero(closes[:-1] & ~closes[1:]) + begin + 1)
-    stop = np.unique(np.concatenate(found))
-    document = np.minimum(np.searchsorted(stops, stop), max(0, len(stops) - 1))
-    inside = (stop > starts[document]) & (stop <= stops[document]) if len(stops) else np.zeros(0, bool)
-    stop, document = stop[inside], document[inside]
-    start = np.maximum(np.concatenate([[0], stop[:-1]]), starts[document])
-    pieces = -(-(stop - start) // longest)
-    last = np.cumsum(pieces)
-    number = np.arange(pieces.sum()) - np.repeat(last - pieces, pieces)
-    start = np.repeat(start, pieces) + number * longest
-    lengths = np.minimum(np.repeat(stop, pieces) - start, longest)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    each = np.bincount(np.repeat(document, pieces), minlength=len(starts))
-    return Sentences(start, offsets, np.concatenate([[0], np.cumsum(each)]))
 
 
 def chosen_pairs(shards: Shards, layout: Layout, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

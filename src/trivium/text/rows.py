@@ -27,8 +27,9 @@ class Layout:
     token, is cut into pieces of at most ``length`` tokens, ``before`` and ``after`` ids included, and pieces are
     packed into rows so that little padding is left. ``pairs``: a row is two segments of whole sentences, of which the
     second follows the first in its document or is of another one; ``before`` opens it and ``after`` closes each
-    segment. ``continued``: rows are to be read in the order of the text, each from the state that the one before it
-    left.
+    segment. ``sentences``: the ids that end a sentence; packed pieces are then made of whole ones where they fit a row,
+    and ``joined`` lets a piece run on over documents, with the end token between them, and gives it a row of its own.
+    ``continued``: rows are to be read in the order of the text, each from the state that the one before it left.
     """
 
     mode: Literal["stream", "packed", "pairs"]
@@ -38,12 +39,16 @@ class Layout:
     after: tuple[int, ...] = ()
     continued: bool = False
     pairs: Pairs | None = None  # in mode "pairs"
+    sentences: tuple[int, ...] = ()  # in mode "packed"; empty: pieces are cut at tokens
+    joined: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in ("stream", "packed", "pairs"):
             raise SettingsError(f'layout mode is {self.mode!r}: it must be "stream", "packed" or "pairs"')
         if (self.mode == "pairs") != (self.pairs is not None):
             raise SettingsError('layout mode "pairs" and how pairs are chosen come together')
+        if (self.sentences or self.joined) and (self.mode != "packed" or not self.sentences):
+            raise SettingsError("whole sentences are for packed rows, and joined documents for whole sentences")
         if not 0 <= self.overlap < self.length:
             raise SettingsError(f"rows of {self.length} tokens cannot overlap by {self.overlap}")
         if len(self.before) + len(self.after) >= self.length:
