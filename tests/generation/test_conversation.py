@@ -4,9 +4,10 @@ import pytest
 import transformers
 
 from trivium.errors import DataError, SettingsError
-from trivium.generation.conversation import Conversation, Message
+from trivium.generation.conversation import Conversation
 from trivium.generation.sampling import Sampling
 from trivium.text.chat_templates import CHAT_TEMPLATES, ChatTemplate, chat_template
+from trivium.text.chats import Message
 from trivium.text.templates import render, whole_text
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.learning import learn
