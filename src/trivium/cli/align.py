@@ -54,7 +54,7 @@ def align(
     from trivium.settings import override
     from trivium.transformer.lora import Lora
     from trivium.verbs.align import align as run
-    from trivium.verbs.align import settings_of
+    from trivium.verbs.align import alignment
 
     if (out is None) == (resume is None):
         raise SettingsError("give one of --out DIR (a new run) and --resume DIR (an old one)")
@@ -73,7 +73,7 @@ def align(
             flags["lora"] = {**flags.get("lora", {}), **override(Lora, each)}
         if seed is not None:
             flags["training"] = {"seed": seed}
-        settings = settings_of(method, flags, sets or [])
+        settings = alignment(method, flags, sets or [])
     elif model or train or sets:
         raise SettingsError("a run that is resumed goes on as it was begun: give --resume DIR alone")
     made = run(settings, out or resume or "", resume=resume is not None)

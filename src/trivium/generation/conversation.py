@@ -36,7 +36,7 @@ class Conversation:
         self, model: Network, tokenizer: Tokenizer, template: ChatTemplate, system: str | None = None,
         files: GenerationConfig = GenerationConfig(),  # noqa: B008 (frozen)
     ) -> None:  # fmt: skip
-        self.model, self.tokenizer, self.template = model, tokenizer, template
+        self.model, self.tokenizer = model, tokenizer
         self.renderer = ChatRenderer(tokenizer, template, framed=not answers(model.config))
         self.messages: list[Message] = []
         self.system = system
@@ -105,7 +105,7 @@ class Conversation:
                 prompt = Prompt(start, source_ids(self.tokenizer, ids), self._tries)
             else:
                 prompt = Prompt(tuple(ids), None, self._tries)
-            stops = replace(sampling, stop=(*sampling.stop, *self.template.stop))
+            stops = replace(sampling, stop=(*sampling.stop, *self.renderer.template.stop))
             pieces = stream_rows(self.model, self.tokenizer, [prompt], stops, files=self._files)
         except BaseException:
             if added:

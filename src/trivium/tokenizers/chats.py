@@ -53,18 +53,19 @@ class ChatRenderer:
         would teach a model a reply without one of them, for it would never learn to stop."""
         segments = self._rendered(messages, open_turn=False)
         ids, spans, lengths = self._encoder.encode_spans(segments)
-        replies = _said(segments, lengths, spans)
+        replies, typed = _said(segments, lengths, spans)
         where = f"{place}: " if place else ""
         for number, message in enumerate(messages):
             if message.role == "assistant":
-                self._end(ids, replies, number, any(segment.generated for segment in segments), ends, where)
+                self._end(ids, replies, typed, number, any(each.generated for each in segments), ends, where)
         opening = self._opening(ids)
         none = np.full(len(opening), -1, np.int64)
         return Rendered(np.array([*opening, *ids], np.int64), np.concatenate([none, replies]))
 
     def _end(
-        self, ids: Sequence[int], replies: np.ndarray, number: int, marked: bool, ends: Collection[int], where: str
-    ) -> None:
+        self, ids: Sequence[int], replies: np.ndarray, typed: np.ndarray, number: int, marked: bool,
+        ends: Collection[int], where: str,
+    ) -> None:  # fmt: skip
         """Makes the end of the turn a part of the reply, or refuses it."""
         own = np.flatnonzero(replies == number)
         if not own.size:
@@ -81,10 +82,10 @@ class ChatRenderer:
             return
         after = int(own[-1]) + 1
         stop = after
-        while stop < len(ids) and replies[stop] < 0 and ids[stop] not in ends:
+        others = self.tokenizer.controls.union(ends)
+        while stop < len(ids) and not typed[stop] and ids[stop] not in others:
             stop += 1
-        between = ids[after:stop]
-        if stop == len(ids) or replies[stop] >= 0 or self.tokenizer.controls.intersection(between):
+        if stop == len(ids) or ids[stop] not in ends:
             raise DataError(
                 f"{where}the chat template writes no token after message {number + 1}, the assistant's, at which a "
                 "model stops, so it would never learn to stop: write {{ eos_token }} behind the reply in the template, "
@@ -103,13 +104,17 @@ class ChatRenderer:
         return render(self.template.text, told, add_generation_prompt=open_turn, tokens=tokens)
 
 
-def _said(segments: Sequence[Segment], lengths: Sequence[int], spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(T,): of each token the reply that one of its characters is in, -1 for none."""
+def _said(
+    segments: Sequence[Segment], lengths: Sequence[int], spans: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each token (T,): the reply that one of its characters is in, -1 for none; and whether any of them is not the
+    template's."""
     marked = any(segment.generated for segment in segments)
     numbers = [-1 if s.reply is None or (marked and not s.generated) else s.reply for s in segments]
     of_character = np.repeat(np.array(numbers, np.int64), lengths)
-    found = np.full(len(spans), -1, np.int64)
+    strange = np.repeat(np.array([not segment.scaffold for segment in segments], bool), lengths)
+    found, typed = np.full(len(spans), -1, np.int64), np.zeros(len(spans), bool)
     for token, (start, end) in enumerate(spans):
         if end > start:
-            found[token] = of_character[start:end].max()
-    return found
+            found[token], typed[token] = of_character[start:end].max(), strange[start:end].any()
+    return found, typed

@@ -101,7 +101,7 @@ class Aligned:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("model", "history")}
 
 
-def settings_of(method: str, flags: Mapping[str, Any], sets: Sequence[str] = ()) -> Alignment:
+def alignment(method: str, flags: Mapping[str, Any], sets: Sequence[str] = ()) -> Alignment:
     """A method's defaults with ``flags`` (values by name: ``{"model": ...}``) and ``sets`` ("training.steps=100") laid
     over them."""
     if method not in METHODS:
@@ -254,24 +254,36 @@ def _run(
         if prepared.evaluate is not None:
             model.eval()
             directory.metrics.append({"kind": "evaluation", "step": 0, **prepared.evaluate()})
+        _judge(prepared, directory, 0)
     parameters = sum(p.numel() for name, p in model.named_parameters() if ".adapters." not in name)
     tell(f"training {trained:,} of {parameters:,} parameters in {training.precision}, {prepared.steps:,} steps")
     run.train(stop)
     trainer.optimizer.restore_float32()
     model.eval()
+    _judge(prepared, directory, trainer.steps)
     figures = dict(prepared.figures()) if prepared.figures is not None else {}
     if not whole and settings.merge:
         Adapters(model).merge()
     opens = _save(settings, start, model, directory, None if not whole else trainer.state_dict()[0])
     run.publish()
     history = directory.metrics.lines
-    measured = [line for line in history if line["kind"] == "evaluation"]
-    before, after = ({n: v for n, v in line.items() if n not in ("kind", "step")} for line in
-                     ((measured[0], measured[-1]) if measured else ({}, {})))  # fmt: skip
+    before, after = (_measured(history, step) for step in (0, trainer.steps))
     return Aligned(
         directory.path, settings.method.kind, model, trainer.steps, prepared.examples, run.meter.tokens,
         run.meter.seconds, parameters, trained, before, after, figures, history, opens, prepared.notes,
     )  # fmt: skip
+
+
+def _judge(prepared: Prepared, directory: RunDirectory, step: int) -> None:
+    if prepared.judge is not None:
+        prepared.model.eval()
+        directory.metrics.append({"kind": "judged", "step": step, **prepared.judge()})
+
+
+def _measured(history: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
+    """All figures of a step."""
+    lines = [line for line in history if line["kind"] in ("evaluation", "judged") and line["step"] == step]
+    return {name: value for line in lines for name, value in line.items() if name not in ("kind", "step")}
 
 
 def _save(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,9 +11,6 @@ import torch
 
 from trivium.alignment.lessons import LOSS, lesson_batch, lesson_loss, rows_of
 from trivium.errors import DataError, SettingsError
-from trivium.generation.completion import stream_rows
-from trivium.generation.prompts import Prompt
-from trivium.generation.sampling import Sampling
 from trivium.objectives import Batch
 from trivium.randomness import key
 from trivium.text.chat_fields import read_chats
@@ -22,7 +19,9 @@ from trivium.text.examples import Located
 from trivium.text.order import permuted
 from trivium.tokenizers.chats import ChatRenderer, Rendered
 from trivium.transformer import Network
+from trivium.verbs.alignment_answers import GREEDY, answered, nearness, with_room
 from trivium.verbs.alignment_parts import Prepared, Start
+from trivium.verbs.pretraining_batches import batch_flops
 
 ROW = 1024  # tokens that conversations are packed into together; a longer one has a row of its own
 SHOWN = 2  # conversations of dev that are answered at each evaluation
@@ -31,18 +30,22 @@ SHOWN = 2  # conversations of dev that are answered at each evaluation
 @dataclass(frozen=True)
 class Sft:
     """``length``: tokens of a conversation that are learnt from, as far as the model's context goes; of a longer one
-    whole turns are left out from the end, and a first reply that is longer still is left out, or with ``too_long``
-    "error" refused."""
+    whole turns are left out from the end, and where not even the first reply fits, all of it; with ``too_long`` "error"
+    it is refused. ``answers``: so many conversations of dev are answered before and after, and held against the answers
+    that are known."""
 
     kind: Literal["sft"] = "sft"
     length: int = 2048
     too_long: Literal["drop", "error"] = "drop"
+    answers: int = 16
 
     defaults: ClassVar[Mapping[str, Any]] = {"training": {"epochs": 3}}
 
     def __post_init__(self) -> None:
         if self.length < 2:
             raise SettingsError(f"method.length = {self.length}: it must be at least 2")
+        if self.answers < 0:
+            raise SettingsError(f"method.answers = {self.answers}: it must be 0 (none) or more")
 
     def prepare(self, start: Start) -> Prepared:
         """The data rendered, and the model that learns from it."""
@@ -53,6 +56,7 @@ class Sft:
         train = self._lessons("train", chats, renderer, start, length)
         dev_chats = read_chats(start.dev, start.columns, start.format) if start.dev is not None else []
         dev = self._lessons("dev", dev_chats, renderer, start, length) if dev_chats else None
+        asked = with_room(start.model.model, renderer, [each.example for each in dev_chats], GREEDY.max_tokens)
         model = start.learner()
         pad = max(start.model.config.pad_token, 0)
         training = start.training
@@ -65,7 +69,9 @@ class Sft:
             learning_rate=start.learning_rate(),
             fingerprint=fingerprint([train.rendered, dev.rendered if dev else []]),
             evaluate=_evaluation(model, dev.rendered, training.micro_tokens, pad) if dev else None,
-            sample=_sampler(start, model, renderer, dev_chats) if dev_chats else None,
+            sample=_sampler(model, renderer, start, asked[:SHOWN]) if asked else None,
+            judge=_judge(model, renderer, start, asked[: self.answers]) if asked and self.answers else None,
+            flops=partial(batch_flops, model.config) if start.weights == "full" else None,
             notes=(*train.notes, *(dev.notes if dev else ())),
             examples=len(train.rendered),
         )
@@ -173,21 +179,20 @@ def _evaluation(
     return torch.no_grad()(evaluate)
 
 
-def _sampler(
-    start: Start, model: Network, renderer: ChatRenderer, chats: Sequence[Located[Chat]]
-) -> Callable[[], str]:
-    """What the model answers to the first questions of dev, greedily."""
-    limit = model.config.limit
-    prompts = [(each.example.prompt, renderer.ids(each.example.prompt)) for each in chats[:SHOWN]]
-    prompts = [(messages, ids) for messages, ids in prompts if limit is None or len(ids) + 8 < limit]
+def _judge(
+    model: Network, renderer: ChatRenderer, start: Start, chats: Sequence[Chat]
+) -> Callable[[], dict[str, float]]:
+    files = start.generation(renderer)
+    return lambda: nearness(answered(model, renderer, files, chats), chats)
+
+
+def _sampler(model: Network, renderer: ChatRenderer, start: Start, chats: Sequence[Chat]) -> Callable[[], str]:
+    """The questions and what the model answers, for people."""
     files = start.generation(renderer)
 
     def sample() -> str:
-        shown = []
-        for messages, ids in prompts:
-            sampling = Sampling(max_tokens=60, temperature=0)
-            pieces = stream_rows(model, start.tokenizer, [Prompt(tuple(ids))], sampling, files=files)
-            shown.append(f"{messages[-1].content} -> {''.join(piece.text for piece in pieces).strip()}")
-        return "\n".join(shown)
+        answers = answered(model, renderer, files, chats)
+        pairs = zip(chats, answers, strict=True)
+        return "\n".join(f"{chat.prompt[-1].content} -> {answer.text}" for chat, answer in pairs)
 
     return sample

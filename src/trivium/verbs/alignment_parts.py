@@ -142,7 +142,8 @@ class Start:
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """What a method gives: a model that learns, batches of a step, and their loss. ``fingerprint``: of all data it was
-    made from. ``figures``: what is to be told of the whole run when it is over, from the model as it is then."""
+    made from. ``judge``: figures that cost too much to be found more than twice, before the first step and after the
+    last; ``figures``: what else is to be told of the whole run when it is over."""
 
     model: Network
     loss: Callable[[Network, Batch], Mapping[str, Loss]]
@@ -152,6 +153,7 @@ class Prepared:
     fingerprint: str
     evaluate: Callable[[], Mapping[str, float]] | None = None
     sample: Callable[[], str] | None = None
+    judge: Callable[[], Mapping[str, float]] | None = None
     flops: Callable[[Batch], float] | None = None
     memory: Memory | None = None
     watch: Callable[[Step], None] | None = None
