@@ -69,7 +69,7 @@ PAIRS = [
     ({"prompt": "Q", **{name: [{"role": "user", "content": "Q"}, {"role": "assistant", "content": text}]
       for name, text in (("chosen", "good"), ("rejected", "bad"))}}, PAIR),
     ({"chosen": LONG + "good", "rejected": LONG + "bad"},
-     Preference((Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "Q")), PAIR.chosen, PAIR.rejected)),
+     Preference((Message("user", "Hi"), Message("assistant", "Hello"), *PAIR.prompt), PAIR.chosen, PAIR.rejected)),
     ({"chosen": "\n\nHuman: Q\n\nAssistant: good\n\nHuman: So?\n\nAssistant: Yes", "rejected":
       "\n\nHuman: Q\n\nAssistant: bad"},
      Preference(PAIR.prompt, (*PAIR.chosen, Message("user", "So?"), Message("assistant", "Yes")), PAIR.rejected)),

@@ -22,6 +22,7 @@ TALK = [
     Message("system", "Be brief."), Message("user", "What is the word?"), Message("assistant", "It is héllo 語."),
     Message("user", "And the other one"), Message("assistant", "There is none!\n\nReally."),
 ]  # fmt: skip
+SAID = "{{ message.content }}{{ eos_token }}"
 MARKED = {
     "chatml": CHAT_TEMPLATES["chatml"].text.replace(
         "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}",
@@ -33,18 +34,16 @@ MARKED = {
         "{% else %} {{ message.content }} {{ eos_token }}{% endif %}",
         "{% else %} {% generation %}{{ message.content }} {{ eos_token }}{% endgeneration +%}{% endif %}",
     ),
-    "plain": CHAT_TEMPLATES["plain"].text.replace(
-        "{{ message.content }}{{ eos_token }}", "{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration +%}"
-    ),
-    "alpaca": CHAT_TEMPLATES["alpaca"].text.replace(
-        "{{ message.content }}{{ eos_token }}", "{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration +%}"
-    ),
+    **{
+        name: CHAT_TEMPLATES[name].text.replace(SAID, f"{{% generation %}}{SAID}{{% endgeneration +%}}")
+        for name in ("plain", "alpaca")
+    },
 }
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    texts = [f"It is the word {n}, and there is none. What is the other one? Be brief: User Assistant" for n in range(90)]
+    texts = [f"It is the word {n}, and there is none. What is the other? Be brief: User Assistant" for n in range(99)]
     base = train_bpe(texts, 310, SpecialTokens("<pad>", "<s>", "</s>", None, None, None, None, ()))
     document = json.loads(base.whole.to_str())
     for number, content in enumerate(SPELT, base.vocab_size):
@@ -127,7 +126,7 @@ NO_END = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     [
         (NO_END, "writes no token after message 2, the assistant's, at which a model stops"),
         ("{% for m in messages %}{{ m.content }}{% endfor %}{{ eos_token }}", "no token after message 2"),
-        ("{% for m in messages %}{{ bos_token }}{{ m.content }}{% endfor %}{{ eos_token }}", "no token after message 2"),
+        ("{% for m in messages %}{{ bos_token }}{{ m.content }}{% endfor %}", "no token after message 2"),
         ("{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}{{ eos_token }}{% endif %}{% endfor %}",
          "no token after message 2"),
         (MARKED["plain"].replace("{{ eos_token }}{% endgen", "{% endgen"), "{% generation %} ends before the token"),

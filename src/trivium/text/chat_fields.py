@@ -9,9 +9,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
-from trivium.errors import DataError
+from trivium.errors import DataError, SettingsError
 from trivium.text.chats import Chat, Message, Preference
 from trivium.text.examples import Located
 from trivium.text.fields import Columns, objects_of, text_of
@@ -162,5 +163,10 @@ def _renamed(row: Row, columns: Columns | None) -> Row:
     """With our names for the columns."""
     if not columns:
         return row
+    for name in columns:
+        if name not in COLUMNS:
+            near = get_close_matches(name, COLUMNS, 1)
+            advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COLUMNS)}"
+            raise SettingsError(f"conversations have no column {name!r}: {advice}")
     theirs: Mapping[str, str] = {own: name for name, own in columns.items()}
     return {theirs.get(name, name): value for name, value in row.items()}

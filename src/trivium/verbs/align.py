@@ -130,6 +130,9 @@ def align(
             base = _opened(settings)
             settings = _identified(settings, base)
             template = _template(settings, base, directory)
+            if not resume:
+                directory.write(RECIPE, to_toml(dump(settings)))  # first, for it makes the folder a run
+            directory.write(CHAT_TEMPLATE, template.text)
             start = Start(
                 base, template, Path(settings.train), None if settings.dev is None else Path(settings.dev),
                 _columns(settings), settings.format, settings.weights, settings.lora, settings.training,
@@ -180,7 +183,7 @@ def _identified(settings: Alignment, base: LanguageModel) -> Alignment:
 
 
 def _template(settings: Alignment, base: LanguageModel, directory: RunDirectory) -> ChatTemplate:
-    """The one that is asked for, else the model's own; it is a part of the run from here on."""
+    """The run's own where it has one, else the one that is asked for, else the model's."""
     kept = directory.path / CHAT_TEMPLATE
     if kept.is_file():
         return ChatTemplate(kept.read_text(encoding="utf-8"))
@@ -192,7 +195,6 @@ def _template(settings: Alignment, base: LanguageModel, directory: RunDirectory)
         )
     template = ChatTemplate(own) if own is not None else chat_template(settings.template or "")
     check_template(template.text)
-    directory.write(CHAT_TEMPLATE, template.text)
     return template
 
 

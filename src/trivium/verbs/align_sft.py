@@ -19,7 +19,7 @@ from trivium.text.examples import Located
 from trivium.text.order import permuted
 from trivium.tokenizers.chats import ChatRenderer, Rendered
 from trivium.transformer import Network
-from trivium.verbs.alignment_answers import GREEDY, answered, nearness, with_room
+from trivium.verbs.alignment_answers import answerable, answered, nearness
 from trivium.verbs.alignment_parts import Prepared, Start
 from trivium.verbs.pretraining_batches import batch_flops
 
@@ -56,7 +56,7 @@ class Sft:
         train = self._lessons("train", chats, renderer, start, length)
         dev_chats = read_chats(start.dev, start.columns, start.format) if start.dev is not None else []
         dev = self._lessons("dev", dev_chats, renderer, start, length) if dev_chats else None
-        asked = with_room(start.model.model, renderer, [each.example for each in dev_chats], GREEDY.max_tokens)
+        asked = answerable(start.model.model, renderer, [each.example for each in dev_chats])
         model = start.learner()
         pad = max(start.model.config.pad_token, 0)
         training = start.training

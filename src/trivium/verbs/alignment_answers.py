@@ -14,6 +14,7 @@ from trivium.text.chats import Chat
 from trivium.tokenizers.chats import ChatRenderer
 from trivium.transformer import Network
 
+ROOM = 16  # tokens of an answer that there has to be room for
 AT_ONCE = 16  # conversations that are answered side by side
 GREEDY = Sampling(max_tokens=96, temperature=0)
 
@@ -46,10 +47,10 @@ def answered(
     return found
 
 
-def with_room(model: Network, renderer: ChatRenderer, chats: Sequence[Chat], most: int) -> list[Chat]:
-    """Those to which so many tokens may be answered in the model's context."""
+def answerable(model: Network, renderer: ChatRenderer, chats: Sequence[Chat]) -> list[Chat]:
+    """Those whose prompts leave room for an answer in the model's context."""
     limit = model.config.limit
-    return [chat for chat in chats if limit is None or len(renderer.ids(chat.prompt)) + most <= limit]
+    return [chat for chat in chats if limit is None or len(renderer.ids(chat.prompt)) + ROOM <= limit]
 
 
 def nearness(answers: Sequence[Answer], chats: Sequence[Chat]) -> dict[str, float]:
