@@ -6,7 +6,7 @@ import pytest
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}\n{% endfor %}"
 HOSTILE = {
-    "loops": ("{% for a in range(99999) %}{% for b in range(99999) %}{{ a }}{% endfor %}{% endfor %}", "cannot be used"),
+    "loops": ("{% for a in range(9**5) %}{% for b in range(9**5) %}{{ a }}{% endfor %}{% endfor %}", "cannot be used"),
     "recurses": ("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "nests too deeply"),
     "builds gigabytes": ("{{ 'a' * 9999999999 }}", "cannot be used"),
     "is none": ("{% for m in messages %}", "cannot be used: line 1"),

@@ -12,7 +12,8 @@ from trials import Trials
 
 def prepare(commands: Commands, folder: Path, base: Path, more: list[str]) -> Trials:
     """A run on 24 conversations that was left alone."""
-    rows = [{"instruction": f"name number {n % 7}", "output": f"it is {n % 7} of them. " * (n % 4 + 1)} for n in range(30)]
+    said = [(f"name number {n % 7}", f"it is {n % 7} of them. " * (n % 4 + 1)) for n in range(30)]
+    rows = [{"instruction": asked, "output": answer} for asked, answer in said]
     for name, part in (("train", rows[:24]), ("dev", rows[24:])):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
     values = {

@@ -16,7 +16,7 @@ from trivium.verbs.align import METHODS, Alignment, align, alignment
 from trivium.verbs.chat import Chat
 from trivium.verbs.load import load
 
-QUICK = ["training.batch=4", "training.steps=6", "training.device=cpu", "training.precision=float32", "method.answers=2"]
+QUICK = ("training.batch=4 training.steps=6 training.device=cpu training.precision=float32 method.answers=2").split()
 WORDS = ("list", "file", "value", "name", "server")
 
 
@@ -42,6 +42,10 @@ def test_a_tiny_model_learns_to_answer_and_to_stop(tiny_models, files, tmp_path)
     talk = Chat(tmp_path / "run")
     talk.set("temperature=0")
     assert "".join(piece.text for piece in talk.say("what is a file")).strip() == "a file it is."
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "- Method: sft" in card and "| rougeL | " in card and "train.jsonl (SHA-256: " in card
+    assert made.notes[0].startswith("examples of dev that are in train, too: 8 (8 letter by letter), such as")
+    assert made.notes[1] == "training examples that stood in train before: 27"
     kinds = [line["kind"] for line in made.history]
     assert kinds[:2] == ["evaluation", "judged"] and kinds[-1] == "judged" and kinds.count("sample") >= 9
     assert "what is a name -> a name it is." in [line["text"] for line in made.history if line["kind"] == "sample"][-1]
@@ -70,7 +74,8 @@ def ours_inputs(ids: list[int]):
 
 def test_the_first_loss_is_that_of_transformers_on_its_own_labels(tiny_models, files, tmp_path):
     """One batch of all conversations, against the mean over labels of the same tokens."""
-    made = align(asked(tiny_models["gpt2"], files, "training.steps=1", "training.batch=32"), tmp_path / "run", quiet=True)
+    settings = asked(tiny_models["gpt2"], files, "training.steps=1", "training.batch=32")
+    made = align(settings, tmp_path / "run", quiet=True)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tiny_models["gpt2"]).eval()
     base = load(tiny_models["gpt2"])
     from trivium.text.chat_templates import CHAT_TEMPLATES
@@ -131,7 +136,8 @@ def test_long_conversations_keep_whole_turns(tiny_models, tmp_path):
         "1 conversations of train, longer than 60 tokens, were left out",
     )
     with pytest.raises(DataError, match=r"t\.jsonl:1: the conversation has \d+ tokens, and 60 are read"):
-        align(asked(tiny_models["gpt2"], files, "method.length=60", "method.too_long=error"), tmp_path / "b", quiet=True)
+        strict = asked(tiny_models["gpt2"], files, "method.length=60", "method.too_long=error")
+        align(strict, tmp_path / "b", quiet=True)
     with pytest.raises(DataError, match="no conversation of train fits into 4 tokens"):
         align(asked(tiny_models["gpt2"], files, "method.length=4"), tmp_path / "b", quiet=True)
     assert not (tmp_path / "b").exists()

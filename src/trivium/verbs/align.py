@@ -36,6 +36,7 @@ from trivium.transformer import Network
 from trivium.transformer.adapters import Adapters
 from trivium.transformer.lora import Lora
 from trivium.verbs.align_sft import Sft
+from trivium.verbs.alignment_card import alignment_card
 from trivium.verbs.alignment_parts import AlignTraining, Method, Prepared, Start
 from trivium.verbs.learning_parts import check_layers, layers_of
 from trivium.verbs.load import LanguageModel, load
@@ -267,9 +268,11 @@ def _run(
     if not whole and settings.merge:
         Adapters(model).merge()
     opens = _save(settings, start, model, directory, None if not whole else trainer.state_dict()[0])
-    run.publish()
     history = directory.metrics.lines
     before, after = (_measured(history, step) for step in (0, trainer.steps))
+    own = (directory.path / "README.md").read_text(encoding="utf-8")
+    directory.write("README.md", alignment_card(own, dump(settings), (before, after), prepared.notes))
+    run.publish()
     return Aligned(
         directory.path, settings.method.kind, model, trainer.steps, prepared.examples, run.meter.tokens,
         run.meter.seconds, parameters, trained, before, after, figures, history, opens, prepared.notes,
@@ -308,4 +311,5 @@ def _save(
 def _generation(start: Start) -> GenerationConfig:
     """The model's own, which stops also where a turn ends."""
     found = start.generation(start.renderer())
-    return replace(found, written={**found.written, "eos_token_id": sorted(found.ends)})
+    ends = sorted(found.ends)
+    return replace(found, written={**found.written, "eos_token_id": ends[0] if len(ends) == 1 else ends})

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, ClassVar, Literal
 
@@ -15,12 +15,13 @@ from trivium.objectives import Batch
 from trivium.randomness import key
 from trivium.text.chat_fields import read_chats
 from trivium.text.chats import Chat
-from trivium.text.examples import Located
+from trivium.text.examples import Located, Rewrite
 from trivium.text.order import permuted
 from trivium.tokenizers.chats import ChatRenderer, Rendered
 from trivium.transformer import Network
 from trivium.verbs.alignment_answers import answerable, answered, nearness
 from trivium.verbs.alignment_parts import Prepared, Start
+from trivium.verbs.data_checks import checked
 from trivium.verbs.pretraining_batches import batch_flops
 
 ROW = 1024  # tokens that conversations are packed into together; a longer one has a row of its own
@@ -56,6 +57,7 @@ class Sft:
         train = self._lessons("train", chats, renderer, start, length)
         dev_chats = read_chats(start.dev, start.columns, start.format) if start.dev is not None else []
         dev = self._lessons("dev", dev_chats, renderer, start, length) if dev_chats else None
+        _, checks = checked(_asked(chats), _asked(dev_chats))
         asked = answerable(start.model.model, renderer, [each.example for each in dev_chats])
         model = start.learner()
         pad = max(start.model.config.pad_token, 0)
@@ -72,7 +74,7 @@ class Sft:
             sample=_sampler(model, renderer, start, asked[:SHOWN]) if asked else None,
             judge=_judge(model, renderer, start, asked[: self.answers]) if asked and self.answers else None,
             flops=partial(batch_flops, model.config) if start.weights == "full" else None,
-            notes=(*train.notes, *(dev.notes if dev else ())),
+            notes=(*train.notes, *(dev.notes if dev else ()), *replace(checks, contradicted=0).notes),
             examples=len(train.rendered),
         )
 
@@ -111,6 +113,15 @@ class Sft:
         if dropped:
             notes.append(f"{dropped} conversations of {name}, longer than {length} tokens, were left out")
         return Lessons(rendered, tuple(notes))
+
+
+def _asked(chats: Sequence[Located[Chat]]) -> list[Located[Rewrite]]:
+    """What leaks are looked for in: all before the last reply, and that; a question has many good answers."""
+    return [
+        Located(Rewrite("\n".join(f"{m.role}: {m.content}" for m in each.example.prompt), each.example.reply or ""),
+                each.place)
+        for each in chats
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
