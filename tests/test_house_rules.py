@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "trivium"
 ORDER = (
     "errors extras durable randomness settings metrics text tokenizers vectors transformer recurrent families "
-    "generation objectives tasks training evaluation views lab verbs cli"
+    "generation objectives tasks alignment training evaluation views lab verbs cli"
 ).split()
 PUBLIC = [
     "Cleaning",
@@ -37,6 +37,8 @@ PUBLIC = [
     "VocabularySettings",
     "Word2VecSettings",
     "__version__",
+    "align",
+    "alignment",
     "classify_with_vectors",
     "clean_text",
     "compare",
@@ -200,11 +202,12 @@ def entries() -> list[str]:
     from trivium.tasks import TASKS
     from trivium.tokenizers import ALGORITHMS
     from trivium.tokenizers.formats import FORMATS
+    from trivium.verbs.align import METHODS
     from trivium.verbs.experiment import experiment_names
     from trivium.verbs.recipe import recipe_names
 
     named = [*KINDS, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
-    return [*named, *GROUPS, *SUITES]
+    return [*named, *GROUPS, *SUITES, *METHODS]
 
 
 def documentation() -> str:

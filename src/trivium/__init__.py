@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trivium.vectors.vectors import Vectors
     from trivium.vectors.vocabulary import VocabularySettings
     from trivium.vectors.word2vec import Word2VecSettings
+    from trivium.verbs.align import align, alignment
     from trivium.verbs.clean import clean_text
     from trivium.verbs.compare import compare
     from trivium.verbs.compare_runs import compare_runs
@@ -65,6 +66,8 @@ _HOMES = {
     "Vectors": "vectors.vectors",
     "VocabularySettings": "vectors.vocabulary",
     "Word2VecSettings": "vectors.word2vec",
+    "align": "verbs.align",
+    "alignment": "verbs.align",
     "classify_with_vectors": "verbs.vector_classifier",
     "clean_text": "verbs.clean",
     "compare": "verbs.compare",
@@ -122,6 +125,8 @@ __all__ = [
     "VocabularySettings",
     "Word2VecSettings",
     "__version__",
+    "align",
+    "alignment",
     "classify_with_vectors",
     "clean_text",
     "compare",

@@ -85,7 +85,7 @@ class Trials:
 
     def arguments(self, run: Path) -> list[str | Path]:
         """What the user types next: resume what is there, or begin."""
-        return ["pretrain", "--resume", run] if (run / "trivium.toml").exists() else [*self.start, "--out", run]
+        return [self.start[0], "--resume", run] if (run / "trivium.toml").exists() else [*self.start, "--out", run]
 
     def kill_at_random(self, run: Path, kills: int, draw: random.Random) -> int:
         """Kills the run that many times unless it is done before, lets it finish, compares. Returns the kills."""

@@ -4,9 +4,10 @@ import pytest
 import transformers
 
 from trivium.errors import DataError, SettingsError
-from trivium.generation.conversation import Conversation, Message
+from trivium.generation.conversation import Conversation
 from trivium.generation.sampling import Sampling
 from trivium.text.chat_templates import CHAT_TEMPLATES, ChatTemplate, chat_template
+from trivium.text.chats import Message
 from trivium.text.templates import render, whole_text
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.learning import learn
@@ -110,7 +111,7 @@ def test_what_cannot_be_answered_is_not_kept(talk, tiny, words):
         talk.reply("the cat sat on the mat. " * 80, GREEDY)
     assert talk.messages == []
     broken = Conversation(talk.model, words, ChatTemplate(TEMPLATE))
-    broken.template = ChatTemplate("{{ raise_exception('no') }}")
+    broken.renderer.template = ChatTemplate("{{ raise_exception('no') }}")
     with pytest.raises(DataError, match="refuses these messages"):
         broken.reply("the cat", GREEDY)
     assert broken.messages == []
@@ -133,8 +134,9 @@ LAYOUTS = {
     "llama-3": "<s><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|><|start_header_id|>user"
     "<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|>"
     "<|start_header_id|>user<|end_header_id|>\n\nBye<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-    "alpaca": "Be brief.\n\n### Instruction:\nHi\n\n### Response:\nHello.\n\n### Instruction:\nBye\n\n### Response:\n",
-    "plain": "Be brief.\nUser: Hi\nAssistant: Hello.\nUser: Bye\nAssistant:",
+    "alpaca": "Be brief.\n\n### Instruction:\nHi\n\n### Response:\nHello.</s>\n\n### Instruction:\nBye\n\n"
+    "### Response:\n",
+    "plain": "Be brief.\nUser: Hi\nAssistant: Hello.</s>\nUser: Bye\nAssistant:",
 }
 
 

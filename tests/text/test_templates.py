@@ -203,7 +203,7 @@ def test_marked_strings_are_strings(parts: list[tuple[str, bool]], data: st.Data
         assert "".join(run for run, _ in runs(found)) == found
         if isinstance(found, Scaffold):
             assert len(found._marks) == len(found)
-    assert [(character, own) for run, own in runs(text) for character in run] == [
+    assert [(character, mark.scaffold) for run, mark in runs(text) for character in run] == [
         (character, own) for part, own in parts for character in part
     ]
     assert hash(text) == hash(plain) and {plain: 1}[text] == 1

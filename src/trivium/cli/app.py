@@ -6,6 +6,7 @@ import typer
 
 from trivium import __version__
 from trivium.cli import (
+    align,
     chat,
     clean,
     compare,
@@ -79,6 +80,7 @@ config.command("schema")(look.config_schema)
 app.command("quickstart")(quickstart.quickstart)
 app.command("pretrain")(learn.pretrain)
 app.command("finetune")(learn.finetune)
+app.command("align")(align.align)
 app.command("predict")(use.predict)
 app.command("embed")(use.embed)
 app.command("generate")(use.generate)

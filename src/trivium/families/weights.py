@@ -16,7 +16,7 @@ from trivium.transformer.two_stream_config import TwoStreamConfig
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from trivium.transformer import Config
+    from trivium.transformer import Config, Network
 
 _OWN = tuple(f"heads.{name}." for name in OF_OBJECTIVES)  # tensors that have the same names in every file
 
@@ -110,6 +110,14 @@ def untrained(model: "nn.Module") -> "dict[str, Tensor]":
     ELMo's spellings, which no file holds."""
     trained = {name for name, _ in model.named_parameters()}
     return {name: tensor for name, tensor in model.state_dict().items() if name not in trained}
+
+
+def adopted(model: "Network", family: Family, tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """A checkpoint's tensors under our names; what is stored beside the parameters goes into the model at once."""
+    masters = weights_in(tensors, family, model.config, tuple(model.heads))
+    for name, tensor in untrained(model).items():
+        tensor.copy_(masters.pop(name))
+    return masters
 
 
 def body_prefix(family: Family, heads: Collection[str]) -> str | None:

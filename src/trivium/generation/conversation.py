@@ -5,7 +5,7 @@ the end of a turn as the template writes it.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from trivium.errors import DataError, SettingsError
@@ -14,19 +14,11 @@ from trivium.generation.completion import Piece, end_tokens, stream_rows
 from trivium.generation.prompts import Prompt, source_ids, start_token
 from trivium.generation.sampling import Sampling
 from trivium.text.chat_templates import ChatTemplate
-from trivium.text.templates import Segment, render
+from trivium.text.chats import Message
 from trivium.tokenizers import Tokenizer
-from trivium.tokenizers.segments import SegmentEncoder
+from trivium.tokenizers.chats import ChatRenderer
 from trivium.transformer import Network
 from trivium.transformer.network import answers
-
-
-@dataclass(frozen=True)
-class Message:
-    """``role``: system, user or assistant."""
-
-    role: str
-    content: str
 
 
 class Seen(NamedTuple):
@@ -44,11 +36,11 @@ class Conversation:
         self, model: Network, tokenizer: Tokenizer, template: ChatTemplate, system: str | None = None,
         files: GenerationConfig = GenerationConfig(),  # noqa: B008 (frozen)
     ) -> None:  # fmt: skip
-        self.model, self.tokenizer, self.template = model, tokenizer, template
+        self.model, self.tokenizer = model, tokenizer
+        self.renderer = ChatRenderer(tokenizer, template, framed=not answers(model.config))
         self.messages: list[Message] = []
         self.system = system
-        self._encoder = SegmentEncoder(tokenizer)
-        self._files = replace(files, ends=end_tokens(tokenizer, files) | self._turn_ends())
+        self._files = replace(files, ends=end_tokens(tokenizer, files) | self.renderer.turn_ends())
         self._tries = 0  # of the latest reply, which keys its randomness
 
     @property
@@ -87,11 +79,7 @@ class Conversation:
 
     def ids(self, open_turn: bool = True) -> list[int]:
         """What the model reads; ``open_turn``: with the words that begin a reply."""
-        ids = self._encoder.encode(self._rendered(self.history, open_turn))
-        before = self.tokenizer.layout().before
-        if answers(self.model.config) or ids[: len(before)] == list(before):
-            return ids
-        return [*before, *ids]
+        return self.renderer.ids(self.history, open_turn)
 
     def seen(self) -> list[Seen]:
         """The tokens of the whole conversation, as the model reads it before its next reply."""
@@ -102,19 +90,6 @@ class Conversation:
             control = number in controls
             shown.append(Seen(self.tokenizer.piece(number) if control else self.tokenizer.decode([number]), control))
         return shown
-
-    def _rendered(self, messages: Sequence[Message], open_turn: bool) -> list[Segment]:
-        specials = {"bos_token": self.tokenizer.begin, "eos_token": self.tokenizer.end}
-        tokens = {name: None if token is None else self.tokenizer.piece(token) for name, token in specials.items()}
-        told = [{"role": message.role, "content": message.content} for message in messages]
-        return render(self.template.text, told, add_generation_prompt=open_turn, tokens=tokens)
-
-    def _turn_ends(self) -> frozenset[int]:
-        """The control token that the template writes after a reply, if it does."""
-        segments = self._rendered([Message("user", "a"), Message("assistant", "b")], open_turn=False)
-        said = max((n for n, segment in enumerate(segments) if not segment.scaffold), default=len(segments))
-        after = self._encoder.encode(segments[said + 1 :])
-        return frozenset(number for number in after[:1] if number in self.tokenizer.controls)
 
     def _answered(self, sampling: Sampling, added: Sequence[Message]) -> Generator[Piece]:
         try:
@@ -130,7 +105,7 @@ class Conversation:
                 prompt = Prompt(start, source_ids(self.tokenizer, ids), self._tries)
             else:
                 prompt = Prompt(tuple(ids), None, self._tries)
-            stops = replace(sampling, stop=(*sampling.stop, *self.template.stop))
+            stops = replace(sampling, stop=(*sampling.stop, *self.renderer.template.stop))
             pieces = stream_rows(self.model, self.tokenizer, [prompt], stops, files=self._files)
         except BaseException:
             if added:

@@ -1,7 +1,7 @@
 """Chat templates by name, for models that come without one, in our own wording of the published layouts.
 
 ``chatml`` needs a model that knows its control tokens; ``alpaca`` (Taori et al. 2023) and ``plain`` are text alone, so
-that any decoder can go on from them.
+that any decoder can go on from them; its end token closes a reply, so that a model can learn to stop.
 """
 
 import difflib
@@ -50,14 +50,14 @@ _ALPACA = """\
 {{ message.content }}
 
 ### Response:
-{% else %}{{ message.content }}
+{% else %}{{ message.content }}{{ eos_token }}
 
 {% endif %}{% endfor %}"""
 
 _PLAIN = """\
 {% for message in messages %}{% if message.role == 'system' %}{{ message.content }}
 {% elif message.role == 'user' %}User: {{ message.content }}
-{% else %}Assistant: {{ message.content }}
+{% else %}Assistant: {{ message.content }}{{ eos_token }}
 {% endif %}{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"""
 
 CHAT_TEMPLATES: dict[str, ChatTemplate] = {

@@ -4,14 +4,17 @@ A chat template joins its own control tokens with the words of a user, who may s
 rendered the two look alike; so inside the sandbox the template's own strings are ``Scaffold``, and every operation
 that templates use on strings keeps the knowledge character by character. An operation that does not keep it gives a
 plain string, which counts as written by the user: forgetting is safe.
+
+What an assistant said in the conversation is marked with the number of its message, and so is what stands inside the
+template's ``{% generation %}``: by that a model is taught its own turns alone.
 """
 
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, SupportsIndex
+from itertools import groupby
+from typing import Any, NamedTuple, SupportsIndex
 
 OURS, THEIRS = "1", "0"
-_RUN = re.compile("0+|1+")
+_REPLIES = 0x100  # the first of the marks of replies: four a message, by whose the character is and whether generated
 
 
 class Scaffold(str):
@@ -54,6 +57,15 @@ class Scaffold(str):
     def _between(self, start: int, stop: int) -> str:
         return self[min(start, stop) : stop]
 
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
+        if not sep:
+            return super().split(sep, maxsplit)
+        found, at, left = [], 0, maxsplit.__index__()
+        while left != 0 and (end := self.find(sep, at)) >= 0:
+            found.append(self[at:end])
+            at, left = end + len(sep), left - 1
+        return [*found, self[at:]]
+
     def join(self, parts: Iterable[str], /) -> str:
         found: list[str] = []
         for part in parts:
@@ -84,11 +96,42 @@ def joined(parts: Iterable[str]) -> str:
     return Scaffold("".join(pieces), "".join(_marks(piece) for piece in pieces))
 
 
-def runs(text: str) -> Iterator[tuple[str, bool]]:
-    """A string as runs of characters, each with whether the template's author wrote it."""
-    plain = str.__getitem__
-    for run in _RUN.finditer(_marks(text)):
-        yield plain(text, slice(*run.span())), run[0][0] == OURS
+def said(text: str, message: int) -> Scaffold:
+    """What an assistant says in the message of this number."""
+    return Scaffold(text, chr(_REPLIES + 4 * message) * len(text))
+
+
+def generated(text: str) -> str:
+    """What stands inside ``{% generation %}``: all of it belongs to the reply that is in it."""
+    marks = _marks(text)
+    message = next((_read(mark).reply for mark in marks if ord(mark) >= _REPLIES), None)
+    if message is None:  # no words of an assistant, such as a call of a tool
+        return text
+    letters = [chr(_REPLIES + 4 * message + 2 + scaffold) for scaffold in (False, True)]
+    return Scaffold(text, "".join(letters[_read(mark).scaffold] for mark in marks))
+
+
+class Mark(NamedTuple):
+    """Of a character: ``scaffold``: the template's author wrote it; ``reply``: the number of the message in which an
+    assistant says it; ``generated``: the template says so itself."""
+
+    scaffold: bool
+    reply: int | None
+    generated: bool
+
+
+def runs(text: str) -> Iterator[tuple[str, Mark]]:
+    """A string as runs of characters of one mark."""
+    plain, at = str.__getitem__, 0
+    for mark, run in groupby(_marks(text)):
+        end = at + sum(1 for _ in run)
+        yield plain(text, slice(at, end)), _read(mark)
+        at = end
+
+
+def _read(mark: str) -> Mark:
+    number = ord(mark) - _REPLIES
+    return Mark(mark == OURS, None, False) if number < 0 else Mark(bool(number & 1), number // 4, bool(number & 2))
 
 
 def _marks(text: str) -> str:

@@ -22,7 +22,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from trivium.text.provenance import joined, runs, scaffold
+from trivium.text.provenance import generated, joined, runs, said, scaffold
 
 # No template can spell these names, for they hold a space.
 _SCAFFOLD, _JOINED = "scaffold text", "joined texts"
@@ -37,7 +37,7 @@ class TooLong(Exception):
 
 
 class Generation(Extension):
-    """``{% generation %}`` marks what an assistant says, for training; it renders as its content."""
+    """``{% generation %}`` marks what an assistant says, for training."""
 
     tags = {"generation"}
 
@@ -47,7 +47,7 @@ class Generation(Extension):
         return nodes.CallBlock(self.call_method("_content"), [], [], body).set_lineno(line)
 
     def _content(self, caller: Callable[[], str]) -> str:
-        return caller()
+        return generated(caller())
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -127,7 +127,7 @@ def rendered(source: str, data: Mapping[str, Any], own: Mapping[str, str], roles
     """What a template writes. ``own``: variables that count as the template's (its control tokens); ``roles``: those
     that may be part of a control token."""
     template = compiled(source)
-    messages = [_with_role(message, roles) for message in data.get("messages") or []]
+    messages = [_marked(message, number, roles) for number, message in enumerate(data.get("messages") or [])]
     variables = {**data, "messages": messages, **{name: scaffold(text) for name, text in own.items()}}
     context = template.new_context(variables)
     parts: list[str] = []
@@ -140,10 +140,13 @@ def rendered(source: str, data: Mapping[str, Any], own: Mapping[str, str], roles
     return joined(parts)
 
 
-def _with_role(message: Any, roles: list[str]) -> Any:
-    if isinstance(message, dict) and message.get("role") in roles:
-        return {**message, "role": scaffold(message["role"])}
-    return message
+def _marked(message: Any, number: int, roles: list[str]) -> Any:
+    """A message whose speaker may be part of a control token, and whose text is known as an assistant's."""
+    if not isinstance(message, dict):
+        return message
+    role, content = message.get("role"), message.get("content")
+    marked = {**message, "role": scaffold(role)} if role in roles else message
+    return {**marked, "content": said(content, number)} if role == "assistant" and isinstance(content, str) else marked
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:

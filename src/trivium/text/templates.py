@@ -31,10 +31,13 @@ ROLES = ("system", "user", "assistant", "tool", "developer", "function", "ipytho
 
 
 class Segment(NamedTuple):
-    """A run of characters; ``scaffold``: written by the template's author."""
+    """A run of characters. ``scaffold``: written by the template's author; ``reply``: the number of the message in
+    which an assistant says it; ``generated``: the template itself says that it is said (``{% generation %}``)."""
 
     text: str
     scaffold: bool
+    reply: int | None = None
+    generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def render(
         raise DataError(f"the chat template refuses these messages: {_line(reply['refusal'])}")
     if "error" in reply:
         raise DataError(f"the chat template cannot be used: {_line(reply['error'])}")
-    return [Segment(text, scaffold) for text, scaffold in reply["runs"]]
+    return [Segment(text, *mark) for text, mark in reply["runs"]]
 
 
 def check_template(template: str, limits: Limits = LIMITS) -> None:
@@ -123,12 +126,12 @@ class _Worker:
     def __init__(self, memory: int) -> None:
         self.memory = memory
         self.owner = os.getpid()
-        # Isolated: neither the folder one works in nor the environment says what is imported.
+        # Isolated: neither the folder one works in nor the environment or what else is installed says what is imported.
         places = [__file__, *(getattr(find_spec(name), "origin", None) for name in ("jinja2", "markupsafe"))]
         paths = [str(Path(place).parents[2 if place == __file__ else 1]) for place in places if place]
         code = f"import sys; sys.path += {paths!r}; from trivium.text.template_worker import serve; serve({memory})"
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", code],
+            [sys.executable, "-I", "-S", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

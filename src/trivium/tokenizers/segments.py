@@ -32,10 +32,15 @@ class SegmentEncoder:
 
     def encode(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of all segments as one text."""
+        return self.encode_spans(segments)[0]
+
+    def encode_spans(self, segments: Iterable[Segment]) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+        """The ids (T), the characters from and to which each is, and the number of characters of each segment, counted
+        as the tokenizer sees them."""
         parts = [
             self._controls.sub(lambda found: self._names[found[0]], segment.text) if segment.scaffold else segment.text
             for segment in segments
         ]
         with guarded("this text cannot be encoded"):
-            ids: list[int] = self._marked.encode("".join(parts), add_special_tokens=False).ids
-            return ids
+            encoded = self._marked.encode("".join(parts), add_special_tokens=False)
+            return encoded.ids, encoded.offsets, [len(part) for part in parts]

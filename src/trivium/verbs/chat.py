@@ -10,10 +10,11 @@ from trivium.durable import check_file, replace_file
 from trivium.errors import DataError, SettingsError
 from trivium.families.chat_template import find_template
 from trivium.generation.completion import Piece
-from trivium.generation.conversation import Conversation, Message, Seen
+from trivium.generation.conversation import Conversation, Seen
 from trivium.generation.sampling import Sampling
 from trivium.settings import Layer, build, dump, merge, override
 from trivium.text.chat_templates import CHAT_TEMPLATES, ChatTemplate, chat_template
+from trivium.text.chats import Message
 from trivium.verbs.load import LanguageModel, Precision, load
 
 LARGEST_CONVERSATION = 64 << 20  # bytes of a saved one

@@ -11,14 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES, TRIVIUM, Family
 from trivium.families.bodies import initialise, network
 from trivium.families.chat_template import find_template
 from trivium.families.huggingface import expressed_by, save
-from trivium.families.weights import untrained, weights_in, weights_out
+from trivium.families.weights import adopted, untrained, weights_out
 from trivium.generation.completion import complete
 from trivium.generation.sampling import Sampling
 from trivium.objectives.objective import Batch
@@ -252,21 +250,13 @@ def _assemble(
             "config": asdict(config),
         },
         export=lambda masters: weights_out({**untrained(model), **masters}, family, config),
-        adopt=partial(_adopt, model, family),
+        adopt=partial(adopted, model, family),
         evaluate=evaluation(model, objective, data, rows, length, settings.seed),
         sample=_sampler(model, tokenizer),
         on_step=on_step,
         quiet=quiet,
     )
     return run, data, resolved, judged, measure
-
-
-def _adopt(model: Network, family: Family, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The masters of a checkpoint; what is stored beside them goes into the model."""
-    masters = weights_in(tensors, family, model.config, tuple(model.heads))
-    for name, tensor in untrained(model).items():
-        tensor.copy_(masters.pop(name))
-    return masters
 
 
 def _train(

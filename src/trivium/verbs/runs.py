@@ -73,7 +73,8 @@ def _summary(directory: Path, when: float) -> RunSummary:
     return RunSummary(
         directory=directory,
         model=_model(recipe),
-        objective=str(_table(recipe, "objective").get("kind") or _table(recipe, "task").get("kind") or "-"),
+        objective=str(_table(recipe, "objective").get("kind") or _table(recipe, "task").get("kind")
+                      or _table(recipe, "method").get("kind") or "-"),  # fmt: skip
         step=step,
         steps=steps if isinstance(steps, int) else None,
         loss=_loss(lines),

@@ -152,9 +152,9 @@ def fit(
     task = task.learn(placed(train, "train"), placed(dev or (), "dev"))
     tuned = tuned_of(model, tokenizer, task, settings.seed, published)
     if settings.method == "lora":
-        _adapt(tuned.model, settings)
+        adapt(tuned.model, settings.lora, settings.seed)
     freeze(tuned.model, settings.method)
-    _share(tuned.model, model)
+    share(tuned.model, model)
     trained = tuple(name for name, parameter in tuned.model.named_parameters() if parameter.requires_grad)
     if not trained:
         raise SettingsError("method 'frozen' trains the head alone, and this task has none: use full, last:N or lora")
@@ -266,15 +266,16 @@ def tuned_of(
     return Tuned(made.eval(), laid_out, task)
 
 
-def _adapt(model: Network, settings: FineTuning) -> None:
+def adapt(model: Network, lora: Lora, seed: int) -> None:
+    """Puts low-rank matrices beside some layers, in use."""
     if not isinstance(model.config, TransformerConfig | TwoStreamConfig):
         raise SettingsError("method 'lora' adapts Transformers, and this model is none: use full, frozen or last:N")
     adapters = Adapters(model)
-    adapters.add(DEFAULT, settings.lora, settings.seed)
+    adapters.add(DEFAULT, lora, seed)
     adapters.use(DEFAULT)
 
 
-def _share(model: Network, pretrained: Network) -> None:
+def share(model: Network, pretrained: Network) -> None:
     """What is not trained is not copied: it is the pretrained model's own memory, which nothing writes."""
     theirs = dict(pretrained.named_parameters())
     for name, parameter in model.named_parameters():
