@@ -83,7 +83,8 @@ def align(
 def report(made: "Aligned") -> str:
     """What a finished run says."""
     moved = "; ".join(f"{name} {value:.4g} -> {made.after[name]:.4g}" for name, value in made.before.items()
-                      if isinstance(value, float) and isinstance(made.after.get(name), float))  # fmt: skip
+                      if isinstance(value, float) and isinstance(made.after.get(name), float)
+                      and not name.endswith(("_low", "_high")))  # fmt: skip
     share = made.trained_parameters / made.parameters
     use = "predict" if made.model.vocabulary is None else "chat"
     return (
