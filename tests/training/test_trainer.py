@@ -1,10 +1,11 @@
 """The loop against a plain one, accumulation against the full batch, and the stop before a bad update."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from toy_model import ROWS, Toy, feed, loss, trainer, weights
+from toy_model import ROWS, Toy, ToyLoss, feed, loss, trainer, weights
 
 from trivium.errors import StoppedError
 from trivium.training.schedule import factor
@@ -41,6 +42,23 @@ def test_steps_equal_a_plain_torch_loop():
         assert list(steps[number].draws) == list(range(number * ROWS, (number + 1) * ROWS))
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(ours.state_dict()[0][name], parameter, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loss_that_counts_nothing_is_logged_and_not_learnt():
+    def with_figure(model, batch):
+        made = loss(model, batch)
+        return {**made, "figure": ToyLoss(1000 * made["next"].total, batch.counts["figure"])}
+
+    def watched(number):
+        return [replace(batch, weights={"figure": 0.0}, watched=("figure",)) for batch in feed(number, micro=2)]
+
+    plain = trainer(steps=4, micro=2)
+    beside = Trainer(Toy(), with_figure, watched, plain.settings, steps=4)
+    for a, b in zip(plain, beside, strict=True):
+        assert (a.loss, a.grad_norm) == (b.loss, b.grad_norm)
+        assert b.losses["figure"] == pytest.approx(1000 * b.losses["next"])
+    for name, tensor in weights(plain).items():
+        assert torch.equal(weights(beside)[name], tensor)
 
 
 @pytest.mark.parametrize("micro", [2, 4])

@@ -43,10 +43,11 @@ class ToyBatch:
     keep: Tensor  # (B, T - 1) bool: which positions are targets
     draws: Sequence[int]
     weights: Mapping[str, float] = field(default_factory=dict)
+    watched: Sequence[str] = ()  # losses beside the model's, of as many targets
 
     @property
     def counts(self) -> dict[str, int]:
-        return {"next": int(self.keep.sum())}
+        return dict.fromkeys(("next", *self.watched), int(self.keep.sum()))
 
     @property
     def tokens(self) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def align(
     method: Annotated[
-        str, typer.Option("--method", metavar="M", help="sft (conversations).")
+        str, typer.Option("--method", metavar="M", help="sft (conversations), reward or dpo (preferences).")
     ] = "sft",
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="The folder of a decoder, a .gguf file, or a hub id.")
@@ -49,7 +49,7 @@ def align(
     format: Format = None,
     as_json: Json = False,
 ) -> None:
-    """Teach a pretrained decoder to answer: by conversations."""
+    """Teach a pretrained decoder to answer: by conversations, or by preferences."""
     from trivium.errors import SettingsError
     from trivium.settings import override
     from trivium.transformer.lora import Lora
@@ -83,10 +83,12 @@ def align(
 def report(made: "Aligned") -> str:
     """What a finished run says."""
     moved = "; ".join(f"{name} {value:.4g} -> {made.after[name]:.4g}" for name, value in made.before.items()
-                      if isinstance(value, float) and isinstance(made.after.get(name), float))  # fmt: skip
+                      if isinstance(value, float) and isinstance(made.after.get(name), float)
+                      and not name.endswith(("_low", "_high")))  # fmt: skip
     share = made.trained_parameters / made.parameters
+    use = "predict" if made.model.vocabulary is None else "chat"
     return (
         f"{made.directory}: {made.method} on {made.examples:,} examples, {made.steps:,} steps, "
         f"{made.trained_parameters:,} parameters learnt ({share:.2%}), {made.seconds:,.0f} s"
-        f"{'; on dev ' + moved if moved else ''}\nuse it: trivium chat --model {made.directory}"
+        f"{'; on dev ' + moved if moved else ''}\nuse it: trivium {use} --model {made.directory}"
     )

@@ -121,10 +121,10 @@ def predict(
 ) -> None:
     """What a fine-tuned model says of each row, a JSON object a line."""
     from trivium.verbs.examples import file_rows, stream_rows
-    from trivium.verbs.predict import load_tuned, predict_rows
+    from trivium.verbs.predict import load_predictor, predict_rows
 
     given = stream_rows(sys.stdin) if file is None else file_rows(file, format)
-    rows = predict_rows(load_tuned(model, device), given, columns_of(column))
+    rows = predict_rows(load_predictor(model, device), given, columns_of(column))
     if as_json:
         emit([each.row() for each in rows], True, "")
         return

@@ -4,7 +4,8 @@
 - Alpaca: ``instruction``, ``input`` (may be empty or missing) and ``output``; with ``system`` before it
 - ``prompt`` and ``completion``, and ``question`` and ``answer``: two texts
 - preferences: ``chosen`` and ``rejected`` beside ``prompt`` or Alpaca's fields, as texts or lists of messages; or whole
-  dialogues, alone, of which what they have in common is the prompt (Bai et al. 2022: "Human:" and "Assistant:")
+  dialogues, alone, of which what they have in common is the prompt (Bai et al. 2022: "Human:" and "Assistant:"); a
+  number ``margin`` may say by how much the chosen one is better
 """
 
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from trivium.errors import DataError, SettingsError
 from trivium.text.chats import Chat, Message, Preference
 from trivium.text.examples import Located
-from trivium.text.fields import Columns, objects_of, text_of
+from trivium.text.fields import Columns, number_of, objects_of, text_of
 from trivium.text.readers import Row, read_rows
 
 ROLES = {
@@ -28,7 +29,7 @@ QUESTIONS = (("instruction", "output"), ("prompt", "completion"), ("question", "
 """Columns of a text to answer and of the answer."""
 
 COLUMNS = ("messages", "conversations", "instruction", "input", "output", "system", "prompt", "completion", "question",
-           "answer", "chosen", "rejected")  # fmt: skip
+           "answer", "chosen", "rejected", "margin")  # fmt: skip
 """All that is read, for a file's own names to stand in place of."""
 
 _SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
@@ -44,11 +45,23 @@ def read_prompts(path: Path, columns: Columns | None = None, format: str | None 
     return [Located(chat_of(place, _renamed(row, columns), False), place) for place, row in read_rows(path, format)]
 
 
+class EqualSidesError(DataError):
+    """Of a pair of which neither side can be the better one."""
+
+
 def read_preferences(
-    path: Path, columns: Columns | None = None, format: str | None = None
+    path: Path, columns: Columns | None = None, format: str | None = None, equal: list[str] | None = None
 ) -> list[Located[Preference]]:
-    """All pairs of a file."""
-    return [Located(preference_of(place, _renamed(row, columns)), place) for place, row in read_rows(path, format)]
+    """All pairs of a file. ``equal``: takes the places of those whose sides are the same, which are then left out."""
+    found = []
+    for place, row in read_rows(path, format):
+        try:
+            found.append(Located(preference_of(place, _renamed(row, columns)), place))
+        except EqualSidesError:
+            if equal is None:
+                raise
+            equal.append(place)
+    return found
 
 
 def chat_of(place: str, row: Row, answered: bool = True) -> Chat:
@@ -83,13 +96,14 @@ def preference_of(place: str, row: Row) -> Preference:
                 f"{place}: there is no prompt, and 'chosen' and 'rejected' begin with different messages: give a prompt"
             )
     if sides[0] == sides[1]:
-        raise DataError(f"{place}: 'chosen' and 'rejected' are equal, so nothing is preferred: remove this row")
+        raise EqualSidesError(f"{place}: 'chosen' and 'rejected' are equal, so nothing is preferred: remove this row")
     for name, side in zip(("chosen", "rejected"), sides, strict=True):
         if not any(message.role == "assistant" for message in side):
             raise DataError(f"{place}: {name!r} has no words of the assistant behind what both sides share")
         _ordered(place, [*prompt, *side], True)
     chosen, rejected = (tuple(side) for side in sides)
-    return Preference(tuple(prompt), chosen, rejected)
+    margin = number_of(place, row, "margin") if row.get("margin") not in (None, "") else 0.0
+    return Preference(tuple(prompt), chosen, rejected, margin)
 
 
 def messages_of(place: str, row: Row, field: str) -> list[Message]:

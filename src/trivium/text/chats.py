@@ -33,8 +33,10 @@ class Chat:
 
 @dataclass(frozen=True)
 class Preference:
-    """A beginning and two ways to go on, mostly one reply each, of which people prefer the first."""
+    """A beginning and two ways to go on, mostly one reply each, of which people prefer the first. ``margin``: how much,
+    where that is known."""
 
     prompt: tuple[Message, ...]
     chosen: tuple[Message, ...]
     rejected: tuple[Message, ...]
+    margin: float = 0.0

@@ -37,7 +37,8 @@ class Batch(Protocol):
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """What each named loss counts in the step's loss; 1 where none is given. The same in all of a step."""
+        """What each named loss counts in the step's loss; 1 where none is given. The same in all of a step. Nothing is
+        learnt from one that counts 0: it is a figure to be logged beside the others."""
         ...
 
     def to(self, device: torch.device | str) -> Self: ...
@@ -128,12 +129,14 @@ class Trainer(Generic[AnyModel, AnyBatch]):
             weights |= each.weights
             for name, count in each.counts.items():
                 counts[name] = counts.get(name, 0) + count
-        weighted = {name: max(1, count) / weights.get(name, 1.0) for name, count in counts.items()}
+        learnt = {name: weight for name in counts if (weight := weights.get(name, 1.0))}
+        weighted = {name: max(1, counts[name]) / weight for name, weight in learnt.items()}
         sums: dict[str, Tensor] = {}
         for micro, batch in enumerate(batches):
             self._seed(key(self.settings.seed, "dropout", self.number, micro) >> 1)
             losses = self.loss(self.model, batch if self.device.type == "cpu" else batch.to(self.device))
-            torch.stack([part.total / weighted[name] for name, part in losses.items()]).sum().backward()
+            parts = [part.total / weighted[name] for name, part in losses.items() if name in weighted]
+            torch.stack(parts).sum().backward()
             self.optimizer.collect(first=micro == 0)
             for name, part in losses.items():
                 sums[name] = sums[name] + part.total.detach() if name in sums else part.total.detach()
@@ -147,7 +150,7 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         self.number += 1
         return Step(
             number=self.number - 1,
-            loss=sum(weights.get(name, 1.0) * mean for name, mean in means.items()),
+            loss=sum(learnt[name] * mean for name, mean in means.items() if name in learnt),
             losses=means,
             tokens=sum(batch.tokens for batch in batches),
             flops=sum(map(self._flops, batches)) if self._flops else 0.0,

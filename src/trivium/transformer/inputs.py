@@ -47,7 +47,8 @@ class Tokens:
     hold, for networks that read characters; zeros where it does. ``order`` and ``queries``, for two-stream networks:
     when each position comes in the order of prediction, equal numbers see each other; and the positions to predict,
     each from those that come before it. ``spans``: what heads that label stretches of words are asked about.
-    ``borders``: the tokens that a head predicts from those on both sides of their span.
+    ``borders``: the tokens that a head predicts from those on both sides of their span. ``branches``: several endings
+    of one beginning in one row: tokens of the beginning are 0 and seen by all, those of an ending by it alone.
     """
 
     ids: Tensor  # (B, T) int64
@@ -61,6 +62,7 @@ class Tokens:
     queries: Tensor | None = None  # (B, R) int64
     spans: SpanPlaces | None = None
     borders: Tensor | None = None  # (M, 3) int64: flat places before and after the span, and which token of it, from 0
+    branches: Tensor | None = None  # (B, T) int64, of a row that is read at once, with ``positions``
 
     def to(self, device: torch.device | str) -> Self:
         def moved(tensor: Tensor | None) -> Tensor | None:
@@ -78,6 +80,7 @@ class Tokens:
             moved(self.queries),
             None if self.spans is None else self.spans.to(device),
             moved(self.borders),
+            moved(self.branches),
         )
 
 

@@ -49,6 +49,12 @@ def same_document(queries: Tensor, keys: Tensor) -> Tensor:
     return (queries[:, :, None] == keys[:, None, :])[:, None]
 
 
+def same_branch(branches: Tensor) -> Tensor:
+    """(B, 1, T, T) from branch numbers (B, T): a branch sees itself and the beginning, 0, that all go on from."""
+    keys, queries = branches[:, None, :], branches[:, :, None]
+    return ((keys == 0) | (keys == queries))[:, None]
+
+
 def in_prefix(prefix: Tensor, keys: int) -> Tensor:
     """(B, 1, 1, S) from the queries' prefix marks (B, T): keys seen from everywhere. Cached keys need no mark."""
     return torch.nn.functional.pad(prefix, (keys - prefix.shape[1], 0))[:, None, None, :]
@@ -84,7 +90,7 @@ def self_mask(
     """
     queries, keys = tokens.shape[1], tokens.shape[1] + past
     narrow = band is not None and keys > band  # otherwise all are near
-    if known is None and not narrow and (not causally or side.prefix is None):
+    if known is None and not narrow and side.branches is None and (not causally or side.prefix is None):
         if not causally or queries == 1:
             return Mask()
         if past == 0:
@@ -99,6 +105,8 @@ def self_mask(
         visible = visible & nearby(queries, keys, band, tokens.device)
     if known is not None:
         visible = visible & same_document(known[:, past:], known)
+    if side.branches is not None:
+        visible = visible & same_branch(side.branches)
     return Mask(additive(visible, tokens.dtype))
 
 

@@ -35,6 +35,8 @@ from trivium.training.trainer import Step, Trainer
 from trivium.transformer import Network
 from trivium.transformer.adapters import Adapters
 from trivium.transformer.lora import Lora
+from trivium.verbs.align_dpo import Dpo
+from trivium.verbs.align_reward import RewardMethod
 from trivium.verbs.align_sft import Sft
 from trivium.verbs.alignment_card import alignment_card
 from trivium.verbs.alignment_parts import AlignTraining, Method, Prepared, Start
@@ -44,6 +46,8 @@ from trivium.verbs.source_model import weights_digest
 
 METHODS: dict[str, type[Method]] = {
     "sft": Sft,
+    "reward": RewardMethod,
+    "dpo": Dpo,
 }
 """By the name that ``--method`` and ``[method]`` have for them."""
 

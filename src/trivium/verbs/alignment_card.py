@@ -32,7 +32,9 @@ def alignment_card(
     if before:
         lines += ["", "| on dev | before | after |", "|---|---|---|"]
         lines += [f"| {name} | {_told(value)} | {_told(after.get(name))} |" for name, value in before.items()]
-    lines += ["", "`trivium chat --model .` talks with it, by the template that it was taught in."]
+    judges = method["kind"] == "reward"
+    does = "predict --model . FILE` says what replies are worth" if judges else "chat --model .` talks with it"
+    lines += ["", f"`trivium {does}, by the template that it was taught in."]
     return card.rstrip() + "\n\n" + "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from trivium.errors import DataError, SettingsError
 from trivium.tasks import Task
@@ -56,7 +56,14 @@ def stream_rows(stream: Iterable[str]) -> Iterator[tuple[str, Row]]:
         yield place, json_object(place, line) if line.lstrip().startswith("{") else {"text": line.rstrip("\r\n")}
 
 
-def checked_columns(task: Task[Any, Any], columns: Columns | None) -> Columns:
+class Reader(Protocol):
+    """A task, or what else makes examples of rows."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+
+def checked_columns(task: Reader, columns: Columns | None) -> Columns:
     """Names of the user's own for columns that the task reads."""
     for name in columns or {}:
         if name not in task.columns:

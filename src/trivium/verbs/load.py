@@ -124,10 +124,14 @@ class LanguageModel:
         return surprise(joined(answers(self.model, questions)), text)
 
     def predict(self, rows: "Iterable[str | Row]") -> "list[Predicted]":
-        """What a fine-tuned model says of texts, or of rows with the fields that its task reads."""
+        """What a fine-tuned model says of texts, or of rows with the fields that its task reads; of a reward model,
+        what the last reply of each conversation is worth."""
         from trivium.verbs.predict import predict, task_of
+        from trivium.verbs.reward_models import is_reward_model, open_reward_model
         from trivium.verbs.tuning import Tuned
 
+        if is_reward_model(self.directory):
+            return list(predict(open_reward_model(self), rows))
         task = task_of(self.model, self.labels, self.directory)
         if task is None:
             raise SettingsError(f"{self.directory} predicts no labels: fine-tune it first, with trivium finetune")

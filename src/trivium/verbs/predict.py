@@ -4,11 +4,11 @@ Every row is computed in float32 with padding masked, so a row's answer does not
 last bits of a matrix product, which the printed six digits leave out).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trivium.errors import DataError, SettingsError
 from trivium.families import adapter_folder
@@ -20,12 +20,25 @@ from trivium.training.precision import choose_device
 from trivium.training.run_directory import RECIPE
 from trivium.verbs.examples import checked_columns, file_rows
 from trivium.verbs.load import find
+from trivium.verbs.reward_models import is_reward_model, open_reward_model
 from trivium.verbs.tuning import Tuned
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
 
 CHUNK = 256  # rows read before the first is answered
+
+
+class Predictor(Protocol):
+    """What says something of each row of a file: a tuned model by its task, or a reward model."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def example(self, place: str, row: Row, columns: Columns, gold: bool) -> Any: ...
+
+    def predict(self, examples: Sequence[Any]) -> list[Any]: ...
+
 
 Source = str | Path | Iterable[str | Row]
 
@@ -48,23 +61,29 @@ class Predicted:
 
 
 def predict(
-    model: str | Path | Tuned, data: Source, *, columns: Columns | None = None, device: str = "auto"
+    model: str | Path | Predictor, data: Source, *, columns: Columns | None = None, device: str = "auto"
 ) -> Iterator[Predicted]:
     """Predictions in the order of ``data``: a path to a table (.jsonl, .csv, .tsv) or to a text with one example a
     line; or rows themselves, and texts, such as the lines of a stream."""
-    tuned = model if isinstance(model, Tuned) else load_tuned(model, device)
-    return predict_rows(tuned, file_rows(Path(data)) if isinstance(data, str | Path) else _placed(data), columns)
+    says = load_predictor(model, device) if isinstance(model, str | Path) else model
+    return predict_rows(says, file_rows(Path(data)) if isinstance(data, str | Path) else _placed(data), columns)
 
 
 def predict_rows(
-    tuned: Tuned, rows: Iterable[tuple[str, Row]], columns: Columns | None = None
+    model: Predictor, rows: Iterable[tuple[str, Row]], columns: Columns | None = None
 ) -> Iterator[Predicted]:
     """The same for rows with the places that errors name."""
-    known, rows = checked_columns(tuned.task, columns), iter(rows)
+    known, rows = checked_columns(model, columns), iter(rows)
     while chunk := list(islice(rows, CHUNK)):
-        examples = [tuned.task.example(place, row, known, False) for place, row in chunk]
-        for (_, row), prediction in zip(chunk, tuned.predict(examples), strict=True):
+        examples = [model.example(place, row, known, False) for place, row in chunk]
+        for (_, row), prediction in zip(chunk, model.predict(examples), strict=True):
             yield Predicted(row, prediction)
+
+
+def load_predictor(directory: str | Path, device: str = "auto") -> Predictor:
+    """A model for a task, or a reward model."""
+    folder = find(directory)
+    return open_reward_model(folder, device) if is_reward_model(folder) else load_tuned(folder, device)
 
 
 def load_tuned(directory: str | Path, device: str = "auto") -> Tuned:

@@ -21,6 +21,7 @@ from trivium.randomness import key
 from trivium.tasks import Task, TextTask, Writer, predict_all
 from trivium.tasks.batching import training_batches, within_budget
 from trivium.text.examples import Located
+from trivium.text.fields import Columns
 from trivium.tokenizers import Tokenizer
 from trivium.training.settings import AdamW, Linear, TrainingSettings
 from trivium.training.trainer import Step, Trainer
@@ -95,6 +96,15 @@ class Tuned:
     model: Network
     tokenizer: Tokenizer
     task: Task[Any, Any]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields of a row that the task reads."""
+        return self.task.columns
+
+    def example(self, place: str, row: Mapping[str, object], columns: Columns, gold: bool) -> Any:
+        """A row of a file, as the task reads it."""
+        return self.task.example(place, row, columns, gold)
 
     def encode(self, examples: Sequence[Any]) -> Any:
         """The task's items."""
