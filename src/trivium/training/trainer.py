@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,18 @@ class Loss(Protocol):
     def count(self) -> int: ...
 
 
+@runtime_checkable
+class Remembers(Protocol):
+    """A feed whose batches depend on more than their number: on what it made of the model some steps ago. What it
+    knows is saved with the optimizer's state; an empty state is that before the first step."""
+
+    def state_dict(self) -> Mapping[str, Tensor]: ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
 CARRIED = "carried."
+FED = "fed."
 
 AnyBatch = TypeVar("AnyBatch", bound=Batch)
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
@@ -161,16 +172,22 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         )
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Masters by parameter name, also of frozen ones; the optimizer's moments, and under "carried." the states that
-        a recurrent model goes on from. Not copies: save or clone them before stepping."""
+        """Masters by parameter name, also of frozen ones; the optimizer's moments, under "carried." the states that a
+        recurrent model goes on from, and under "fed." what the feed remembers. Not copies: save or clone them before
+        stepping."""
         carried = {f"{CARRIED}{name}": state for name, state in carried_states(self.model).items()}
-        return dict(self.optimizer.masters), self.optimizer.state_dict() | carried
+        known = self.feed.state_dict() if isinstance(self.feed, Remembers) else {}
+        fed = {f"{FED}{name}": state for name, state in known.items()}
+        return dict(self.optimizer.masters), self.optimizer.state_dict() | carried | fed
 
     def load_state_dict(self, number: int, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
         """Everything as it was before step ``number``: the exact inverse of :meth:`state_dict`."""
         self.optimizer.load_masters(weights)
-        self.optimizer.load_state_dict({name: t for name, t in moments.items() if not name.startswith(CARRIED)})
-        carry_on(self.model, {n.removeprefix(CARRIED): t for n, t in moments.items() if n.startswith(CARRIED)})
+        own = {name: t for name, t in moments.items() if not name.startswith((CARRIED, FED))}
+        self.optimizer.load_state_dict(own)
+        carry_on(self.model, _under(CARRIED, moments))
+        if isinstance(self.feed, Remembers):
+            self.feed.load_state_dict(_under(FED, moments))
         self.number = number
 
     def _seed(self, value: int) -> None:
@@ -205,3 +222,8 @@ class Trainer(Generic[AnyModel, AnyBatch]):
             f"step {self.number} was not taken: {' and '.join(bad)}, on the batch of draws {shown}; the weights are "
             "those before it: lower the learning rate or look at that batch"
         )
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -21,13 +21,14 @@ NEXT_SENTENCE = "next_sentence"
 SPANS = "spans"
 RELATIONS = "relations"
 SPAN_BOUNDARY = "span_boundary"
+VALUE = "value"
 """The names under which a saved model's heads are found: ``model(inputs, heads=[SEQUENCE])``."""
 
 MOST_LABELS = 1 << 20
 MOST_UNITS = 1 << 16
 
-OF_OBJECTIVES = (SPAN_BOUNDARY,)
-"""Heads that pretraining alone uses: a saved folder holds their weights beside the model's, and whoever opens it leaves
+OF_OBJECTIVES = (SPAN_BOUNDARY, VALUE)
+"""Heads that training alone uses: a saved folder holds their weights beside the model's, and whoever opens it leaves
 them out."""
 
 LABELLED = (SEQUENCE, TOKEN, SPANS, RELATIONS)
