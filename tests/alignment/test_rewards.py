@@ -9,10 +9,11 @@ import pytest
 from trivium.alignment.own_rewards import is_own, own
 from trivium.alignment.rewards import REWARDS, Asked, built_in, final_number, total, weight_of
 from trivium.errors import DataError, SettingsError
+from trivium.text.chats import Message
 
 
 def asked(response, answer="so 6 and 4 make 10\n#### 10", prompt="How many?", place="train.jsonl:1"):
-    return Asked(prompt, response, {"question": prompt, "answer": answer}, place)
+    return Asked((Message("user", prompt),), response, {"question": prompt, "answer": answer}, place)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from trivium.alignment.learning import PolicyLearning, PolicyPrompt, heads
 from trivium.alignment.rewards import Reward
 from trivium.alignment.rollouts import Writing
 from trivium.families.bodies import initialise, network
+from trivium.text.chats import Message
 from trivium.training.settings import AdamW, Linear, TrainingSettings
 from trivium.training.trainer import Trainer
-from trivium.transformer import Inputs, TransformerConfig, Tokens
+from trivium.transformer import Inputs, Tokens, TransformerConfig
 
 VOCABULARY, LENGTH = 4, 3
 PROMPT = (4,)
@@ -53,14 +54,14 @@ def chances(model: Any) -> Tensor:
     return logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0].sum(1).exp()
 
 
-def learn(settings: Any, rounds: int, rate: float = 0.02, seed: int = 0) -> tuple[Tensor, Tensor]:
+def learn(settings: Any, batch: int, rounds: int, rate: float = 0.02, seed: int = 0) -> tuple[Tensor, Tensor]:
     """The texts' probabilities by the reference and by the policy after so many rounds."""
     reference = body(3)
     policy = body(3, heads(settings, reference.config))
-    prompt = PolicyPrompt(PROMPT, "begin", {}, "toy:1")
+    prompt = PolicyPrompt(PROMPT, (Message("user", "begin"),), {}, "toy:1")
     learning = PolicyLearning(
         policy, reference, [prompt], [Reward("share", 1.0, share_of_one)], Digits(),  # type: ignore[arg-type]
-        Writing(LENGTH, 1.0, None, VOCABULARY), settings, seed,
+        Writing(LENGTH, 1.0, None, VOCABULARY), settings, batch, seed,
     )  # fmt: skip
     steps = rounds * learning.updates
     training = TrainingSettings(

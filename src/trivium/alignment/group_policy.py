@@ -1,11 +1,11 @@
 """Group relative policy optimisation (Shao et al. 2024, arXiv 2402.03300, section 4.1): PPO without a value.
 
 Several responses to one prompt are each other's baseline: a response's advantage, the same at all of its tokens, is its
-reward less the group's mean, over the group's standard deviation. The distance from the reference is a part of the loss,
-not of the reward, by an estimate that is never negative (Schulman's k3). Its gradient, on responses of the policy's own,
-is that of KL(reference || policy): the optimum of reward and price together is not the reference tilted by
-exp(reward / price), as PPO's is, but reference * price / (c - reward). Left out: process rewards, and new rounds of the
-reward model and the reference (the paper's outer loop: start another run from the trained model).
+reward less the group's mean, over the group's standard deviation. The distance from the reference stands in the loss,
+not in the reward, by an estimate that is never negative (Schulman's k3). Its gradient, on the policy's own responses,
+is that of KL(reference || policy): what is best for reward and price together is not the reference tilted by
+exp(reward / price), as in PPO, but at every token reference * price / (c - reward). Left out: process rewards, and new
+rounds of the reward model and the reference (the paper's outer loop: start another run from the trained model).
 """
 
 from dataclasses import dataclass
@@ -27,38 +27,29 @@ class Grpo:
     """
 
     kind: Literal["grpo"] = "grpo"
-    prompts: int = 8  # of each step
-    group: int = 8  # responses to each; the paper has 64
-    minibatches: int = 1  # the groups of a step in so many updates
-    epochs: int = 1
+    group: int = 8  # responses to a prompt; the paper has 64
+    minibatches: int = 1  # the responses of a round in so many updates
+    epochs: int = 1  # over the responses of a round
     kl: float = 0.04
     clip: float = 0.2
     clip_above: float | None = None
     scale: Literal["group", "none"] = "group"
     average: Literal["response", "token", "length"] = "response"
-    mix: float = 0.0
 
     def __post_init__(self) -> None:
         check_limits(
             self,
-            ("prompts", self.prompts >= 1, "at least 1"),
             ("group", self.group >= 2, "at least 2, for the responses of a group are compared with each other"),
-            ("minibatches", 1 <= self.minibatches <= self.prompts, "1 to the number of prompts"),
+            ("minibatches", self.minibatches >= 1, "at least 1"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("kl", 0 <= self.kl < float("inf"), "0 (no price) or above"),
             ("clip", 0 < self.clip < 1, "between 0 and 1"),
             ("clip_above", self.clip_above is None or self.clip_above > 0, "above 0"),
-            ("mix", 0 <= self.mix < float("inf"), "0 (none) or above"),
         )
 
     @property
-    def responses(self) -> int:
-        """Of each step."""
-        return self.prompts * self.group
-
-    @property
     def samples(self) -> int:
-        """Of each prompt."""
+        """Responses to a prompt in a round."""
         return self.group
 
 

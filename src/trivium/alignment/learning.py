@@ -2,8 +2,8 @@
 
 A round: prompts are drawn, the policy of that moment answers them, the answers are scored, and ``epochs`` times
 ``minibatches`` updates learn from them. What a round made is remembered between its updates and saved with the
-optimizer's state, as is the price of the distance where it adapts; prompts, texts and the order of updates are functions
-of the seed and the round's number. So a run that was killed within a round goes on with the very same texts.
+optimizer's state, as is the price of the distance where it adapts; prompts, random numbers and the order of updates are
+functions of the seed and the round's number. So a run that was killed within a round goes on with the very same texts.
 
 The policy learns as it writes, without dropout: the ratio compares one function with itself.
 """
@@ -20,10 +20,12 @@ from trivium.alignment.group_policy import Grpo
 from trivium.alignment.policy import Ppo
 from trivium.alignment.rewards import Asked, Reward, total
 from trivium.alignment.rollouts import Rollouts, Texts, Writing, log_probabilities, measured, reading, written
+from trivium.errors import SettingsError
 from trivium.objectives.causal import Causal
 from trivium.objectives.objective import Batch, Loss
 from trivium.randomness import key
 from trivium.tasks.batching import within_budget
+from trivium.text.chats import Message
 from trivium.text.order import drawn, permuted
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import VALUE, Config, Inputs, Network, TokenHead
@@ -36,31 +38,32 @@ Settings = Ppo | Grpo
 
 @dataclass(frozen=True)
 class PolicyPrompt:
-    """What is answered: the tokens that the model reads, and for rewards the text and the whole row it came from."""
+    """What is answered: the tokens that the model reads, and for rewards the messages and the row they came from."""
 
     ids: tuple[int, ...]
-    text: str
+    messages: tuple[Message, ...]
     example: Mapping[str, object]
     place: str
 
 
-def value_head(config: Config) -> TokenHead:
-    """Expects nothing at first: weights 0, as in the published code, so that the first advantages are the rewards'."""
-    head = TokenHead(config, 1, dropout=0.0)
-    nn.init.zeros_(head.classifier.weight)
-    nn.init.zeros_(head.classifier.bias)
-    return head
-
-
 def heads(settings: Settings, config: Config) -> dict[str, nn.Module]:
     """What the policy has beside its vocabulary's scores."""
-    return {VALUE: value_head(config)} if isinstance(settings, Ppo) else {}
+    return {VALUE: TokenHead(config, 1, dropout=0.0)} if isinstance(settings, Ppo) else {}
+
+
+@torch.no_grad()
+def expect_nothing(model: Network) -> None:
+    """A value head's first weights are 0, as in the published code: the first advantages are the rewards'."""
+    if VALUE in model.heads:
+        for parameter in model.heads[VALUE].parameters():
+            parameter.zero_()
 
 
 @dataclass(eq=False)
 class PolicyLearning:
-    """``Trainer(policy, learning.loss, learning, ...)``. ``remember``: the batch of an update that is to be remembered
-    (PPO-ptx). ``micro_tokens``: with padding, of one pass with gradients."""
+    """``Trainer(policy, learning.loss, learning, ...)``. ``batch``: prompts of a round. ``micro_tokens``: with padding,
+    of one pass with gradients. ``remember``: for each update a batch of text that is not to be forgotten, of which a
+    nat counts ``mix`` (InstructGPT's PPO-ptx and its gamma)."""
 
     policy: Network
     reference: Network
@@ -69,15 +72,23 @@ class PolicyLearning:
     tokenizer: Tokenizer
     writing: Writing
     settings: Settings
+    batch: int
     seed: int = 0
     micro_tokens: int = 8192
     remember: Callable[[int], Batch] | None = None
+    mix: float = 0.0
     price: float = field(init=False)  # of the distance, in the present round
     rollouts: Rollouts | None = field(init=False, default=None)
     round: int = field(init=False, default=-1)  # that the rollouts are of
 
     def __post_init__(self) -> None:
         self.price = self.settings.kl
+        responses, least = self.batch * self.settings.samples, 2 * self.settings.minibatches
+        if responses < least:
+            raise SettingsError(
+                f"a round has {responses} responses, which do not fill {self.settings.minibatches} minibatches of at "
+                f"least 2: raise training.batch"
+            )
 
     @property
     def updates(self) -> int:
@@ -103,7 +114,7 @@ class PolicyLearning:
                     made,
                     targets={PRETRAINING if name == "causal" else name: t for name, t in made.targets.items()},
                     counts={PRETRAINING: made.counts["causal"]},
-                    weights={PRETRAINING: self.settings.mix},
+                    weights={PRETRAINING: self.mix},
                 )
             )
         return batches
@@ -144,9 +155,8 @@ class PolicyLearning:
 
     def scored(self, texts: Texts, prompts: Sequence[PolicyPrompt]) -> tuple[Tensor, Tensor]:
         """(B,) what each response is worth, and (B, P) by each reward, both float64."""
-        bounds = zip(texts.ids, texts.starts.tolist(), texts.lengths.tolist(), texts.ended.tolist(), strict=True)
-        said = [self.tokenizer.decode(ids[start : start + n - end].tolist()) for ids, start, n, end in bounds]
-        asked = [Asked(p.text, text, p.example, p.place) for p, text in zip(prompts, said, strict=True)]
+        said = [self.tokenizer.decode(ids) for ids in texts.responses()]
+        asked = [Asked(p.messages, text, p.example, p.place) for p, text in zip(prompts, said, strict=True)]
         sums, parts = total(self.rewards, asked)
         return torch.tensor(sums, dtype=torch.float64), torch.tensor(list(parts.values()), dtype=torch.float64).T
 
@@ -159,7 +169,7 @@ class PolicyLearning:
             self.price = policy.adapted(
                 self.price, away, settings.kl_target, len(before.scores), settings.kl_horizon
             )
-        numbers = np.arange(number * settings.prompts, (number + 1) * settings.prompts)
+        numbers = np.arange(number * self.batch, (number + 1) * self.batch)
         chosen = drawn(key(self.seed, "prompts"), len(self.prompts), numbers).repeat(settings.samples)
         answered = [self.prompts[n] for n in chosen]
         texts = written(

@@ -20,16 +20,13 @@ from trivium.errors import SettingsError
 @dataclass(frozen=True)
 class Ppo:
     """``kl``: the price of a nat away from the reference; it stays, or with ``kl_target`` follows the measured distance
-    (nats a response). ``mix``: what a nat of the text to be remembered counts (InstructGPT's gamma; 27.8 there).
-
-    The defaults are the published code's; InstructGPT has ``kl=0.02``, ``epochs=1`` and batches of 512 in minibatches
-    of 64.
+    (nats a response). The defaults are the published code's; InstructGPT has ``kl=0.02``, ``epochs=1`` and rounds of
+    512 responses in minibatches of 64.
     """
 
     kind: Literal["ppo"] = "ppo"
-    prompts: int = 64  # of each step; one response each
-    minibatches: int = 1  # the responses of a step in so many updates
-    epochs: int = 4  # so often
+    minibatches: int = 1  # the responses of a round in so many updates
+    epochs: int = 4  # over the responses of a round
     kl: float = 0.2
     kl_target: float | None = None
     kl_horizon: int = 10_000  # responses
@@ -39,13 +36,11 @@ class Ppo:
     value_clip: float = 0.2
     value_weight: float = 0.1
     whiten_rewards: bool = True
-    mix: float = 0.0
 
     def __post_init__(self) -> None:
         check_limits(
             self,
-            ("prompts", self.prompts >= 2, "at least 2, for advantages are compared with each other"),
-            ("minibatches", 1 <= self.minibatches <= self.prompts // 2, "1 to half of the prompts"),
+            ("minibatches", self.minibatches >= 1, "at least 1"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("kl", 0 <= self.kl < float("inf"), "0 (no price) or above"),
             ("kl_target", self.kl_target is None or self.kl_target > 0, "above 0"),
@@ -55,19 +50,13 @@ class Ppo:
             ("clip", 0 < self.clip < 1, "between 0 and 1"),
             ("value_clip", self.value_clip > 0, "above 0"),
             ("value_weight", 0 < self.value_weight < float("inf"), "above 0"),
-            ("mix", 0 <= self.mix < float("inf"), "0 (none) or above"),
         )
         if self.kl_target is not None and self.kl == 0:
-            raise SettingsError("kl is 0, and kl_target multiplies it: begin with a kl above 0")
-
-    @property
-    def responses(self) -> int:
-        """Of each step."""
-        return self.prompts
+            raise SettingsError("method.kl is 0, and kl_target multiplies it: begin with a kl above 0")
 
     @property
     def samples(self) -> int:
-        """Of each prompt."""
+        """Responses to a prompt in a round."""
         return 1
 
 
@@ -75,7 +64,7 @@ def check_limits(settings: object, *limits: tuple[str, bool, str]) -> None:
     """Refuses the first setting that is not allowed: its name, whether it is, what is."""
     for name, holds, allowed in limits:
         if not holds:
-            raise SettingsError(f"{name.rstrip('_')} is {getattr(settings, name)!r}: it must be {allowed}")
+            raise SettingsError(f"method.{name.rstrip('_')} is {getattr(settings, name)!r}: it must be {allowed}")
 
 
 def token_rewards(scores: Tensor, policy: Tensor, reference: Tensor, real: Tensor, kl: float) -> Tensor:

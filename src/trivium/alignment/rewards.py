@@ -1,8 +1,9 @@
 """What a response is worth: rewards that can be checked, the user's own functions, and sums of them.
 
-Built in: ``gsm8k`` (the final number is that of the row's ``answer``; Cobbe et al. 2021), ``regex=PATTERN`` (1 where the
-pattern is found) and ``length=N`` (1 at N words, falling to 0 at none and at 2N). ``path/file.py:name`` is a function or
-class of the user's (``own_rewards.py``); a folder is a reward model, which the verbs open. ``0.5*NAME`` counts half.
+Built in: ``gsm8k`` (the final number is that of the row's ``answer``; Cobbe et al. 2021), ``regex=PATTERN`` (1 where
+the pattern is found) and ``length=N`` (1 at N words, falling to 0 at none and at 2N). ``path/file.py:name`` is a
+function or class of the user's (``own_rewards.py``); a folder is a reward model, which the verbs open. ``0.5*NAME``
+counts half.
 """
 
 import math
@@ -13,17 +14,23 @@ from decimal import Decimal
 from difflib import get_close_matches
 
 from trivium.errors import DataError, SettingsError, shown
+from trivium.text.chats import Message
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One response to be judged. ``example``: the row that the prompt came from, all its fields; ``place``: where it
+    """One response to the last of some messages, to be judged. ``example``: the row that the prompt came from, all its fields; ``place``: where it
     stands, for errors."""
 
-    prompt: str
+    messages: tuple[Message, ...]
     response: str
     example: Mapping[str, object]
     place: str
+
+    @property
+    def prompt(self) -> str:
+        """What was said last."""
+        return self.messages[-1].content
 
 
 Judge = Callable[[Sequence[Asked]], Sequence[float]]
@@ -60,8 +67,8 @@ def built_in(given: str) -> Reward:
         near = get_close_matches(name, REWARDS, 1)
         advice = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(REWARDS)}"
         raise SettingsError(
-            f"there is no reward {name!r}: {advice}; or give a function of your own as path/file.py:name, or the folder "
-            "of a reward model"
+            f"there is no reward {name!r}: {advice}; or give a function of your own as path/file.py:name, or the "
+            "folder of a reward model"
         )
     return Reward(given, weight, REWARDS[name](told))
 
@@ -104,7 +111,7 @@ _NUMBER = re.compile(r"-?\d(?:[\d,]*\d)?(?:\.\d+)?")
 
 
 def final_number(text: str) -> Decimal | None:
-    """The first number after the last ``####``; without such a mark the last number of the text; None: there is none."""
+    """The first number after the last ``####``; without such a mark the last one of the text; None: there is none."""
     _, mark, said = text.rpartition("####")
     found = _NUMBER.findall(said.replace("$", ""))
     return Decimal(found[0 if mark else -1].replace(",", "")) if found else None

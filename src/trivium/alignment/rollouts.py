@@ -36,13 +36,24 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class Rollouts:
-    """The responses of one round. A response holds its end token where it ended by itself."""
+class Texts:
+    """Prompts with their responses, as tokens on the CPU. A response holds its end token where it ended by itself."""
 
     ids: Tensor  # (B, T) int64: prompt and response, then zeros
     starts: Tensor  # (B,) where the response begins
     lengths: Tensor  # (B,) its tokens
     ended: Tensor  # (B,) bool
+
+    def responses(self) -> list[list[int]]:
+        """Their tokens, without an end token."""
+        bounds = zip(self.ids, self.starts.tolist(), self.lengths.tolist(), self.ended.tolist(), strict=True)
+        return [ids[start : start + length - ended].tolist() for ids, start, length, ended in bounds]
+
+
+@dataclass(frozen=True)
+class Rollouts(Texts):
+    """The responses of one round, and all that an update has to know of them."""
+
     prompts: Tensor  # (B,) which prompt it answers
     scores: Tensor  # (B,) float64: what it is worth
     parts: Tensor  # (B, P) float64: by each reward
@@ -55,27 +66,12 @@ class Rollouts:
         """(B, R) bool: which places are tokens."""
         return torch.arange(self.policy.shape[1]) < self.lengths[:, None]
 
-    def responses(self) -> list[list[int]]:
-        """Their tokens, without an end token."""
-        bounds = zip(self.ids, self.starts.tolist(), self.lengths.tolist(), self.ended.tolist(), strict=True)
-        return [ids[start : start + length - ended].tolist() for ids, start, length, ended in bounds]
-
     def state_dict(self) -> dict[str, Tensor]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Self:
         return cls(**{field.name: state[field.name].clone() for field in fields(cls)})
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Prompts with their responses, as tokens on the CPU: what is scored."""
-
-    ids: Tensor  # (B, T)
-    starts: Tensor  # (B,)
-    lengths: Tensor  # (B,)
-    ended: Tensor  # (B,) bool
 
 
 def written(
@@ -100,7 +96,7 @@ def written(
     return Texts(ids, starts, lengths, torch.tensor(ended))
 
 
-def reading(texts: Texts | Rollouts, rows: np.ndarray, pad: int) -> tuple[Tokens, Tensor, Tensor]:
+def reading(texts: Texts, rows: np.ndarray, pad: int) -> tuple[Tokens, Tensor, Tensor]:
     """What the model reads of some responses, right-padded (b, t); the flat places (N,) that predict their tokens, one
     before each; and those tokens (N,), row by row."""
     chosen = torch.from_numpy(rows)
@@ -108,7 +104,7 @@ def reading(texts: Texts | Rollouts, rows: np.ndarray, pad: int) -> tuple[Tokens
     whole = [texts.ids[row, : s + n].tolist() for row, s, n in zip(rows.tolist(), starts, lengths, strict=True)]
     read = right_padded([ids[:-1] for ids in whole], pad, torch.device("cpu"))
     width = read.ids.shape[1]
-    at = [n * width + place for n, (s, m) in enumerate(zip(starts, lengths, strict=True)) for place in range(s - 1, s - 1 + m)]
+    at = [n * width + s - 1 + k for n, (s, m) in enumerate(zip(starts, lengths, strict=True)) for k in range(m)]
     tokens = [token for ids, s in zip(whole, starts, strict=True) for token in ids[s:]]
     return read, torch.tensor(at), torch.tensor(tokens)
 

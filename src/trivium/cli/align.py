@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def align(
     method: Annotated[
-        str, typer.Option("--method", metavar="M", help="sft (conversations), reward or dpo (preferences).")
+        str,
+        typer.Option("--method", metavar="M", help="sft (conversations), reward, dpo (preferences), ppo, grpo (rewards)."),
     ] = "sft",
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="The folder of a decoder, a .gguf file, or a hub id.")
@@ -28,6 +29,12 @@ def align(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="A new folder for the run.")] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the run in this folder.")
+    ] = None,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reward", metavar="R", help="Of ppo, grpo: gsm8k, regex=P, length=N, file.py:name, a folder. Repeatable."
+        ),
     ] = None,
     template: Annotated[
         str | None,
@@ -49,7 +56,7 @@ def align(
     format: Format = None,
     as_json: Json = False,
 ) -> None:
-    """Teach a pretrained decoder to answer: by conversations, or by preferences."""
+    """Teach a pretrained decoder to answer: by conversations, preferences or rewards."""
     from trivium.errors import SettingsError
     from trivium.settings import override
     from trivium.transformer.lora import Lora
@@ -71,12 +78,14 @@ def align(
             flags["columns"] = [f"{ours}={theirs}" for ours, theirs in columns_of(column).items()]
         for each in lora or []:
             flags["lora"] = {**flags.get("lora", {}), **override(Lora, each)}
+        if reward:
+            flags["method"] = {"rewards": reward}
         if seed is not None:
             flags["training"] = {"seed": seed}
         settings = alignment(method, flags, sets or [])
     elif model or train or sets:
         raise SettingsError("a run that is resumed goes on as it was begun: give --resume DIR alone")
-    made = run(settings, out or resume or "", resume=resume is not None)
+    made = run(settings, out or resume or "", resume=resume is not None, rewards=reward or [])
     emit(made.summary(), as_json, report(made))
 
 

@@ -11,7 +11,7 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,21 +68,13 @@ class Meter:
         self.interval_tokens, self.interval_flops, self.interval_seconds = 0, 0.0, 0.0
 
 
-class Memory(Protocol):
-    """What changes in a run beside weights and moments, as JSON."""
-
-    def state(self) -> Mapping[str, Any]: ...
-
-    def restore(self, state: Mapping[str, Any]) -> None: ...
-
-
 @dataclass
 class Run:
     """``identity`` is what a checkpoint belongs to: nested values that must be the same when it is resumed.
 
     ``export`` and ``adopt`` turn masters by parameter name into the names of the saved file and back.
-    ``evaluate`` and ``sample`` are called with the model in evaluation mode. ``memory``: what else a resumed run has to
-    know; ``published``: a checkpoint's weights are the folder's own. ``command``: by which the run is resumed.
+    ``evaluate`` and ``sample`` are called with the model in evaluation mode. ``published``: a checkpoint's weights are
+    the folder's own. ``command``: by which the run is resumed.
     """
 
     trainer: Trainer[Any, Any]
@@ -94,7 +86,6 @@ class Run:
     sample: Callable[[], str] | None = None
     on_step: Callable[[Step], None] | None = None
     quiet: bool = False
-    memory: Memory | None = None
     published: bool = True
     command: str = "pretrain"
     meter: Meter = field(default_factory=Meter)
@@ -114,8 +105,6 @@ class Run:
         self._load(checkpoint)
         self.directory.metrics.cut(checkpoint.state["metrics_bytes"])
         self.meter = Meter(**checkpoint.state["meter"])
-        if self.memory is not None:
-            self.memory.restore(checkpoint.state["memory"])
         self._saved, self._digest = checkpoint.step, checkpoint.state_hash
         if checkpoint.step == self.directory.checkpoints.steps()[-1]:  # the save before a kill may not have come to it
             self.directory.checkpoints.drop_old(checkpoint.step)
@@ -199,7 +188,6 @@ class Run:
             "identity": self.identity,
             "metrics_bytes": self.directory.metrics.sync(),
             "meter": asdict(self.meter),
-            "memory": self.memory.state() if self.memory is not None else {},
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
         }

@@ -176,7 +176,7 @@ class Trainer(Generic[AnyModel, AnyBatch]):
         recurrent model goes on from, and under "fed." what the feed remembers. Not copies: save or clone them before
         stepping."""
         carried = {f"{CARRIED}{name}": state for name, state in carried_states(self.model).items()}
-        known = self.feed.state_dict() if isinstance(self.feed, Remembers) else {}
+        known: Mapping[str, Tensor] = self.feed.state_dict() if isinstance(self.feed, Remembers) else {}
         fed = {f"{FED}{name}": state for name, state in known.items()}
         return dict(self.optimizer.masters), self.optimizer.state_dict() | carried | fed
 

@@ -36,10 +36,13 @@ from trivium.transformer import Network
 from trivium.transformer.adapters import Adapters
 from trivium.transformer.lora import Lora
 from trivium.verbs.align_dpo import Dpo
+from trivium.verbs.align_grpo import GrpoRun
+from trivium.verbs.align_ppo import PpoRun
 from trivium.verbs.align_reward import RewardMethod
 from trivium.verbs.align_sft import Sft
 from trivium.verbs.alignment_card import alignment_card
 from trivium.verbs.alignment_parts import AlignTraining, Method, Prepared, Start
+from trivium.verbs.finetuning_folder import REPORT
 from trivium.verbs.learning_parts import check_layers, layers_of
 from trivium.verbs.load import LanguageModel, load
 from trivium.verbs.source_model import weights_digest
@@ -48,6 +51,8 @@ METHODS: dict[str, type[Method]] = {
     "sft": Sft,
     "reward": RewardMethod,
     "dpo": Dpo,
+    "ppo": PpoRun,
+    "grpo": GrpoRun,
 }
 """By the name that ``--method`` and ``[method]`` have for them."""
 
@@ -119,11 +124,12 @@ def alignment(method: str, flags: Mapping[str, Any], sets: Sequence[str] = ()) -
 
 def align(
     settings: Alignment | None, out: str | Path, *, resume: bool = False,
-    on_step: Callable[[Step], None] | None = None, quiet: bool = False,
+    rewards: Sequence[str] = (), on_step: Callable[[Step], None] | None = None, quiet: bool = False,
 ) -> Aligned:  # fmt: skip
     """Aligns a model as ``settings`` say into the new folder ``out``, or goes on with the run that is there
-    (``resume``; settings None: its own)."""
+    (``resume``; settings None: its own, but ``rewards`` names its rewards' files of Python again)."""
     out = Path(out)
+    named = tuple(rewards) if settings is None else getattr(settings.method, "rewards", ())
     say = partial(print, file=sys.stderr, flush=True)
     tell = (lambda text: None) if quiet else say
     with stop_on_signals() as stop:
@@ -141,9 +147,10 @@ def align(
             start = Start(
                 base, template, Path(settings.train), None if settings.dev is None else Path(settings.dev),
                 _columns(settings), settings.format, settings.weights, settings.lora, settings.training,
-                directory.data, tell,
+                directory.data, tell, named,
             )  # fmt: skip
             prepared = settings.method.prepare(start)
+            settings = replace(settings, method=prepared.method or settings.method)
             for note in prepared.notes:
                 tell(note)
             return _run(settings, start, prepared, directory, on_step, quiet, stop, say, tell)
@@ -231,9 +238,10 @@ def _run(
     frozen = {name: t for name, t in trainer.optimizer.masters.items() if name not in trainer.optimizer.trained}
 
     def watch(step: Step) -> None:
-        for each in (prepared.watch, on_step):
-            if each is not None:
-                each(step)
+        if prepared.watch is not None and (line := prepared.watch(step, directory.metrics.lines)):
+            directory.metrics.append(line)
+        if on_step is not None:
+            on_step(step)
 
     run = Run(
         trainer,
@@ -249,7 +257,6 @@ def _run(
         sample=prepared.sample,
         on_step=watch,
         quiet=quiet,
-        memory=prepared.memory,
         published=whole,
         command="align",
     )  # fmt: skip
@@ -273,6 +280,9 @@ def _run(
         Adapters(model).merge()
     opens = _save(settings, start, model, directory, None if not whole else trainer.state_dict()[0])
     history = directory.metrics.lines
+    if prepared.page is not None:
+        directory.write(REPORT, prepared.page(history))
+    run.publish()
     before, after = (_measured(history, step) for step in (0, trainer.steps))
     own = (directory.path / "README.md").read_text(encoding="utf-8")
     directory.write("README.md", alignment_card(own, dump(settings), (before, after), prepared.notes))

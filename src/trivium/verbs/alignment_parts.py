@@ -20,7 +20,6 @@ from trivium.text.chat_templates import ChatTemplate
 from trivium.text.fields import Columns
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.chats import ChatRenderer
-from trivium.training.run import Memory
 from trivium.training.settings import AdamW, Linear, TrainingSettings
 from trivium.training.trainer import Step
 from trivium.transformer import Network
@@ -89,7 +88,7 @@ class AlignTraining:
 @dataclass(frozen=True, eq=False)
 class Start:
     """What a method is given. ``model``: the pretrained one, which nothing changes; ``folder``: for what a method
-    writes beside the run's files."""
+    writes beside the run's files; ``named``: the rewards that the command itself names, not a run's folder."""
 
     model: LanguageModel
     template: ChatTemplate
@@ -102,6 +101,7 @@ class Start:
     training: AlignTraining
     folder: Path
     tell: Callable[[str], None]
+    named: tuple[str, ...] = ()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -143,7 +143,9 @@ class Start:
 class Prepared:
     """What a method gives: a model that learns, batches of a step, and their loss. ``fingerprint``: of all data it was
     made from. ``judge``: figures that cost too much to be found more than twice, before the first step and after the
-    last; ``figures``: what else is to be told of the whole run when it is over."""
+    last; ``watch``: is shown each step and the lines of ``metrics.jsonl``, and may add one; ``figures``: what else is
+    to be told of the whole run when it is over; ``page``: the run's ``report.html``, from those lines. ``method``: with
+    what the run is to write down of it."""
 
     model: Network
     loss: Callable[[Network, Batch], Mapping[str, Loss]]
@@ -155,9 +157,10 @@ class Prepared:
     sample: Callable[[], str] | None = None
     judge: Callable[[], Mapping[str, float]] | None = None
     flops: Callable[[Batch], float] | None = None
-    memory: Memory | None = None
-    watch: Callable[[Step], None] | None = None
+    watch: Callable[[Step, Sequence[Mapping[str, Any]]], Mapping[str, Any] | None] | None = None
     figures: Callable[[], Mapping[str, Any]] | None = None
+    page: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
+    method: "Method | None" = None
     notes: tuple[str, ...] = ()
     examples: int = 0
 
