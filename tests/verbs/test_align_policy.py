@@ -14,7 +14,7 @@ import trivium
 from trivium.alignment.hacking import distinct, repeated, warnings
 from trivium.errors import DataError, SettingsError
 from trivium.training.checkpoint import Checkpoints
-from trivium.verbs.align import align, settings_of
+from trivium.verbs.align import align, alignment
 
 TIMED = ("seconds", "tokens_per_second", "mfu")
 MINE = "def share(prompt, responses, example):\n    return [each.count('e') / (1 + len(each)) for each in responses]\n"
@@ -40,7 +40,7 @@ def settings(folder, tiny_models, method, *sets, rewards=None, **flags):
     small = ["method.max_tokens=6", "training.batch=4", "training.steps=8", "training.learning_rate=0.003",
              "training.evaluations=2", "training.checkpoint_every=1", "training.log_every=1", "training.keep=20",
              "training.precision=float32"]  # fmt: skip
-    return settings_of(method, given, [*small, *sets])
+    return alignment(method, given, [*small, *sets])
 
 
 PPO = ("method.epochs=2", "method.minibatches=2", "method.kl_target=0.01", "method.kl_horizon=8")
