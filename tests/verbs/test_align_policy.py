@@ -1,20 +1,27 @@
 """``trivium align --method ppo`` and ``grpo`` as whole runs: killed and resumed, with rewards of every kind."""
 
 import json
+import math
 import os
 import shutil
 import signal
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import trivium
 from trivium.alignment.hacking import distinct, repeated, warnings
+from trivium.alignment.rewards import Asked
 from trivium.errors import DataError, SettingsError
+from trivium.text.chats import Message
 from trivium.training.checkpoint import Checkpoints
 from trivium.verbs.align import align, alignment
+from trivium.verbs.align_policy import opened_rewards
+from trivium.verbs.reward_models import open_reward_model
+from trivium.verbs.source_model import weights_digest
 
 TIMED = ("seconds", "tokens_per_second", "mfu")
 MINE = "def share(prompt, responses, example):\n    return [each.count('e') / (1 + len(each)) for each in responses]\n"
@@ -174,7 +181,7 @@ def test_text_that_is_not_to_be_forgotten_is_learnt_beside(tmp_path, folder, tin
     made = align(settings(folder, tiny_models, "grpo", *GRPO, *sets), tmp_path / "run", quiet=True)
     lines = [line for line in made.history if line["kind"] == "train"]
     first, last = lines[0], lines[-1]
-    assert set(first["losses"]) == {"policy", "pretraining"}
+    assert set(first["losses"]) == {"clipped", "policy", "pretraining"}
     assert last["losses"]["pretraining"] < first["losses"]["pretraining"] - 0.1
     expected = first["losses"]["policy"] + 2 * first["losses"]["pretraining"]
     assert first["loss"] == pytest.approx(expected, rel=1e-6)
@@ -185,6 +192,35 @@ def test_the_first_step_is_the_gradient_of_a_plain_policy(tmp_path, folder, tiny
     made = align(settings(folder, tiny_models, "ppo", "training.steps=1"), tmp_path / "run", quiet=True)
     (line,) = [line for line in made.history if line["kind"] == "train"]
     assert line["losses"]["policy"] == pytest.approx(0, abs=1e-6) and line["losses"]["value"] > 0
+    assert line["losses"]["clipped"] == 0
+
+
+def test_a_reward_model_judges_responses(tmp_path, folder, tiny_models):
+    """Of a folder that ``--method reward`` left; its numbers are those that it gives by itself, less its shift."""
+    rows = [{"prompt": f"item {n}?", "chosen": "it is", "rejected": "no"} for n in range(8)]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    given = {"model": str(tiny_models["gpt2"]), "train": str(pairs), "template": "plain"}
+    quick = ["training.steps=2", "training.batch=4", "training.precision=float32"]
+    judge = tmp_path / "judge"
+    align(alignment("reward", given, quick), judge, quiet=True)
+    asked = settings(folder, tiny_models, "ppo", "training.steps=4", rewards=[str(judge)])
+    made = align(asked, tmp_path / "run", quiet=True)
+    assert made.figures["sha256"] == [weights_digest(judge)]
+    model = open_reward_model(judge)
+    start = SimpleNamespace(training=SimpleNamespace(device="cpu"), named=())
+    (reward,) = opened_rewards(SimpleNamespace(rewards=(f"2*{judge}",), sha256=()), start)
+    said = [Asked((Message("user", "item 1?"),), text, {}, "here") for text in ("it is", "", "no no")]
+    chats = [(*each.messages, Message("assistant", each.response)) for each in said]
+    expected = model.rewards([chats[0], chats[2]], shifted=True)
+    scores = reward.judge(said)
+    assert reward.weight == 2 and [scores[0], scores[2]] == pytest.approx(expected, rel=1e-5)
+    assert all(map(math.isfinite, scores)) and scores[1] != scores[0]
+    assert reward.judge(said[:1]) == pytest.approx(scores[:1], rel=1e-5)
+    weights = judge / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x00\x3f")
+    with pytest.raises(SettingsError, match="is not what the run was begun with"):
+        align(None, tmp_path / "run", resume=True, quiet=True)
 
 
 @pytest.mark.parametrize(

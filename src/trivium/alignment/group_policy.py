@@ -52,6 +52,11 @@ class Grpo:
         """Responses to a prompt in a round."""
         return self.group
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Between which a ratio counts as it is."""
+        return 1 - self.clip, 1 + (self.clip if self.clip_above is None else self.clip_above)
+
 
 def group_advantages(rewards: Tensor, group: int, scale: Literal["group", "none"] = "group") -> Tensor:
     """(B,) rewards, groups side by side, to (B,) advantages. The deviation is a sample's (over group - 1), and 1e-4 is
@@ -73,8 +78,7 @@ def distance(new: Tensor, reference: Tensor) -> Tensor:
 def group_loss(new: Tensor, old: Tensor, reference: Tensor, advantages: Tensor, settings: Grpo) -> Tensor:
     """Of each token (any shape): the clipped gain, and the price of the distance."""
     ratio = (new - old).exp()
-    above = settings.clip if settings.clip_above is None else settings.clip_above
-    gain = torch.minimum(advantages * ratio, advantages * ratio.clamp(1 - settings.clip, 1 + above))
+    gain = torch.minimum(advantages * ratio, advantages * ratio.clamp(*settings.limits))
     return settings.kl * distance(new, reference) - gain
 
 

@@ -33,6 +33,9 @@ from trivium.transformer import VALUE, Config, Inputs, Network, TokenHead
 PRETRAINING = "pretraining"
 """The loss of the text to be remembered."""
 
+CLIPPED = "clipped"
+"""The share of tokens whose ratio is outside the limits: a figure that is logged beside the losses."""
+
 Settings = Ppo | Grpo
 
 
@@ -120,7 +123,7 @@ class PolicyLearning:
         return batches
 
     def loss(self, model: Network, batch: Batch) -> dict[str, Loss]:
-        """Named sums: ``policy`` and PPO's ``value``, or of the text to be remembered ``pretraining``."""
+        """Named sums: ``policy``, PPO's ``value`` and ``clipped``, or of text to be remembered ``pretraining``."""
         targets, settings = batch.targets, self.settings
         if PRETRAINING in batch.counts:
             as_causal = {"causal" if name == PRETRAINING else name: t for name, t in targets.items()}
@@ -129,16 +132,20 @@ class PolicyLearning:
         out = model(batch.inputs, at=targets["at"], heads=(VALUE,) if isinstance(settings, Ppo) else ())
         new = log_probabilities(out.logits, targets["policy"], self.writing)
         old, advantages = targets["old"], targets["advantages"]
+        limits = (1 - settings.clip, 1 + settings.clip)
         if isinstance(settings, Grpo):
+            limits = settings.limits
             each = group_policy.group_loss(new, old, targets["reference"], advantages, settings)
-            return {"policy": Loss((each * targets["counting"]).sum(), batch.counts["policy"])}
-        expected = out.heads[VALUE].float().reshape(-1)[targets["at"]]
-        gain = policy.policy_loss(new, old, advantages, settings.clip)
-        error = policy.value_loss(expected, targets["expected"], targets["returns"], settings.value_clip)
-        return {
-            "policy": Loss(gain.sum(), batch.counts["policy"]),
-            "value": Loss(error.sum(), batch.counts["value"]),
-        }
+            losses = {"policy": Loss((each * targets["counting"]).sum(), batch.counts["policy"])}
+        else:
+            expected = out.heads[VALUE].float().reshape(-1)[targets["at"]]
+            gain = policy.policy_loss(new, old, advantages, settings.clip)
+            error = policy.value_loss(expected, targets["expected"], targets["returns"], settings.value_clip)
+            losses = {"policy": Loss(gain.sum(), len(new)), "value": Loss(error.sum(), len(new))}
+        with torch.no_grad():
+            ratio = (new - old).exp()
+            outside = (ratio < limits[0]) | (ratio > limits[1])
+        return losses | {CLIPPED: Loss(outside.float().sum(), len(new))}
 
     def state_dict(self) -> dict[str, Tensor]:
         if self.rollouts is None:
@@ -201,10 +208,11 @@ class PolicyLearning:
             if isinstance(settings, Grpo):
                 counting = group_policy.token_weights(lengths[part], settings, self.writing.max_tokens)
                 targets["counting"] = counting[:, None].expand(here.shape)[here]
-                counts, weights = {"policy": len(tokens) if settings.average == "token" else len(part)}, {}
+                counts, weights = {"policy": len(tokens) if settings.average == "token" else len(part)}, {CLIPPED: 0.0}
             else:
                 counts = {"policy": len(tokens), "value": len(tokens)}
-                weights = {"value": settings.value_weight}
+                weights = {"value": settings.value_weight, CLIPPED: 0.0}
+            counts[CLIPPED] = len(tokens)
             made.append(
                 Batch(
                     Inputs(target=read), targets, counts, int(whole[part].sum()), rows[part].tolist(), weights=weights

@@ -19,8 +19,8 @@ from trivium.text.chats import Message
 
 @dataclass(frozen=True)
 class Asked:
-    """One response to the last of some messages, to be judged. ``example``: the row that the prompt came from, all its fields; ``place``: where it
-    stands, for errors."""
+    """One response to the last of some messages, to be judged. ``example``: the row that the prompt came from, with all
+    its fields; ``place``: where it stands, for errors."""
 
     messages: tuple[Message, ...]
     response: str

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def align(
     method: Annotated[
         str,
-        typer.Option("--method", metavar="M", help="sft (conversations), reward, dpo (preferences), ppo, grpo (rewards)."),
+        typer.Option("--method", metavar="M", help="sft (conversations), reward, dpo (preferences), ppo, grpo."),
     ] = "sft",
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="The folder of a decoder, a .gguf file, or a hub id.")
