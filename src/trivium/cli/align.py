@@ -60,8 +60,8 @@ def align(
     from trivium.errors import SettingsError
     from trivium.settings import override
     from trivium.transformer.lora import Lora
+    from trivium.verbs.align import METHODS, alignment
     from trivium.verbs.align import align as run
-    from trivium.verbs.align import alignment
 
     if (out is None) == (resume is None):
         raise SettingsError("give one of --out DIR (a new run) and --resume DIR (an old one)")
@@ -78,6 +78,8 @@ def align(
             flags["columns"] = [f"{ours}={theirs}" for ours, theirs in columns_of(column).items()]
         for each in lora or []:
             flags["lora"] = {**flags.get("lora", {}), **override(Lora, each)}
+        if reward and not hasattr(METHODS.get(method), "rewards"):
+            raise SettingsError(f"--reward is for the methods ppo and grpo, and the method is {method}: leave it out")
         if reward:
             flags["method"] = {"rewards": reward}
         if seed is not None:
