@@ -139,8 +139,8 @@ def opened_rewards(asked: OnPolicy, start: Start) -> list[Reward]:
     named = {_spelt(each): each for each in start.named if is_own(each)}
     if foreign := [given for spelt, given in named.items() if spelt not in map(_spelt, asked.rewards)]:
         raise SettingsError(
-            f"{foreign[0]} is no reward of this run, which has {', '.join(asked.rewards)}: leave it out, or begin a new "
-            "run with it"
+            f"{foreign[0]} is no reward of this run, which has {', '.join(asked.rewards)}: leave it out, or begin a "
+            "new run with it"
         )
     found = []
     for number, given in enumerate(asked.rewards):
