@@ -79,7 +79,8 @@ def test_greedy_ends_where_greedy_ends(tiny: Tiny) -> None:
         for minimum in (0, 4):
             sampling = Sampling(12, 0.0, min_tokens=minimum)
             plain = run(model, prompts, sampling, ends, 64, Forced(last=3))
-            decoding = SpeculativeDecoding(model, prompts, sampling, ends, 64, Draft(near(model, noise)), Forced(last=3))
+            draft, last = Draft(near(model, noise)), Forced(last=3)
+            decoding = SpeculativeDecoding(model, prompts, sampling, ends, 64, draft, last)
             for row, each in zip(written(decoding, 4), plain, strict=True):
                 assert tuple(c.token for c in row if c.finish != "end") == each.tokens
                 assert row[-1].finish == each.finish

@@ -116,6 +116,9 @@ def fill(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A text with blanks: ___ or <mask>.")],
     model: ModelDirectory,
     top: Annotated[int, typer.Option("--top", help="How many candidates for each blank.")] = 5,
+    size: Annotated[
+        list[int] | None, typer.Option("--size", help="Spans of so many tokens. Repeatable: one for each blank.")
+    ] = None,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,
@@ -123,7 +126,7 @@ def fill(
     """Fill the blanks of a text, with probabilities."""
     from trivium.verbs.fill import fill as filled
 
-    filling = filled(model, text, top=top, precision=precision, device=device)
+    filling = filled(model, text, top=top, size=size or None, precision=precision, device=device)
     lines = [filling.text]
     for number, blank in enumerate(filling.blanks, 1):
         guesses = ", ".join(f"{each.text.strip() or each.text!r} {each.probability:.1%}" for each in blank.candidates)

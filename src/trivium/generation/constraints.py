@@ -131,7 +131,7 @@ class Guide:
         may_end = bool(self._matcher.is_accepting())
         if not mask.any() and not may_end:
             raise SettingsError(
-                f"{self._form.name} cannot be followed: it asks for characters that no token of this model writes"
+                f"{self._form.name} cannot be followed here: no token of this model writes what has to come next"
             )
         mask[self._ends] = may_end
         return torch.from_numpy(mask)

@@ -100,16 +100,24 @@ class LanguageModel:
         drafting = self._draft(draft, draft_tokens)
         return stream(self.model, self.tokenizer, prompts, sampling, samples, self.generation, drafting)
 
-    def fill(self, text: str, top: int = 5) -> Filling:
-        """Fills a text's blanks (``___`` or ``<mask>``): a token each by an encoder, a span by an encoder-decoder."""
+    def fill(self, text: str, top: int = 5, size: int | Sequence[int] | None = None) -> Filling:
+        """Fills a text's blanks (``___`` or ``<mask>``): a token each by an encoder, a span by an encoder-decoder.
+        ``size``: of so many tokens, one number for each blank or one for all."""
         if self.kind == "decoder":
             raise SettingsError(
                 f"{self.directory} is a decoder, which only writes on from a prompt: use generate, or give fill an "
                 "encoder or an encoder-decoder"
             )
         self._check_vocabulary()
-        fill = fill_masks if self.kind == "encoder" else fill_spans
-        return fill(self.model, self.tokenizer, [text], top)[0]
+        if self.kind == "encoder":
+            if size is not None:
+                raise SettingsError(
+                    f"{self.directory} is an encoder, which fills a blank with one token: write ___ ___ for two, or "
+                    "give size to an encoder-decoder"
+                )
+            return fill_masks(self.model, self.tokenizer, [text], top)[0]
+        sizes = () if size is None else (size,) if isinstance(size, int) else tuple(size)
+        return fill_spans(self.model, self.tokenizer, [text], top, size=sizes)[0]
 
     def score(self, prompt: str, continuation: str) -> Score:
         """How probable the continuation is after the prompt (by an encoder: its pseudo-log-likelihood)."""
