@@ -40,16 +40,14 @@ SCHEMA = {
     "additionalProperties": False,
 }
 PATTERN = r"(yes|no),? (the|a) [a-c]{1,3}"
-CONCATENATING = ["bpe", "unigram", "sentencepiece-bpe", "characters", "words", "bpe-words"]
+CONCATENATING = ["bpe", "unigram", "sentencepiece-bpe", "characters"]
 
 
 @cache
 def tokenizer_of(algorithm: str) -> Tokenizer:
     module, _, name = ALGORITHMS[algorithm].partition(":")
     sizes = {"bpe": 350, "unigram": 350, "sentencepiece-bpe": 370, "words": 68, "characters": 75}
-    every = [" ".join(2 * letter for letter in "acehnostyb,")] * 40  # letters inside words and at their ends
-    texts = TEXTS + every if algorithm == "bpe-words" else TEXTS
-    return getattr(import_module(module), name)(texts, sizes.get(algorithm, 110), specials_for(algorithm))
+    return getattr(import_module(module), name)(TEXTS, sizes.get(algorithm, 110), specials_for(algorithm))
 
 
 def model_of(tokenizer: Tokenizer, encoder: int = 0, seed: int = 1, context: int = 200) -> Model:
@@ -69,11 +67,11 @@ def written(
     return complete(model_of(tokenizer, encoder), tokenizer, prompts, sampling, 2)
 
 
-def texts_of(completions: Sequence[Completion], algorithm: str) -> list[str]:
-    """The texts that their models finished; blanks at the edges are nobody's where the tokenizer puts them there."""
+def texts_of(completions: Sequence[Completion]) -> list[str]:
+    """The texts that their models finished."""
     done = [each for each in completions if each.finish in ("end", "stop")]
     assert len(done) > len(completions) / 2
-    return [each.text.strip(" ") if algorithm in ("words", "bpe-words") else each.text for each in done]
+    return [each.text for each in done]
 
 
 def check_schema(text: str) -> None:
@@ -89,12 +87,11 @@ def check_schema(text: str) -> None:
 @pytest.mark.parametrize("algorithm", CONCATENATING)
 def test_a_text_has_the_form(algorithm: str, encoder: int, temperature: float) -> None:
     sampling = Sampling(120, temperature, top_p=1.0, regex=PATTERN)
-    for text in texts_of(written(algorithm, sampling, encoder), algorithm):
+    for text in texts_of(written(algorithm, sampling, encoder)):
         assert re.fullmatch(PATTERN, text), text
     for each in written(algorithm, Sampling(20, temperature, choices=("yes", "the cat sat", "no the")), encoder):
         assert each.finish in ("end", "stop")
-        assert each.text.strip(" ") in ("yes", "the cat sat", "no the")
-        assert algorithm in ("words", "bpe-words") or each.text == each.text.strip(" ")
+        assert each.text in ("yes", "the cat sat", "no the")
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -102,7 +99,7 @@ def test_a_text_has_the_form(algorithm: str, encoder: int, temperature: float) -
 def test_json_fits_its_schema(algorithm: str, temperature: float) -> None:
     sampling = Sampling(150, temperature, top_p=1.0, json_schema=json.dumps(SCHEMA))
     for encoder in (0, 1):
-        for text in texts_of(written(algorithm, sampling, encoder), algorithm):
+        for text in texts_of(written(algorithm, sampling, encoder)):
             check_schema(text)
 
 
@@ -126,7 +123,7 @@ def test_drafting_keeps_to_the_form_and_greedy_text_stays_the_same() -> None:
         drafted = complete(model, tokenizer, ["the cat", "no"], greedy, draft=draft)
         assert [(each.tokens, each.finish) for each in plain] == [(each.tokens, each.finish) for each in drafted]
         drawn = complete(model, tokenizer, ["the cat"], Sampling(150, 1.0, **form), 4, draft=draft)
-        for text in texts_of(drawn, "bpe"):
+        for text in texts_of(drawn):
             if "regex" in form:
                 assert re.fullmatch(PATTERN, text)
             elif "choices" in form:
@@ -199,16 +196,12 @@ def test_a_text_is_its_tokens_bytes(algorithm: str, data: st.DataObject) -> None
     ids = data.draw(st.lists(st.sampled_from(usable), min_size=1, max_size=12))
     text = b"".join(table.pieces[number] for number in ids).decode(errors="replace")
     assume("\ufffd" not in text)  # bytes that are no characters are shown in several ways
-    if table.blanks in ("first", "before"):
-        text = text.removeprefix(" ")
-    if table.blanks == "after":
-        text = text.removesuffix(" ")
-    assert tokenizer.decode(ids) == text
+    assert tokenizer.decode(ids) == (text.removeprefix(" ") if table.swallows else text)
 
 
-@pytest.mark.parametrize("algorithm", ["wordpiece", "wordpiece-bpe"])
-def test_a_tokenizer_that_moves_blanks_is_refused(algorithm: str) -> None:
-    with pytest.raises(SettingsError, match="depending on what stands beside it; use a model with"):
+@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - set(CONCATENATING)))
+def test_a_tokenizer_that_puts_the_blanks_itself_is_refused(algorithm: str) -> None:
+    with pytest.raises(SettingsError, match="puts blanks between words by itself: use a model with"):
         written(algorithm, Sampling(5, regex="a"))
 
 

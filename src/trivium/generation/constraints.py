@@ -3,7 +3,7 @@
 At every step the tokens after which the text could no longer become one of that form are ruled out (Willard and Louf
 2023); what is left is chosen from as always. The grammar is ``llguidance``'s, which works on the bytes of tokens, so
 that a word may be cut into tokens in any way. The whole completion has the form: where a prompt ends without a blank,
-the form must have the blank. Blanks at the edges that a tokenizer adds by itself (``token_bytes.py``) do not count.
+the form must have the blank. Left out: tokenizers that put the blanks between words (``token_bytes.py``).
 
 JSON is written compactly or with blanks and line ends as people indent it, never more. V vocabulary.
 """
@@ -57,8 +57,8 @@ class Form:
             return "the JSON schema"
         return f"the regular expression {shown(self.regex)}" if self.regex is not None else "the list of choices"
 
-    def grammar(self, before: bool, after: bool) -> str:
-        """In the grammar language of ``llguidance``, where a blank may stand ``before`` and ``after`` it."""
+    def grammar(self, blank: bool) -> str:
+        """In the grammar language of ``llguidance``; a ``blank`` may stand before it."""
         if self.json_schema is not None:
             body = f"%json {json.dumps(_schema(self.json_schema))}"
         elif self.regex is not None:
@@ -66,7 +66,7 @@ class Form:
             body = f"/{lark}/" if lark else '""'
         else:
             body = " | ".join(map(json.dumps, self.choices))
-        return f'start: {_BLANK * before} body {_BLANK * after}\nbody: {body}'
+        return f"start: {_BLANK * blank} body\nbody: {body}"
 
 
 _NEED = "texts of a prescribed form need llguidance"
@@ -163,8 +163,7 @@ def guides(tokenizer: Tokenizer, form: Form, ends: frozenset[int], count: int, b
     """A guide for each of ``count`` texts, which ``ends`` end. ``begins``: they go on from no text, as an
     encoder-decoder's answers do."""
     llguidance = extra_module("llguidance", "constrain", _NEED)
-    blanks = token_bytes(tokenizer).blanks
-    grammar = form.grammar(before=blanks == "before" or (blanks == "first" and begins), after=blanks == "after")
+    grammar = form.grammar(blank=begins and token_bytes(tokenizer).swallows)
     matcher = llguidance.LLMatcher(_vocabulary(tokenizer), grammar, log_level=0)
     first = Guide(matcher, tokenizer.vocab_size, ends, form)
     return [first, *(first.fork() for _ in range(count - 1))][:count]
