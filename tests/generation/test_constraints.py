@@ -281,8 +281,11 @@ def test_a_schema_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "schema.json"
     path.write_text(json.dumps(SCHEMA))
     assert json.loads(read_schema(path)) == SCHEMA
-    wrong = {b"\xff": "cannot be read", b"": "not valid JSON", b"[]": "must be an object", b"[" * 60_000: "nests too deep"}
-    for content, says in (*wrong.items(), (b" " * (LONGEST + 1), "bytes: a schema has")):
+    wrong = {
+        b"\xff": "cannot be read", b"": "not valid JSON", b"[]": "must be an object",
+        b"[" * 60_000: "nests too deep", b" " * (LONGEST + 1): "bytes: a schema has",
+    }  # fmt: skip
+    for content, says in wrong.items():
         path.write_bytes(content)
         with pytest.raises(DataError, match=f"schema.json.*{says}"):
             read_schema(path)

@@ -46,8 +46,8 @@ def _writer(parts: Sequence[dict[str, Any]]) -> tuple[Callable[[str], bytes], bo
         strips = any(part["type"] == "Strip" or part.get("prepend_scheme", "never") != "never" for part in parts)
         return partial(_spelt, marks=marks, bytes_too="ByteFallback" in kinds), strips
     raise SettingsError(
-        "the form of a text cannot be prescribed to this model, whose tokenizer puts blanks between words by itself: use "
-        "a model with a byte-level, SentencePiece or character tokenizer"
+        "the form of a text cannot be prescribed to this model, whose tokenizer puts blanks between words by itself: "
+        "use a model with a byte-level, SentencePiece or character tokenizer"
     )
 
 
