@@ -34,22 +34,24 @@ def written(
 
 
 @torch.no_grad()
-def states_and_chances(model: Network, prompt: Prompt, tokens: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    source = Tokens(torch.tensor([prompt.source])) if prompt.source else None
-    outputs = model(Inputs(source, Tokens(torch.tensor([[*prompt.ids, *tokens]]))), at="all")
+def states_and_chances(model: Network, prompt: Prompt, texts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, T, W) and (B, V) after texts of one length, read as a whole."""
+    source = Tokens(torch.tensor([prompt.source] * len(texts))) if prompt.source else None
+    outputs = model(Inputs(source, Tokens(torch.tensor([[*prompt.ids, *tokens] for tokens in texts]))), at="all")
     assert outputs.logits is not None
-    return outputs.hidden[0].double(), outputs.logits[0, -1].double().softmax(0)
+    return outputs.hidden.double(), outputs.logits[:, -1].double().softmax(-1)
 
 
 def by_hand(model: Network, prompt: Prompt, settings: Contrastive, vocabulary: int = 64) -> list[int]:
     """Su et al. 2022, equation 5."""
     tokens: list[int] = []
     for _ in range(settings.max_tokens):
-        before, chances = states_and_chances(model, prompt, tokens)
+        (before,), (chances,) = states_and_chances(model, prompt, [tokens])
         chances = chances[:vocabulary] / chances[:vocabulary].sum()
         scores = {}
-        for candidate in chances.argsort(descending=True)[: settings.candidates].tolist():
-            state = states_and_chances(model, prompt, [*tokens, candidate])[0][-1]
+        candidates = chances.argsort(descending=True)[: settings.candidates].tolist()
+        after = states_and_chances(model, prompt, [[*tokens, candidate] for candidate in candidates])[0][:, -1]
+        for candidate, state in zip(candidates, after, strict=True):
             alike = max(float(state @ each / state.norm() / each.norm()) for each in before)
             scores[candidate] = (1 - settings.penalty) * float(chances[candidate]) - settings.penalty * alike
         tokens.append(max(scores, key=lambda candidate: scores[candidate]))
@@ -71,18 +73,18 @@ def recurrent(cell: str, encoder: int) -> Network:
 
 def check(model: Network, vocabulary: int = 64) -> None:
     prompts = prompts_for(model)
-    greedy = [each.tokens for each in run(model, prompts, Sampling(10, 0.0), NO_ENDS, vocabulary)]
+    greedy = [each.tokens for each in run(model, prompts, Sampling(8, 0.0), NO_ENDS, vocabulary)]
     differs = False
-    for settings in (Contrastive(10, 4, 0.6), Contrastive(10, 7, 0.3)):
+    for settings in (Contrastive(8, 4, 0.6), Contrastive(8, 7, 0.3)):
         found = written(model, prompts, settings, vocabulary=vocabulary)
         tokens = [[choice.token for choice in row] for row in found]
         assert tokens == [by_hand(model, prompt, settings, vocabulary) for prompt in prompts]
         differs = differs or [tuple(row) for row in tokens] != greedy
         for prompt, row in zip(prompts, found, strict=True):  # the model's own log-probabilities
-            _, chances = states_and_chances(model, prompt, [choice.token for choice in row[:-1]])
+            _, (chances,) = states_and_chances(model, prompt, [[choice.token for choice in row[:-1]]])
             expected = chances[:vocabulary].log() - chances[:vocabulary].sum().log()
             assert row[-1].log_probability == pytest.approx(float(expected[row[-1].token]), abs=1e-4)
-            assert [choice.finish for choice in row] == [None] * 9 + ["length"]
+            assert [choice.finish for choice in row] == [None] * 7 + ["length"]
     assert differs
 
 

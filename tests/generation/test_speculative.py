@@ -53,8 +53,9 @@ def test_greedy_is_the_same_text(encoder: int, position: str, tiny: Tiny) -> Non
     model = tiny(encoder=encoder, decoder=2, position=position)
     prompts = prompts_for(model)
     rates = []
-    for noise, tokens in ((0.0, 3), (0.1, 1), (0.1, 5)):
-        for sampling in (Sampling(12, 0.0), Sampling(12, 0.0, repetition_penalty=1.3, no_repeat_ngram=2)):
+    ruled = Sampling(12, 0.0, repetition_penalty=1.3, no_repeat_ngram=2)
+    for noise, tokens, samplings in ((0.0, 3, [Sampling(12, 0.0), ruled]), (0.1, 1, [ruled]), (0.1, 5, [ruled])):
+        for sampling in samplings:
             plain = run(model, prompts, sampling, NO_ENDS, 60)
             decoding = SpeculativeDecoding(model, prompts, sampling, NO_ENDS, 60, Draft(near(model, noise), tokens))
             found = written(decoding, len(prompts))
