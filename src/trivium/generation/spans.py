@@ -46,7 +46,7 @@ def _fill(
         )
     if len(size) not in (0, 1, count):
         raise SettingsError(f"the text has {count} blanks and {len(size)} sizes are given: give one, or one for each")
-    sizes = [*size] * count if len(size) == 1 else [*size] or [None] * count
+    sizes: list[int | None] = [*size] * count if len(size) == 1 else [*size] or [None] * count
     sentinels = tokenizer.sentinels[:count]
     source = source_ids(tokenizer, with_blanks(parts, lambda part: tokenizer.encode(part).ids, sentinels))
     written = [start_token(model)]
