@@ -221,6 +221,11 @@ REFUSED = [
     ({"json_schema": nested(200)}, "it nests too deep: make it flatter"),
     ({"json_schema": nested(60_000)}, "nests too deep"),
     ({"json_schema": " " * LONGEST + "{}"}, "json_schema has 1,048,578 characters: it must be at most 1,048,576"),
+    ({"json_schema": '{"$ref": "#"}'}, "the JSON schema cannot be followed: no text has this form"),
+    ({"json_schema": '{"const": "\\ud800"}'}, "the JSON schema cannot be followed: unexpected end of hex escape"),
+    ({"regex": "\ud800"}, "regex holds half a character"),
+    ({"choices": ("a", "\ud800")}, "choices holds half a character"),
+    ({"regex": "((a?){50}a{50}){50}"}, "cannot be followed: lexer error: too many expressions"),
     ({"regex": "[a-"}, r"the regular expression '\[a-' cannot be followed: unclosed character class"),
     ({"regex": "(?=a)b"}, "look-ahead"),
     ({"regex": "(" * 60_000 + "a" + ")" * 60_000}, "cannot be followed"),
@@ -238,6 +243,12 @@ def test_a_form_that_cannot_be_followed_is_refused_in_one_sentence(form: dict, s
     with pytest.raises(SettingsError, match=says) as caught:
         written("bpe", Sampling(5, **form))
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_many_choices_are_one_form() -> None:
+    choices = tuple(f"cat {number}" for number in range(20_000))
+    for each in written("bpe", Sampling(20, 1.0, choices=choices)):
+        assert each.text in choices
 
 
 def test_characters_that_no_token_writes_are_refused() -> None:

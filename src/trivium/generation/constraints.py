@@ -44,6 +44,10 @@ class Form:
         size = len(self.json_schema or "") + len(self.regex or "") + sum(map(len, self.choices))
         if size > LONGEST:
             raise SettingsError(f"{given[0]} has {size:,} characters: it must be at most {LONGEST:,}")
+        try:
+            "".join((self.json_schema or "", self.regex or "", *self.choices)).encode()
+        except UnicodeEncodeError:
+            raise SettingsError(f"{given[0]} holds half a character (a surrogate), which no text has") from None
         if not all(self.choices):
             raise SettingsError(f"choices are {shown(self.choices)}: each must be a text that is not empty")
 
@@ -66,7 +70,8 @@ class Form:
             body = f"/{lark}/" if lark else '""'
         else:
             body = " | ".join(map(json.dumps, self.choices))
-        return f"start: {_BLANK * blank} body\nbody: {body}"
+        name = "body" if self.json_schema is not None else "BODY"  # a rule, or one word: as fast with many choices
+        return f"start: {_BLANK * blank} {name}\n{name}: {body}"
 
 
 _NEED = "texts of a prescribed form need llguidance"
@@ -154,9 +159,12 @@ def _reason(message: str) -> str:
     """The one line of an error that says what is wrong, without where in the grammar."""
     if "recursion limit exceeded" in message:
         return "it nests too deep: make it flatter"
+    if message.startswith("NoExtension"):
+        return "no text has this form"
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")] or lines or ["too complex"]
-    return re.sub(r"^at \d+\(\d+\): (failed to compile JSON schema: )?", "", said[0])[:300]
+    where = r'^(at \d+\(\d+\): )?(failed to compile JSON schema: |failed to parse "%json": )?'
+    return re.sub(where, "", said[0])[:300]
 
 
 def guides(tokenizer: Tokenizer, form: Form, ends: frozenset[int], count: int, begins: bool) -> list[Guide]:
