@@ -21,6 +21,7 @@ ORDER = (
 ).split()
 PUBLIC = [
     "Cleaning",
+    "Contrastive",
     "DataError",
     "FineTuning",
     "GloveSettings",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trivium.errors import DataError, RefusedError, SettingsError, StoppedError, TriviumError
+    from trivium.generation.contrastive import Contrastive
     from trivium.generation.sampling import Sampling
     from trivium.generation.search import Search
     from trivium.text.cleaning import Cleaning
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Cleaning": "text.cleaning",
+    "Contrastive": "generation.contrastive",
     "DataError": "errors",
     "FineTuning": "verbs.tuning",
     "GloveSettings": "vectors.glove",
@@ -109,6 +111,7 @@ _HOMES = {
 
 __all__ = [
     "Cleaning",
+    "Contrastive",
     "DataError",
     "FineTuning",
     "GloveSettings",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -90,6 +91,48 @@ def test_generate_with_beams(trivium_command, tiny_models: dict[str, Path]) -> N
     assert trivium_command(*arguments, "--beams", 2, "--temperature", 1).code == 2
 
 
+def test_generate_with_a_form(trivium_command, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    arguments = ("generate", "--model", tiny_models["gpt2"], "--prompt", "A", "--max-tokens", 80)
+    assert trivium_command(*arguments, "--choices", " yes", "--choices", " no").out in ("A yes\n", "A no\n")
+    assert re.fullmatch(r"A [a-c]{4}\n", trivium_command(*arguments, "--regex", " [a-c]{4}", "--temperature", 0).out)
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"], '
+                      '"additionalProperties": false}')  # fmt: skip
+    (made,) = json.loads(trivium_command(*arguments, "--json-schema", schema, "--json").out)
+    assert json.loads(made["text"])["a"] in (1, 2) and made["finish"] == "stop"
+    for content, code, says in (('{"type": "objekt"}', 2, "Invalid type: objekt"), ("[", 3, "not valid JSON")):
+        schema.write_text(content)
+        refused = trivium_command(*arguments, "--json-schema", schema)
+        assert refused.code == code and says in refused.err and refused.err.count("\n") == 1 and refused.out == ""
+    assert trivium_command(*arguments, "--regex", "a", "--beams", 2).code == 2
+    assert trivium_command(*arguments, "--regex", "a", "--choices", "b").code == 2
+
+
+def test_generate_with_a_draft(trivium_command, tiny_models: dict[str, Path]) -> None:
+    model = tiny_models["gpt2"]
+    arguments = ("generate", "--model", model, "--prompt", "The quick", "--max-tokens", 6, "--temperature", 0)
+    plain, drafted = trivium_command(*arguments), trivium_command(*arguments, "--draft", model, "--draft-tokens", 2)
+    assert plain.out == drafted.out
+    assert "100% of the tokens" in drafted.err and "were accepted" in drafted.err
+    assert json.loads(trivium_command(*arguments, "--draft", model, "--json").out)[0]["acceptance"] == 1.0
+    other = trivium_command(*arguments, "--draft", tiny_models["t5"])
+    assert other.code == 2 and ("tokenizers differ" in other.err or "drafts for" in other.err)
+    assert trivium_command(*arguments, "--draft", model, "--draft-tokens", 0).code == 2
+    beams = trivium_command(*arguments[:-2], "--draft", model, "--beams", 2)
+    assert beams.code == 2 and "nothing can be drafted" in beams.err
+
+
+def test_generate_by_contrast(trivium_command, tiny_models: dict[str, Path]) -> None:
+    arguments = ("generate", "--model", tiny_models["gpt2"], "--prompt", "The quick", "--max-tokens", 6)
+    greedy = trivium_command(*arguments, "--temperature", 0)
+    assert trivium_command(*arguments, "--contrastive", 0).out == greedy.out
+    assert trivium_command(*arguments, "--contrastive", 0.9, "--top-k", 8).out != greedy.out
+    assert trivium_command(*arguments, "--contrastive", 1.5).code == 2
+    refused = trivium_command(*arguments, "--contrastive", 0.6, "--min-p", 0.1)
+    assert refused.code == 2 and "contrastive search draws nothing" in refused.err
+    assert trivium_command(*arguments, "--contrastive", 0.6, "--beams", 2).code == 2
+
+
 def test_generate_needs_a_model(trivium_command, tmp_path: Path) -> None:
     outcome = trivium_command("generate", "--model", tmp_path / "none", "--prompt", "x")
     assert outcome.code == 3 and "there is no model folder" in outcome.err
@@ -104,6 +147,10 @@ def test_fill(trivium_command, tiny_models: dict[str, Path]) -> None:
     blank = filling["blanks"][0]
     assert len(blank["candidates"]) == 5
     assert abs(sum(each["probability"] for each in blank["candidates"]) + blank["other"] - 1) < 1e-5
+    spans = json.loads(trivium_command("fill", text, "--model", tiny_models["t5"], "--size", 3, "--json").out)
+    assert {len(each["tokens"]) for each in spans["blanks"][0]["candidates"]} == {3}
+    refused = trivium_command("fill", text, "--model", tiny_models["bert"], "--size", 2)
+    assert refused.code == 2 and "one token" in refused.err
     refused = trivium_command("fill", text, "--model", tiny_models["gpt2"])
     assert refused.code == 2 and "decoder" in refused.err
 

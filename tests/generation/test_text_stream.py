@@ -1,6 +1,6 @@
 """Streaming text: whole characters, stop strings across tokens; tokens here are single bytes or given texts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,14 @@ from trivium.generation.text_stream import TextStream
 
 def from_bytes(ids: Sequence[int]) -> str:
     return bytes(ids).decode("utf-8", errors="replace")
+
+
+def from_bytes_of_runs(ids: Sequence[int]) -> str:
+    """As SentencePiece's bytes are decoded: all of them become U+FFFD while one character is not whole."""
+    try:
+        return bytes(ids).decode("utf-8")
+    except UnicodeDecodeError:
+        return "\ufffd" * len(ids)
 
 
 def run(stream: TextStream, ids: Sequence[int]) -> list[str]:
@@ -26,9 +34,12 @@ def test_a_character_of_four_bytes_comes_whole() -> None:
     assert run(TextStream(from_bytes), "a🌍é".encode()) == ["a", "", "", "", "🌍", "", "é", ""]
 
 
-@given(st.text(max_size=120))
-def test_pieces_join_to_the_text_and_are_never_half_a_character(text: str) -> None:
-    pieces = run(TextStream(from_bytes), text.encode("utf-8"))
+@pytest.mark.parametrize("decode", [from_bytes, from_bytes_of_runs])
+@given(text=st.text(max_size=120))
+def test_pieces_join_to_the_text_and_are_never_half_a_character(
+    decode: Callable[[Sequence[int]], str], text: str
+) -> None:
+    pieces = run(TextStream(decode), text.encode("utf-8"))
     assert "".join(pieces) == text
     if "\ufffd" not in text:
         assert not any("\ufffd" in piece for piece in pieces)

@@ -187,3 +187,36 @@ def test_spans_are_what_the_reference_writes_after_each_sentinel(t5: Path, token
 def test_more_blanks_than_sentinels_are_refused(t5: Path) -> None:
     with pytest.raises(SettingsError, match="33 blanks.*32 sentinels"):
         fill(t5, "___ " * 33)
+
+
+def test_a_blank_of_a_chosen_size_is_what_the_reference_thinks_best_of_it(t5: Path, tokenizer: Tokenizer) -> None:
+    """I love peanut ___ sandwiches: after each first token the most probable ones, sentinels and ends left out."""
+    theirs = transformers.T5ForConditionalGeneration.from_pretrained(t5).eval()
+    first, ends = tokenizer.sentinels[0], [tokenizer.end, *tokenizer.sentinels]
+    source = [*tokenizer.encode("the cat").ids, first, *tokenizer.encode(" log").ids, tokenizer.end]
+    for size in (1, 2, 5, 9):
+        (blank,) = load(t5).fill("the cat ___ log", top=4, size=size).blanks
+        assert [len(candidate.tokens) for candidate in blank.candidates] == [size] * 4
+        for candidate in blank.candidates:
+            row, chance = [0, first], 0.0
+            for place, token in enumerate(candidate.tokens):
+                with torch.no_grad():
+                    logits = theirs(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([row])).logits
+                after = logits[0, -1].log_softmax(-1)
+                chance += float(after[token])
+                after[ends] = -torch.inf
+                assert place == 0 or token == int(after.argmax())
+                row.append(token)
+            assert candidate.probability == pytest.approx(float(torch.tensor(chance).exp()), rel=1e-3)
+    sizes = [len(blank.candidates[0].tokens) for blank in fill(t5, "the ___ sat ___ mat", size=[3, 1]).blanks]
+    assert sizes == [3, 1]
+    assert [len(blank.candidates[0].tokens) for blank in fill(t5, "a ___ b ___", size=2).blanks] == [2, 2]
+
+
+def test_a_size_that_cannot_be_is_refused(bert: Path, t5: Path) -> None:
+    with pytest.raises(SettingsError, match="size is 0: a blank has at least 1 token"):
+        fill(t5, "the ___ cat", size=0)
+    with pytest.raises(SettingsError, match="1 blanks and 2 sizes are given: give one, or one for each"):
+        fill(t5, "the ___ cat", size=[1, 2])
+    with pytest.raises(SettingsError, match="fills a blank with one token: write ___ ___ for two"):
+        fill(bert, "the ___ cat", size=2)

@@ -53,11 +53,29 @@ def generate(
         Literal["false", "true", "never"] | None,
         typer.Option("--early-stopping", help="With beams; true: done with the first texts that end."),
     ] = None,
+    json_schema: Annotated[
+        Path | None, typer.Option("--json-schema", metavar="FILE", help="The text is JSON that fits this schema.")
+    ] = None,
+    regex: Annotated[str | None, typer.Option("--regex", help="The text matches this as a whole.")] = None,
+    choices: Annotated[
+        list[str] | None, typer.Option("--choices", metavar="TEXT", help="The text is this, or another. Repeatable.")
+    ] = None,
+    contrastive: Annotated[
+        float | None,
+        typer.Option(
+            "--contrastive", metavar="PENALTY", help="Contrastive search over --top-k tokens (4); such as 0.6."
+        ),
+    ] = None,
+    draft: Annotated[
+        Path | None, typer.Option("--draft", metavar="M", help="A smaller model drafts; the text is as without it.")
+    ] = None,
+    draft_tokens: Annotated[int, typer.Option("--draft-tokens", help="So many tokens at a time are drafted.")] = 4,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Write on from a prompt, shown as it is written."""
+    from trivium.generation.constraints import read_schema
     from trivium.generation.sampling import Sampling
     from trivium.generation.search import Search
     from trivium.verbs.generate import settings_of
@@ -65,26 +83,31 @@ def generate(
 
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
-        seed=seed, stop=tuple(stop or ()),
+        seed=seed, stop=tuple(stop or ()), json_schema=None if json_schema is None else read_schema(json_schema),
+        regex=regex, choices=tuple(choices or ()),
     )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
     sampling = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
         length_penalty=length_penalty, early_stopping=None if early_stopping is None else _EARLY[early_stopping],
+        contrastive=contrastive,
     )  # fmt: skip
+    drafting = None if draft is None else load(draft, precision=precision, device=device)
     if as_json or samples > 1 or isinstance(sampling, Search):  # a search knows its text at the end only
-        made = loaded.complete([prompt], sampling, samples)
+        made = loaded.complete([prompt], sampling, samples, drafting, draft_tokens)
         shown = "" if loaded.kind == "encoder-decoder" else prompt
         emit(made, as_json, "\n---\n".join(shown + each.text for each in made))
         return
-    pieces = loaded.stream([prompt], sampling)  # before the prompt is shown: it may be refused
+    pieces = loaded.stream([prompt], sampling, 1, drafting, draft_tokens)  # before the prompt is shown: it may refuse
     if loaded.kind != "encoder-decoder":
         typer.echo(prompt, nl=False)
-    finish = None
+    finish = acceptance = None
     for piece in pieces:
         typer.echo(piece.text, nl=False)
-        finish = piece.finish
+        finish, acceptance = piece.finish, piece.acceptance
     typer.echo()
+    if acceptance is not None:
+        note(f"{acceptance:.0%} of the tokens that {draft} drafted were accepted")
     if finish == "context":
         note(f"the text ends here because the model's context of {loaded.config.context} tokens is full")
 
@@ -93,6 +116,9 @@ def fill(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A text with blanks: ___ or <mask>.")],
     model: ModelDirectory,
     top: Annotated[int, typer.Option("--top", help="How many candidates for each blank.")] = 5,
+    size: Annotated[
+        list[int] | None, typer.Option("--size", help="Spans of so many tokens. Repeatable: one for each blank.")
+    ] = None,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,
@@ -100,7 +126,7 @@ def fill(
     """Fill the blanks of a text, with probabilities."""
     from trivium.verbs.fill import fill as filled
 
-    filling = filled(model, text, top=top, precision=precision, device=device)
+    filling = filled(model, text, top=top, size=size or None, precision=precision, device=device)
     lines = [filling.text]
     for number, blank in enumerate(filling.blanks, 1):
         guesses = ", ".join(f"{each.text.strip() or each.text!r} {each.probability:.1%}" for each in blank.candidates)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from trivium.errors import SettingsError
+from trivium.generation.constraints import Guide, constrained
 from trivium.generation.prompts import Prompt
 from trivium.generation.rows import check_length, left_padded, read_both_ways, right_padded
 from trivium.generation.rules import Forced, Rules, check_any_left, texts
@@ -36,6 +37,16 @@ class Choice:
     finish: Finish | None
 
 
+def finish_of(token: int, written: int, ends: frozenset[int], room: int, most: int) -> Finish | None:
+    """Whether a text of ``written`` tokens, of which this is the last, ends with it: ``room`` is what it can have, and
+    ``most`` what was asked for."""
+    if token in ends:
+        return "end"
+    if written < room:
+        return None
+    return "length" if room == most else "context"
+
+
 @dataclass(frozen=True)
 class Written:
     """A finished sequence: its new tokens without the end token, the log-probabilities with it."""
@@ -53,14 +64,15 @@ class Decoding:
     """Iterating over it yields, step by step, one ``Choice`` for every sequence still being written.
 
     ``ends``: tokens that end a sequence; ``vocabulary``: how many tokens may be chosen from (a model may have more rows
-    than its tokenizer has tokens). ``forced``: tokens that stand at fixed places. ``stop(row)`` ends a sequence from
-    outside.
+    than its tokenizer has tokens). ``forced``: tokens that stand at fixed places; ``guides``: one a prompt, where texts
+    have a prescribed form. ``stop(row)`` ends a sequence from outside.
     """
 
     def __init__(
         self, model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int,
-        forced: Forced = Forced(),  # noqa: B008 (frozen)
+        forced: Forced = Forced(), guides: Sequence[Guide] = (),  # noqa: B008 (frozen)
     ):  # fmt: skip
+        self._guides = guides
         self._rooms = rooms(model, prompts, sampling.max_tokens)
         self._model, self._prompts, self._sampling = model, prompts, sampling
         self._rules, self._vocabulary = Rules.of(sampling, ends, forced), vocabulary
@@ -83,12 +95,14 @@ class Decoding:
             with torch.inference_mode():  # entered at each step: a caller's code runs between the steps
                 logits = logits[:, : self._vocabulary].float()  # (R, V)
                 steered = rules.apply(logits, text, step, lengths == 1, room == step + 1)
-                if rules.no_repeat_ngram:
+                if self._guides:
+                    steered = constrained(steered, [self._guides[row] for row in live])
+                if rules.no_repeat_ngram or self._guides:
                     check_any_left(steered, sampling)
                 tokens = choose(steered, sampling, noise[live, step])  # (R,)
                 chances = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
             choices = [
-                Choice(row, token, chance, self._finish(token, step + 1, self._rooms[row]))
+                Choice(row, token, chance, self._finish(row, token, step + 1))
                 for row, token, chance in zip(live, tokens.tolist(), chances.tolist(), strict=True)
             ]
             yield choices
@@ -105,12 +119,13 @@ class Decoding:
                     text = torch.cat([text, tokens[:, None]], dim=1)
                 logits = one_more(self._model, tokens, lengths + step, cache)
 
-    def _finish(self, token: int, written: int, room: int) -> Finish | None:
-        if token in self._rules.ends:
-            return "end"
-        if written < room:
-            return None
-        return "length" if written == self._sampling.max_tokens else "context"
+    def _finish(self, row: int, token: int, written: int) -> Finish | None:
+        finish = finish_of(token, written, self._rules.ends, self._rooms[row], self._sampling.max_tokens)
+        if self._guides and finish != "end":
+            self._guides[row].take(token)
+            if self._guides[row].complete:
+                return "stop"
+        return finish
 
     def _noise(self, count: int) -> Tensor:
         """(R, count) float64 in [0, 1): the randomness of each row, whatever stands beside it."""

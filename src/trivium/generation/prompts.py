@@ -1,7 +1,7 @@
 """What a model reads before it writes: a decoder's first tokens, an encoder-decoder's source and start token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trivium.errors import SettingsError
 from trivium.tokenizers import Tokenizer
@@ -24,6 +24,11 @@ def prompt_of(model: Network, tokenizer: Tokenizer, text: str, sample: int = 0) 
     if answers(model.config):
         return Prompt((start_token(model),), source_ids(tokenizer, ids), sample)
     return Prompt(opening(tokenizer, ids), None, sample)
+
+
+def opened(prompt: Prompt, first: int | None) -> Prompt:
+    """The prompt with the token that is forced to be a text's first, where it comes next."""
+    return prompt if first is None or len(prompt.ids) != 1 else replace(prompt, ids=(*prompt.ids, first))
 
 
 def beginning(tokenizer: Tokenizer) -> tuple[int, ...]:

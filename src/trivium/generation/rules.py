@@ -137,6 +137,8 @@ def check_any_left(scores: Tensor, settings: TextSettings) -> None:
 
 def nothing_left(settings: TextSettings) -> SettingsError:
     """What to say where the rules forbid every token."""
+    if not settings.no_repeat_ngram:
+        return SettingsError("no token is left to go on with: the form of the text and min_tokens rule out every one")
     return SettingsError(
         f"no token is left to go on with: every one would repeat a sequence of {settings.no_repeat_ngram} tokens: make "
         "no_repeat_ngram larger, or max_tokens smaller"

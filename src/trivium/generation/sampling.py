@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trivium.errors import TriviumError
+from trivium.generation.constraints import Form, schema_text
 from trivium.generation.rules import check_settings, text_limits
 from trivium.randomness import Draws, key
 
@@ -35,6 +36,14 @@ class Sampling:
     stop: tuple[str, ...] = ()
     min_tokens: int = 0  # no end before so many
     no_repeat_ngram: int = 0  # 0: all; else no sequence of so many tokens comes twice, the prompt included
+    json_schema: str | None = None  # the text is JSON that fits it
+    regex: str | None = None  # the text matches it as a whole
+    choices: tuple[str, ...] = ()  # the text is one of them
+
+    @property
+    def form(self) -> Form:
+        """What the text may be."""
+        return Form(self.json_schema, self.regex, self.choices)
 
     @property
     def greedy(self) -> bool:
@@ -43,6 +52,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
+        object.__setattr__(self, "json_schema", schema_text(self.json_schema))
+        assert self.form is not None  # it checks itself
         check_settings(
             self,
             *text_limits(self),
@@ -97,11 +108,15 @@ def choose(logits: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
     check_finite(logits)
     if sampling.greedy:
         return logits.argmax(dim=-1)
-    through = probabilities(logits, sampling).cumsum(dim=-1)
+    return drawn(probabilities(logits, sampling), uniform).to(logits.device)
+
+
+def drawn(weights: Tensor, uniform: Tensor) -> Tensor:
+    """(R,) tokens for (R, V) weights of any sum; row r is settled by ``uniform[r]`` in [0, 1) alone."""
+    through = weights.cumsum(dim=-1)
     # scaled by the last sum, so that rounding leaves no gap at the top; the first sum above has probability > 0
     threshold = uniform.to(through)[:, None] * through[:, -1:]
-    chosen = torch.searchsorted(through, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
-    return chosen.to(logits.device)
+    return torch.searchsorted(through, threshold, right=True)[:, 0].clamp(max=weights.shape[-1] - 1)
 
 
 def check_finite(logits: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Tokens in, pieces of text out: never half a character, never a part of a stop string.
 
-A byte-level token may end inside a UTF-8 character, and a stop string may begin in one token and end in another; both
-are held back until it is settled what they are.
+A token may end inside a UTF-8 character, and a stop string may begin in one token and end in another; both are held
+back until it is settled what they are.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,13 +38,17 @@ class TextStream:
         """Adds a token and returns the text that is now certain; sets ``stopped`` when a stop string is complete."""
         self._ids.append(token)
         decoded = self._decode(self._ids)
-        # only the last replacement character can still become something else
-        certain = len(decoded) - decoded.endswith(_UNFINISHED)
+        # replacement characters at the end can still become something else: there is one for each byte of a character,
+        # and where a decoder looks at bytes together (SentencePiece) for each of those before, too
+        certain = len(decoded.rstrip(_UNFINISHED))
         self._held += decoded[self._done : certain]
         self._done = max(certain, self._done)
         if len(self._ids) >= 2 * _WINDOW and certain == len(decoded):
-            self._ids = self._ids[-_WINDOW:]
-            self._done = len(self._decode(self._ids))
+            for size in range(_WINDOW, _WINDOW + 4):  # one of them does not begin inside a character
+                shorter = self._decode(self._ids[-size:])
+                if decoded.endswith(shorter):
+                    self._ids, self._done = self._ids[-size:], len(shorter)
+                    break
         return self._release()
 
     def flush(self) -> str:

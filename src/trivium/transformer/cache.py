@@ -73,6 +73,10 @@ class Cache:
         """``count`` tokens have passed through all layers."""
         self.length += count
 
+    def rewind(self, count: int) -> None:
+        """The last ``count`` tokens are forgotten; others may be read in their place."""
+        self.length -= count
+
     def remember(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Keep a layer's cross-attention keys and values: the encoder's output does not change."""
         self._memory[layer] = (keys.contiguous(), values.contiguous())

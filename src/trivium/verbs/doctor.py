@@ -25,6 +25,7 @@ EXTRAS = {
     "hub": ("huggingface_hub", "datasets"),
     "scale": ("ray",),
     "sweep": ("optuna",),
+    "constrain": ("llguidance",),
     "tensorboard": ("tensorboard",),
 }
 

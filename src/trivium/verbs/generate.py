@@ -1,11 +1,13 @@
 """``trivium generate``: texts from prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 from trivium.errors import SettingsError
 from trivium.generation.completion import Completion
+from trivium.generation.constraints import schema_text
+from trivium.generation.contrastive import Contrastive
 from trivium.generation.sampling import Sampling
 from trivium.generation.search import EarlyStopping, Search
 from trivium.verbs.load import LanguageModel, Precision, load
@@ -29,6 +31,12 @@ def generate(
     beams: int | None = None,
     length_penalty: float | None = None,
     early_stopping: EarlyStopping | None = None,
+    json_schema: str | Mapping[str, object] | None = None,
+    regex: str | None = None,
+    choices: Sequence[str] = (),
+    contrastive: float | None = None,
+    draft: str | Path | LanguageModel | None = None,
+    draft_tokens: int = 4,
     precision: Precision = "float32",
     device: str = "auto",
 ) -> list[Completion]:
@@ -36,25 +44,32 @@ def generate(
 
     The settings are those of ``Sampling``, or with ``beams`` those of ``Search``; what is left out is then as the
     model's makers published it (``generation_config.json``). The same model, prompt, settings and seed give the same
-    text, whatever else is asked for beside it.
+    text, whatever else is asked for beside it. ``json_schema``, ``regex`` or ``choices`` prescribe the text's form.
+    ``contrastive`` is the penalty of contrastive search, with ``top_k`` candidates. ``draft``: a smaller model of the
+    same tokenizer, for speculative decoding.
     """
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
-        seed=seed, stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        seed=seed, stop=(stop,) if isinstance(stop, str) else tuple(stop), json_schema=schema_text(json_schema),
+        regex=regex, choices=tuple(choices),
     )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
     settings = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
-        length_penalty=length_penalty, early_stopping=early_stopping,
+        length_penalty=length_penalty, early_stopping=early_stopping, contrastive=contrastive,
     )  # fmt: skip
-    return loaded.complete([prompt] if isinstance(prompt, str) else list(prompt), settings, samples)
+    drafting = None if draft is None else load(draft, precision=precision, device=device)
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    return loaded.complete(prompts, settings, samples, drafting, draft_tokens)
 
 
 def settings_of(
     model: LanguageModel, sampling: Sampling, *, beams: int | None, max_tokens: int | None, min_tokens: int | None,
     no_repeat_ngram: int | None, length_penalty: float | None, early_stopping: EarlyStopping | None,
-) -> Sampling | Search:  # fmt: skip
-    """``sampling`` with the settings given, or the model's beam search with them where beams are asked for."""
+    contrastive: float | None = None,
+) -> Sampling | Search | Contrastive:  # fmt: skip
+    """``sampling`` with the settings given, or the model's beam search with them where beams are asked for, or
+    contrastive search where its penalty is given."""
     text = {"max_tokens": max_tokens, "min_tokens": min_tokens, "no_repeat_ngram": no_repeat_ngram}
     ranking = {"length_penalty": length_penalty, "early_stopping": early_stopping}
     given = {name: value for name, value in text.items() if value is not None}
@@ -62,14 +77,25 @@ def settings_of(
     if beams is None:
         if ranked:
             raise SettingsError(f"{next(iter(ranked))} is a setting of beam search: say how many beams too")
-        return replace(sampling, **given)  # type: ignore[arg-type]
-    plain = Sampling(repetition_penalty=sampling.repetition_penalty, stop=sampling.stop)
-    for each in fields(Sampling):
-        if getattr(sampling, each.name) != getattr(plain, each.name):
-            raise SettingsError(f"{each.name} is a setting of sampling, and beam search draws nothing: leave out one")
+        if contrastive is None:
+            return replace(sampling, **given)  # type: ignore[arg-type]
+        _refuse_drawing(sampling, "contrastive search", ("repetition_penalty", "stop", "top_k"))
+        candidates = sampling.top_k or Contrastive().candidates
+        own = Contrastive(100, candidates, contrastive, sampling.repetition_penalty, sampling.stop)
+        return replace(own, **given)  # type: ignore[arg-type]
+    if contrastive is not None:
+        raise SettingsError("beams and contrastive are two ways to search: leave out one")
+    _refuse_drawing(sampling, "beam search", ("repetition_penalty", "stop"))
     if sampling.repetition_penalty != 1:
         given["repetition_penalty"] = sampling.repetition_penalty  # type: ignore[assignment]
     published = model.search
     least = min(published.min_tokens, given.get("max_tokens", published.min_tokens))  # the caller's limit goes first
     changes = {"min_tokens": least, **given, **ranked}
     return replace(published, beams=beams, stop=sampling.stop, **changes)  # type: ignore[arg-type]
+
+
+def _refuse_drawing(sampling: Sampling, search: str, shared: Sequence[str]) -> None:
+    """Of the settings of sampling only those that are ``shared`` may be given."""
+    for each in fields(Sampling):
+        if each.name not in shared and getattr(sampling, each.name) != getattr(Sampling(), each.name):
+            raise SettingsError(f"{each.name} is a setting of sampling, and {search} draws nothing: leave out one")

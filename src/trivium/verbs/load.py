@@ -18,12 +18,14 @@ from trivium.families.hub import fetch, hub_model
 from trivium.families.model_folder import PICKLES
 from trivium.families.sentence_modules import SentencePooling
 from trivium.generation.completion import Completion, Piece, complete, stream
+from trivium.generation.contrastive import Contrastive
 from trivium.generation.fill import Filling, fill_masks
 from trivium.generation.questions import about_continuation, about_text
 from trivium.generation.sampling import Sampling
 from trivium.generation.score import Score, Surprise, answers, joined, surprise
 from trivium.generation.search import Search
 from trivium.generation.spans import fill_spans
+from trivium.generation.speculative import Draft
 from trivium.tokenizers import Tokenizer
 from trivium.training.precision import choose_device
 from trivium.transformer import Config, Network
@@ -65,41 +67,57 @@ class LanguageModel:
         except SettingsError as problem:
             raise DataError(f"{self.directory / GENERATION} cannot be followed: {problem}") from None
 
-    def generate(self, prompt: str, sampling: Sampling | Search = Sampling()) -> Completion:  # noqa: B008 (frozen)
+    def generate(
+        self, prompt: str, sampling: Sampling | Search | Contrastive = Sampling(),  # noqa: B008 (frozen)
+    ) -> Completion:  # fmt: skip
         """One text that goes on from the prompt (decoder) or answers it (encoder-decoder)."""
         return self.complete([prompt], sampling)[0]
 
     def complete(
         self,
         prompts: Sequence[str],
-        sampling: Sampling | Search = Sampling(),  # noqa: B008 (frozen)
+        sampling: Sampling | Search | Contrastive = Sampling(),  # noqa: B008 (frozen)
         samples: int = 1,
+        draft: "LanguageModel | None" = None,
+        draft_tokens: int = 4,
     ) -> list[Completion]:
         """``samples`` texts for each prompt, written side by side, by prompt and then by sample; of a search the best,
-        by falling score."""
+        by falling score. ``draft``: a smaller model of the same tokenizer, which drafts ``draft_tokens`` at a time."""
         self._check_vocabulary()
-        return complete(self.model, self.tokenizer, prompts, sampling, samples, self.generation)
+        drafting = self._draft(draft, draft_tokens)
+        return complete(self.model, self.tokenizer, prompts, sampling, samples, self.generation, drafting)
 
     def stream(
         self,
         prompts: Sequence[str],
-        sampling: Sampling = Sampling(),  # noqa: B008 (frozen)
+        sampling: Sampling | Contrastive = Sampling(),  # noqa: B008 (frozen)
         samples: int = 1,
+        draft: "LanguageModel | None" = None,
+        draft_tokens: int = 4,
     ) -> Iterator[Piece]:
         """The same, piece by piece as tokens are chosen."""
         self._check_vocabulary()
-        return stream(self.model, self.tokenizer, prompts, sampling, samples, self.generation)
+        drafting = self._draft(draft, draft_tokens)
+        return stream(self.model, self.tokenizer, prompts, sampling, samples, self.generation, drafting)
 
-    def fill(self, text: str, top: int = 5) -> Filling:
-        """Fills a text's blanks (``___`` or ``<mask>``): a token each by an encoder, a span by an encoder-decoder."""
+    def fill(self, text: str, top: int = 5, size: int | Sequence[int] | None = None) -> Filling:
+        """Fills a text's blanks (``___`` or ``<mask>``): a token each by an encoder, a span by an encoder-decoder.
+        ``size``: of so many tokens, one number for each blank or one for all."""
         if self.kind == "decoder":
             raise SettingsError(
                 f"{self.directory} is a decoder, which only writes on from a prompt: use generate, or give fill an "
                 "encoder or an encoder-decoder"
             )
         self._check_vocabulary()
-        fill = fill_masks if self.kind == "encoder" else fill_spans
-        return fill(self.model, self.tokenizer, [text], top)[0]
+        if self.kind == "encoder":
+            if size is not None:
+                raise SettingsError(
+                    f"{self.directory} is an encoder, which fills a blank with one token: write ___ ___ for two, or "
+                    "give size to an encoder-decoder"
+                )
+            return fill_masks(self.model, self.tokenizer, [text], top)[0]
+        sizes = () if size is None else (size,) if isinstance(size, int) else tuple(size)
+        return fill_spans(self.model, self.tokenizer, [text], top, size=sizes)[0]
 
     def score(self, prompt: str, continuation: str) -> Score:
         """How probable the continuation is after the prompt (by an encoder: its pseudo-log-likelihood)."""
@@ -149,6 +167,17 @@ class LanguageModel:
         from trivium.verbs.embed import embedded
 
         return embedded(self, texts, pooling, normalise, length).vectors
+
+    def _draft(self, draft: "LanguageModel | None", tokens: int) -> Draft | None:
+        if draft is None:
+            return None
+        if draft.tokenizer.fingerprint != self.tokenizer.fingerprint:
+            raise SettingsError(
+                f"{draft.directory} cannot draft for {self.directory}: their tokenizers differ; use a smaller model of "
+                "the same family, or one trained with the same tokenizer"
+            )
+        draft._check_vocabulary()
+        return Draft(draft.model, tokens)
 
     def _check_vocabulary(self) -> None:
         if self.model.vocabulary is None:
