@@ -152,7 +152,7 @@ def piece_of(
         piece += text.flush()
     top = tuple(Likely(token, tokenizer.decode([token], skip_special=False), chance) for token, chance in choice.top)
     token = None if gone else choice.token
-    return Piece(*place, piece, token, choice.log_probability, finish, top, choice.problem)
+    return Piece(*place, piece, token, choice.log_probability, finish, top=top, problem=choice.problem)
 
 
 def complete(
