@@ -133,6 +133,46 @@ def test_generate_by_contrast(trivium_command, tiny_models: dict[str, Path]) -> 
     assert trivium_command(*arguments, "--contrastive", 0.6, "--beams", 2).code == 2
 
 
+def test_generate_by_words_and_the_best_of_several(trivium_command, tiny_models: dict[str, Path]) -> None:
+    arguments = ("generate", "--model", tiny_models["gpt2"], "--prompt", "The quick", "--max-tokens", 6)
+    rules = ("--forced-word", "list", "--banned-word", "dog", "--logit-bias", " the=3", "--typical-p", 0.9)
+    made = trivium_command(*arguments, *rules, "--presence-penalty", 0.5, "--frequency-penalty", 0.5, "--json")
+    assert made.code == 0 and "list" in json.loads(made.out)[0]["text"], made.err
+    best = json.loads(trivium_command(*arguments, "--best-of", 4, "--samples", 2, "--json").out)
+    assert len(best) == 2 and best[0]["score"] >= best[1]["score"]
+    likely = trivium_command(*arguments, "--temperature", 0, "--top-log-probabilities", 2).out.splitlines()
+    assert likely[0].startswith("The quick") and sum(line.startswith("   ") for line in likely) == 6
+    refused = trivium_command(*arguments, "--logit-bias", "the")
+    assert refused.code == 2 and "must look like" in refused.err
+    refused = trivium_command(*arguments, "--beams", 2, "--forced-word", "list")
+    assert refused.code == 2 and "forced_words is a setting of sampling" in refused.err
+
+
+def test_generate_for_many_requests(trivium_command, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    rows = [{"id": "a", "prompt": "The quick", "seed": 1}, {"prompt": "A list", "samples": 2, "max_tokens": 3}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ("generate", "--model", tiny_models["gpt2"], "--max-tokens", 5)
+    outcome = trivium_command(*arguments, "--requests", file, "--slots", 2)
+    made = {(row["id"], row["sample"]): row for row in map(json.loads, outcome.out.splitlines())}
+    assert set(made) == {("a", 0), (1, 0), (1, 1)}, outcome.err
+    assert [len(row["tokens"]) for _, row in sorted(made.items(), key=str)] == [5, 3, 3]
+    alone = trivium_command(*arguments, "--prompt", "The quick", "--seed", 1, "--json")
+    assert made["a", 0]["text"] == json.loads(alone.out)[0]["text"]
+    assert len(json.loads(trivium_command(*arguments, "--requests", file, "--json").out)) == 3
+    for row, said in (({"text": "x"}, "prompt is missing"), ({"prompt": "x", "temprature": 1}, "temperature"),
+                      ({"prompt": "x", "samples": "2"}, "samples is '2'"), ({"prompt": 5}, "no text"),
+                      ({"prompt": "x", "top_p": 2}, "top_p is 2")):  # fmt: skip
+        file.write_text(json.dumps(row) + "\n")
+        refused = trivium_command(*arguments, "--requests", file)
+        assert refused.code == 3 and f"{file}:1" in refused.err and said in refused.err, refused.err
+    assert trivium_command(*arguments).code == 2
+    assert trivium_command(*arguments, "--requests", file, "--prompt", "x").code == 2
+    assert trivium_command(*arguments, "--requests", tmp_path / "none.jsonl").code == 3
+    file.write_text("")
+    assert trivium_command(*arguments, "--requests", file).code == 3
+
+
 def test_generate_needs_a_model(trivium_command, tmp_path: Path) -> None:
     outcome = trivium_command("generate", "--model", tmp_path / "none", "--prompt", "x")
     assert outcome.code == 3 and "there is no model folder" in outcome.err

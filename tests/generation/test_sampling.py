@@ -66,17 +66,20 @@ def test_equally_probable_tokens_stay_together() -> None:
     top_k=st.sampled_from([0, 1, 5, 40]),
     top_p=st.sampled_from([0.2, 0.8, 0.95, 1.0]),
     min_p=st.sampled_from([0.0, 0.02, 0.3]),
+    typical_p=st.sampled_from([0.2, 0.7, 0.95, 1.0]),
     penalty=st.sampled_from([0.7, 1.0, 1.6]),
 )
 @settings(max_examples=80, deadline=None)
 def test_agrees_with_the_reference_processors(
-    seed: int, temperature: float, top_k: int, top_p: float, min_p: float, penalty: float
+    seed: int, temperature: float, top_k: int, top_p: float, min_p: float, typical_p: float, penalty: float
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(3, 60, generator=generator) * 3
     ids = torch.randint(0, 60, (3, 7), generator=generator)
     seen = torch.zeros(3, 60, dtype=torch.bool).scatter_(1, ids, True)
-    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=penalty)
+    sampling = Sampling(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=penalty, typical_p=typical_p
+    )
     ours = filtered(penalised(logits, seen, penalty), sampling)
 
     theirs = processors.RepetitionPenaltyLogitsProcessor(penalty)(ids, logits.clone())
@@ -87,6 +90,8 @@ def test_agrees_with_the_reference_processors(
         theirs = processors.TopPLogitsWarper(top_p)(ids, theirs)
     if min_p:
         theirs = processors.MinPLogitsWarper(min_p)(ids, theirs)
+    if typical_p < 1:
+        theirs = processors.TypicalLogitsWarper(typical_p)(ids, theirs)
     assert torch.equal(torch.isfinite(ours), torch.isfinite(theirs))
     torch.testing.assert_close(ours.log_softmax(-1), theirs.log_softmax(-1))
 
@@ -151,7 +156,10 @@ def test_output_that_is_not_finite_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("max_tokens", 0), ("temperature", -1.0), ("temperature", float("nan")), ("top_k", -1), ("top_p", 0.0),
+    [("typical_p", 0.0), ("presence_penalty", float("nan")), ("frequency_penalty", float("inf")),
+     ("logit_bias", ("the",)), ("logit_bias", {"the": float("nan")}), ("logit_bias", ("=3",)),
+     ("banned_words", ("",)), ("forced_words", ("",)), ("top_log_probabilities", -1),
+     ("max_tokens", 0), ("temperature", -1.0), ("temperature", float("nan")), ("top_k", -1), ("top_p", 0.0),
      ("top_p", 1.5), ("min_p", 2.0), ("repetition_penalty", 0.0), ("stop", ("",))],
 )  # fmt: skip
 def test_impossible_settings_are_named(field: str, value: object) -> None:
@@ -161,3 +169,18 @@ def test_impossible_settings_are_named(field: str, value: object) -> None:
 
 def test_one_stop_string_may_be_given_bare() -> None:
     assert Sampling(stop="\n\n").stop == ("\n\n",)  # type: ignore[arg-type]
+    assert Sampling(banned_words="one").banned_words == ("one",)  # type: ignore[arg-type]
+
+
+def test_biases_are_given_as_texts_or_as_a_mapping() -> None:
+    given = Sampling(logit_bias={" the": -5, 7: 1.5})  # type: ignore[arg-type]
+    assert given == Sampling(logit_bias=(" the=-5", "7=1.5"))
+    assert given.biases() == [(" the", -5.0), ("7", 1.5)]
+    assert Sampling(logit_bias="a=b=2").biases() == [("a=b", 2.0)]  # type: ignore[arg-type]
+
+
+def test_typical_sampling_leaves_out_what_is_too_sure_as_well() -> None:
+    # .4, .2, .2, .2: entropy 1.332; surprises .916 and 1.609: the three are nearer to it than the most probable one
+    logits = logits_of([0.2, 0.4, 0.2, 0.2])
+    assert kept(logits, Sampling(temperature=1.0, top_p=1.0, typical_p=0.55)) == [0, 2, 3]
+    assert kept(logits, Sampling(temperature=1.0, top_p=1.0, typical_p=0.7)) == [0, 1, 2, 3]

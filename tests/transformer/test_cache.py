@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from trivium.errors import SettingsError
-from trivium.transformer import Cache, Inputs, Rotary, Tokens
+from trivium.transformer import Cache, Inputs, Learned, RelativeBias, Rotary, Tokens
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> None:
@@ -80,11 +82,57 @@ def test_one_prompt_is_read_once_for_many_samples(make, ids):
     one = Cache.of(model.config, 1, 4)
     model(Inputs(source, Tokens(ids[:1, :4])), cache=one)
     many = Cache.of(model.config, 3, 12)
-    many.prefill(one)
+    many.vacate()
+    for _ in range(3):
+        many.join(one)
+    assert many.documents is None and many.source_documents is None
     out = model(Inputs(None, Tokens(ids[:, 4:5])), at="all", cache=many).logits
     for row in range(3):
         target = torch.cat((ids[:1, :4], ids[row : row + 1, 4:5]), 1)
         close(out[row : row + 1], model(Inputs(source, Tokens(target)), at="all").logits[:, -1:])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("encoder", [0, 2])
+@given(data=st.data())
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_sequences_join_and_leave_in_any_order(make, data, encoder):
+    """What each is told is what it would be told alone, while the block grows, shrinks and moves."""
+    position = data.draw(st.sampled_from([Learned(), Rotary(), RelativeBias(buckets=8, distance=20)]))
+    model = make(encoder_layers=encoder, decoder_layers=2, position=position, kv_heads=2)
+    cache = Cache.of(model.config, 3, 11)
+    cache.vacate()
+    texts, sources = [], []
+    draw_ids = st.lists(st.integers(0, model.config.vocab_size - 1), min_size=1, max_size=7)
+    for _ in range(14):
+        move = data.draw(st.sampled_from(["join", "leave", "step", "step"]))
+        if move == "join" and len(texts) < 3:
+            text, source = data.draw(draw_ids), data.draw(draw_ids) if encoder else None
+            one = Cache.of(model.config, 1, len(text))
+            model(Inputs(tokens(source), tokens(text)), cache=one)
+            cache.join(one)
+            texts.append(text)
+            sources.append(source)
+        elif move == "leave" and texts:
+            row = data.draw(st.integers(0, len(texts) - 1))
+            cache.leave(row, clean=data.draw(st.booleans()))
+            texts[row], sources[row] = texts[-1], sources[-1]
+            texts.pop()
+            sources.pop()
+        elif move == "step" and texts and max(map(len, texts)) < 11:
+            new = data.draw(st.lists(st.integers(0, 9), min_size=len(texts), max_size=len(texts)))
+            where = torch.tensor([[len(text)] for text in texts]) if cache.documents is not None else None
+            step = Tokens(torch.tensor(new)[:, None], positions=where)
+            found = model(Inputs(None, step), at="all", cache=cache).logits[:, -1]
+            texts = [[*text, token] for text, token in zip(texts, new, strict=True)]
+            for row, (text, source) in enumerate(zip(texts, sources, strict=True)):
+                close(found[row], model(Inputs(tokens(source), tokens(text)), at="all").logits[0, -1])
+        assert cache.rows == len(texts)
+        assert cache.length == max(map(len, texts), default=0)
+
+
+def tokens(ids):
+    return None if ids is None else Tokens(torch.tensor([ids]))
 
 
 @torch.no_grad()
@@ -103,10 +151,13 @@ def test_what_does_not_fit_is_said(make, ids):
         model(Inputs(target=Tokens(ids)), cache=Cache.of(model.config, 3, 5))
     with pytest.raises(SettingsError, match="for 2 sequences, but 3"):
         model(Inputs(target=Tokens(ids)), cache=Cache.of(model.config, 2, 10))
-    prompt = Cache.of(model.config, 1, 9)
+    prompt, full = Cache.of(model.config, 1, 9), Cache.of(model.config, 1, 8)
     prompt.advance(9)
+    with pytest.raises(SettingsError, match="1 sequences, and all places are taken"):
+        full.join(prompt)
+    full.vacate()
     with pytest.raises(SettingsError, match="9 tokens, more than the 8"):
-        Cache.of(model.config, 1, 8).prefill(prompt)
+        full.join(prompt)
 
 
 def test_grouped_queries_cache_fewer_heads(make):

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,12 +24,17 @@ from trivium.cli.options import (
 )
 from trivium.cli.output import emit, note
 
+if TYPE_CHECKING:
+    from trivium.generation.completion import Completion
+    from trivium.generation.sampling import Sampling
+    from trivium.verbs.load import LanguageModel
+
 _EARLY: dict[str, bool | Literal["never"]] = {"false": False, "true": True, "never": "never"}
 
 
 def generate(
     model: ModelDirectory,
-    prompt: Annotated[str, typer.Option("--prompt", metavar="P", help="The text to go on from.")],
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="P", help="The text to go on from.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="At most so many tokens; 100.")] = None,
     temperature: Temperature = 0.8,
     top_k: TopK = 0,
@@ -70,11 +75,42 @@ def generate(
         Path | None, typer.Option("--draft", metavar="M", help="A smaller model drafts; the text is as without it.")
     ] = None,
     draft_tokens: Annotated[int, typer.Option("--draft-tokens", help="So many tokens at a time are drafted.")] = 4,
+    typical_p: Annotated[
+        float, typer.Option("--typical-p", help="Only the tokens nearest to the mean surprise, of this probability.")
+    ] = 1.0,
+    presence_penalty: Annotated[
+        float, typer.Option("--presence-penalty", help="Above 0: tokens written before become less likely.")
+    ] = 0.0,
+    frequency_penalty: Annotated[
+        float, typer.Option("--frequency-penalty", help="The same, each time that they were written.")
+    ] = 0.0,
+    logit_bias: Annotated[
+        list[str] | None,
+        typer.Option("--logit-bias", metavar="TOKEN=BIAS", help="Added to a token's logit. Repeatable."),
+    ] = None,
+    banned_word: Annotated[
+        list[str] | None, typer.Option("--banned-word", metavar="WORD", help="Not written. Repeatable.")
+    ] = None,
+    forced_word: Annotated[
+        list[str] | None, typer.Option("--forced-word", metavar="WORD", help="No end before it came. Repeatable.")
+    ] = None,
+    top_log_probabilities: Annotated[
+        int, typer.Option("--top-log-probabilities", help="Tell so many of the most probable tokens beside each.")
+    ] = 0,
+    best_of: Annotated[
+        int | None, typer.Option("--best-of", help="Write so many texts and keep the most probable by token.")
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option("--requests", metavar="FILE", help="Many prompts, JSON lines with their own settings."),
+    ] = None,
+    slots: Annotated[int, typer.Option("--slots", help="With --requests: texts written at once.")] = 16,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Write on from a prompt, shown as it is written."""
+    from trivium.errors import SettingsError
     from trivium.generation.constraints import read_schema
     from trivium.generation.sampling import Sampling
     from trivium.generation.search import Search
@@ -84,7 +120,10 @@ def generate(
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
         seed=seed, stop=tuple(stop or ()), json_schema=None if json_schema is None else read_schema(json_schema),
-        regex=regex, choices=tuple(choices or ()),
+        regex=regex, choices=tuple(choices or ()), typical_p=typical_p, presence_penalty=presence_penalty,
+        frequency_penalty=frequency_penalty, logit_bias=tuple(logit_bias or ()),
+        banned_words=tuple(banned_word or ()), forced_words=tuple(forced_word or ()),
+        top_log_probabilities=top_log_probabilities,
     )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
     sampling = settings_of(
@@ -92,11 +131,19 @@ def generate(
         length_penalty=length_penalty, early_stopping=None if early_stopping is None else _EARLY[early_stopping],
         contrastive=contrastive,
     )  # fmt: skip
+    if requests is not None:
+        if prompt is not None or samples > 1 or best_of or draft or not isinstance(sampling, Sampling):
+            raise SettingsError("--requests goes with settings of sampling: prompts and samples stand in the file")
+        _answer_requests(loaded, requests, sampling, slots, as_json)
+        return
+    if prompt is None:
+        raise SettingsError("there is nothing to go on from: give a --prompt, or --requests with many of them")
     drafting = None if draft is None else load(draft, precision=precision, device=device)
-    if as_json or samples > 1 or isinstance(sampling, Search):  # a search knows its text at the end only
-        made = loaded.complete([prompt], sampling, samples, drafting, draft_tokens)
+    whole = samples > 1 or best_of is not None or top_log_probabilities > 0
+    if as_json or whole or isinstance(sampling, Search):  # of several the best, and a search's, is known at the end
+        made = loaded.complete([prompt], sampling, samples, drafting, draft_tokens, best_of)
         shown = "" if loaded.kind == "encoder-decoder" else prompt
-        emit(made, as_json, "\n---\n".join(shown + each.text for each in made))
+        emit(made, as_json, "\n---\n".join("\n".join([shown + each.text, *likely_lines(each)]) for each in made))
         return
     pieces = loaded.stream([prompt], sampling, 1, drafting, draft_tokens)  # before the prompt is shown: it may refuse
     if loaded.kind != "encoder-decoder":
@@ -110,6 +157,31 @@ def generate(
         note(f"{acceptance:.0%} of the tokens that {draft} drafted were accepted")
     if finish == "context":
         note(f"the text ends here because the model's context of {loaded.config.context} tokens is full")
+
+
+def _answer_requests(
+    model: "LanguageModel", file: Path, sampling: "Sampling", slots: int, as_json: bool
+) -> None:
+    """An object for each text, a line as soon as it has ended."""
+    from trivium.verbs.examples import file_rows
+    from trivium.verbs.requests import write_requests
+
+    made = []
+    for row in write_requests(model, file_rows(file), sampling, slots=slots):
+        if as_json:
+            made.append(row)
+        else:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+    if as_json:
+        emit(made, True, "")
+
+
+def likely_lines(completion: "Completion") -> list[str]:
+    """What could have come in the place of each token, a line a token."""
+    return [
+        f"{number:4}  " + "  ".join(f"{each.text!r} {each.log_probability:.2f}" for each in top)
+        for number, top in enumerate(completion.top, 1)
+    ]
 
 
 def fill(

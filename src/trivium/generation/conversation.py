@@ -1,7 +1,7 @@
 """A conversation with a model: its messages, rendered by a chat template, and the replies to them.
 
 What a user types never becomes a control token (``text/templates.py``). A reply ends where the model's files say, or at
-the end of a turn as the template writes it.
+the end of a turn as the template writes it. What both have said before is not read again for a reply.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -10,15 +10,18 @@ from typing import NamedTuple
 
 from trivium.errors import DataError, SettingsError
 from trivium.families.generation_config import GenerationConfig
-from trivium.generation.completion import Piece, end_tokens, stream_rows
+from trivium.generation.completion import Piece, end_tokens
 from trivium.generation.prompts import Prompt, source_ids, start_token
 from trivium.generation.sampling import Sampling
+from trivium.generation.writer import Writer
 from trivium.text.chat_templates import ChatTemplate
 from trivium.text.chats import Message
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.chats import ChatRenderer
 from trivium.transformer import Network
 from trivium.transformer.network import answers
+
+_ROOM = 4096  # tokens of a conversation, at first
 
 
 class Seen(NamedTuple):
@@ -42,6 +45,7 @@ class Conversation:
         self.system = system
         self._files = replace(files, ends=end_tokens(tokenizer, files) | self.renderer.turn_ends())
         self._tries = 0  # of the latest reply, which keys its randomness
+        self._writer: Writer | None = None
 
     @property
     def history(self) -> list[Message]:
@@ -106,12 +110,22 @@ class Conversation:
             else:
                 prompt = Prompt(tuple(ids), None, self._tries)
             stops = replace(sampling, stop=(*sampling.stop, *self.renderer.template.stop))
-            pieces = stream_rows(self.model, self.tokenizer, [prompt], stops, files=self._files)
+            writer = self._writer_for(len(prompt.ids) + sampling.max_tokens)
+            pieces = writer.stream(writer.submit(prompt, stops))
         except BaseException:
             if added:
                 self.messages.pop()
             raise
         return self._kept(pieces)
+
+    def _writer_for(self, tokens: int) -> Writer:
+        """Of replies, with room for so many tokens; one that has it already remembers what it has read."""
+        limit = self.model.config.limit
+        needed = tokens if limit is None else min(tokens, limit)
+        if self._writer is None or (self._writer.engine.longest or needed) < needed:
+            room = None if limit is None else min(limit, max(_ROOM, 2 * needed))
+            self._writer = Writer(self.model, self.tokenizer, self._files, slots=1, longest=room, reuse=room or _ROOM)
+        return self._writer
 
     def _kept(self, pieces: Iterator[Piece]) -> Generator[Piece]:
         text = ""

@@ -1,50 +1,49 @@
-"""Decoding, one token a step for many sequences side by side: cached, each row independent of the others.
+"""The engine that writes: requests of all lengths and settings side by side, a token a step, each as if it were alone.
 
-Prompts of different lengths are padded on the left, so that all rows write at the same column of the cache; padding is
-in no document, and positions count real tokens only. Sequences that have ended leave the batch. Logits are computed at
-the last position only. R live rows, V vocabulary.
+Continuous batching (Yu et al. 2022, "Orca", section 3.1): a request ``submit``ted waits until there is a place, joins
+the sequences that are being written, and leaves at the step after its last token; its place is free at once. Places and
+tokens are fixed when the engine is made, and what can never fit is refused when it is submitted. Prompts are read many
+at a time, long ones in parts between the steps of the others, and beginnings that were read before are taken over
+(``reading.py``).
+
+What a request gets does not depend on its neighbours: its random numbers are a function of its seed, its prompt and the
+position, its settings change its own row alone, and what cannot be gone on with ends its own text alone. Sums in
+floating point may differ in their last bits with the shape of a batch, which shows where two tokens tie.
+
+It is driven from one thread: ``submit``, ``step``, ``cancel``. Left out: taking a place from a request that has begun,
+and pages for keys and values (Kwon et al. 2023). R rows being written, V vocabulary.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from math import exp
-from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from trivium.errors import SettingsError
-from trivium.generation.constraints import Guide, constrained
+from trivium.errors import RefusedError, SettingsError, TriviumError
+from trivium.generation.choosing import most_probable, next_of_each
 from trivium.generation.prompts import Prompt
-from trivium.generation.rows import check_length, left_padded, read_both_ways, right_padded
-from trivium.generation.rules import Forced, Rules, check_any_left, texts
-from trivium.generation.sampling import Sampling, choose, uniforms
+from trivium.generation.reading import Begun, Prefixes, Reading, common_beginning, prefill, read_together, rooms
+from trivium.generation.request import Choice, Finish, Request, Row, finish_of
+from trivium.generation.rows import read_both_ways
+from trivium.generation.rules import Constraint, Forced
+from trivium.generation.sampling import Sampling
+from trivium.generation.wording import Wording
 from trivium.transformer import Inputs, Network, Tokens
-from trivium.transformer.network import Progress, answers, writes
+from trivium.transformer.network import Progress
 from trivium.transformer.segment_memory import TwoStreamCache
+from trivium.vectors.room import physical_memory
 
-Finish = Literal["end", "stop", "length", "context"]
+__all__ = [
+    "Choice", "Decoding", "Engine", "Finish", "Request", "Work", "Written", "finish_of", "next_tokens", "one_more",
+    "prefill", "rooms", "run",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Choice:
-    """The next token of one sequence; ``finish`` is set when it is the last."""
-
-    row: int
-    token: int
-    log_probability: float  # by the model itself, before penalty, temperature and filters
-    finish: Finish | None
-
-
-def finish_of(token: int, written: int, ends: frozenset[int], room: int, most: int) -> Finish | None:
-    """Whether a text of ``written`` tokens, of which this is the last, ends with it: ``room`` is what it can have, and
-    ``most`` what was asked for."""
-    if token in ends:
-        return "end"
-    if written < room:
-        return None
-    return "length" if room == most else "context"
+SIDE_BY_SIDE = 128  # sequences, where nobody says how many
+SLACK = 128  # columns of the cache more than a sequence has: it is moved once in so many steps
 
 
 @dataclass(frozen=True)
@@ -60,122 +59,229 @@ class Written:
         return exp(sum(self.log_probabilities))
 
 
-class Decoding:
-    """Iterating over it yields, step by step, one ``Choice`` for every sequence still being written.
+@dataclass
+class Work:
+    """What an engine has done, in tokens."""
 
-    ``ends``: tokens that end a sequence; ``vocabulary``: how many tokens may be chosen from (a model may have more rows
-    than its tokenizer has tokens). ``forced``: tokens that stand at fixed places; ``guides``: one a prompt, where texts
-    have a prescribed form. ``stop(row)`` ends a sequence from outside.
+    read: int = 0
+    taken_over: int = 0  # of prompts, not read again
+    written: int = 0
+
+
+class Engine:
+    """Requests in, tokens out. ``vocabulary``: how many tokens may be chosen from (a model may have more rows than its
+    tokenizer has tokens).
+
+    ``slots``: sequences that are written at once. ``longest``: tokens of a sequence, its prompt's among them; None: the
+    model's context, and of a model without one any number. ``waiting``: requests that may wait; None: any number.
+    ``read_at_once``: tokens of prompts that are read between two steps. ``reuse``: tokens of beginnings that are kept
+    for prompts to come; 0: none.
     """
 
     def __init__(
-        self, model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int,
-        forced: Forced = Forced(), guides: Sequence[Guide] = (),  # noqa: B008 (frozen)
+        self, model: Network, vocabulary: int, *, slots: int = 16, longest: int | None = None,
+        waiting: int | None = None, read_at_once: int = 2048, reuse: int = 4096,
     ):  # fmt: skip
-        self._guides = guides
-        self._rooms = rooms(model, prompts, sampling.max_tokens)
-        self._model, self._prompts, self._sampling = model, prompts, sampling
-        self._rules, self._vocabulary = Rules.of(sampling, ends, forced), vocabulary
-        self._stopped: set[int] = set()
+        for name, value, least in (("slots", slots, 1), ("longest", longest, 2), ("waiting", waiting, 0),
+                                   ("read_at_once", read_at_once, 1), ("reuse", reuse, 0)):  # fmt: skip
+            if value is not None and value < least:
+                raise SettingsError(f"{name} is {value}: it must be at least {least}")
+        limit = model.config.limit
+        self.model, self.vocabulary, self.slots, self.waiting = model, vocabulary, slots, waiting
+        self.longest = limit if longest is None or (limit is not None and longest > limit) else longest
+        self.read_at_once, self.work = read_at_once, Work()
+        self._prefixes = Prefixes(reuse)
+        self._handles = count()
+        self._queue: deque[Row] = deque()
+        self._rows: list[Row] = []  # as the cache has them
+        self._coming: list[Row] = []  # whose prompts are being read
+        self._reading: Reading | None = None
+        self._latest: list[int] = []  # the token of each row that the model has not read yet
+        self._cache = self._empty_cache()
 
-    def stop(self, row: int) -> None:
-        """Leaves a sequence as it is; no more choices come for it."""
-        self._stopped.add(row)
+    @property
+    def busy(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self._queue or self._rows or self._coming)
 
-    def __iter__(self) -> Iterator[list[Choice]]:
-        prompts, sampling, rules = self._prompts, self._sampling, self._rules
-        steps = max(self._rooms)
-        noise = self._noise(steps)
-        live = list(range(len(prompts)))
-        logits, cache = prefill(self._model, prompts, steps)
-        lengths = torch.tensor([len(prompt.ids) for prompt in prompts], device=logits.device)  # (R,)
-        room = torch.tensor(self._rooms, device=logits.device)  # (R,)
-        text = texts(prompts, logits.device) if rules.look_back else None  # (R, T)
-        for step in range(steps):
-            with torch.inference_mode():  # entered at each step: a caller's code runs between the steps
-                logits = logits[:, : self._vocabulary].float()  # (R, V)
-                steered = rules.apply(logits, text, step, lengths == 1, room == step + 1)
-                if self._guides:
-                    steered = constrained(steered, [self._guides[row] for row in live])
-                if rules.no_repeat_ngram or self._guides:
-                    check_any_left(steered, sampling)
-                tokens = choose(steered, sampling, noise[live, step])  # (R,)
-                chances = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)
-            choices = [
-                Choice(row, token, chance, self._finish(row, token, step + 1))
-                for row, token, chance in zip(live, tokens.tolist(), chances.tolist(), strict=True)
-            ]
-            yield choices
-            on = [i for i, choice in enumerate(choices) if not choice.finish and choice.row not in self._stopped]
-            if not on:
-                return
-            with torch.inference_mode():
-                if len(on) < len(live):
-                    kept = torch.tensor(on, device=logits.device)
-                    cache.select(kept)
-                    live, lengths, tokens = [live[i] for i in on], lengths[kept], tokens[kept]
-                    room, text = room[kept], None if text is None else text[kept]
-                if text is not None:
-                    text = torch.cat([text, tokens[:, None]], dim=1)
-                logits = one_more(self._model, tokens, lengths + step, cache)
+    @property
+    def running(self) -> int:
+        """Requests that have a place."""
+        return len(self._rows) + len(self._coming)
 
-    def _finish(self, row: int, token: int, written: int) -> Finish | None:
-        finish = finish_of(token, written, self._rules.ends, self._rooms[row], self._sampling.max_tokens)
-        if self._guides and finish != "end":
-            self._guides[row].take(token)
-            if self._guides[row].complete:
-                return "stop"
-        return finish
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a place."""
+        return len(self._queue)
 
-    def _noise(self, count: int) -> Tensor:
-        """(R, count) float64 in [0, 1): the randomness of each row, whatever stands beside it."""
-        if self._sampling.greedy:
-            return torch.zeros(len(self._prompts), count)
-        seed = self._sampling.seed
-        rows = [uniforms(seed, (*p.ids, -1, *(p.source or ())), p.sample, count) for p in self._prompts]
-        return torch.from_numpy(np.stack(rows))
-
-
-def rooms(model: Network, prompts: Sequence[Prompt], most: int) -> list[int]:
-    """How many tokens can follow each prompt, at most ``most``; refuses what cannot be done, with the numbers."""
-    config = model.config
-    if not writes(config):
-        raise SettingsError("this model is an encoder, which writes no text: use fill to predict missing words")
-    for prompt in prompts:
-        if config.limit is not None and len(prompt.ids) >= config.limit:
-            raise SettingsError(
-                f"the prompt has {len(prompt.ids)} tokens, and this model's context is {config.limit}: shorten "
-                f"it by at least {len(prompt.ids) - config.limit + 1} tokens"
+    def submit(self, request: Request) -> int:
+        """The handle of a request that now waits for a place; refuses what could never be written here."""
+        prompt, sampling = request.prompt, request.sampling
+        room = rooms(self.model, [prompt], sampling.max_tokens)[0]
+        needed = len(prompt.ids) + room
+        if self.longest is not None and needed > self.longest:
+            raise RefusedError(
+                f"the prompt has {len(prompt.ids)} tokens and asks for up to {room} more, and this engine holds "
+                f"{self.longest} of a text: shorten the prompt, lower max_tokens or make an engine for longer texts"
             )
-        check_length(len(prompt.source or ()), config.limit, "the prompt")
-    return [most if config.limit is None else min(most, config.limit - len(prompt.ids)) for prompt in prompts]
+        words = request.wording.room + (request.forced.last is not None)
+        if request.wording.forced and words > room:
+            raise SettingsError(f"the forced words take {words} tokens, and there is room for {room}: raise max_tokens")
+        if self.waiting is not None and self.running + self.queued >= self.slots + self.waiting:
+            raise RefusedError(
+                f"{self.running + self.queued} requests are written or wait, and {self.slots + self.waiting} may: try "
+                "again later"
+            )
+        row = Row(next(self._handles), request, room)
+        self._queue.append(row)
+        return row.handle
 
+    def cancel(self, handle: int) -> None:
+        """No more comes of a request; nothing happens where it has ended already."""
+        for row in (*self._rows, *self._coming, *self._queue):
+            row.left = row.left or row.handle == handle
+        self._let_go()
 
-@torch.inference_mode()
-def prefill(model: Network, prompts: Sequence[Prompt], room: int) -> tuple[Tensor, Progress]:
-    """(R, V) logits after each prompt, and the cache that has read them, with room for ``room`` more tokens.
+    def forget(self) -> None:
+        """Beginnings that were read before are read anew: the model's weights have changed."""
+        self._prefixes.forget()
 
-    Prompts that occur several times (samples of one text) are read once.
-    """
-    places: dict[tuple[tuple[int, ...], tuple[int, ...] | None], int] = {}
-    rows = torch.tensor([places.setdefault((prompt.ids, prompt.source), len(places)) for prompt in prompts])
-    weight, pad = next(model.parameters()), model.config.pad_token
-    target = left_padded([ids for ids, _ in places], pad, weight.device)
-    if model.config.two_stream:
-        target = read_both_ways(target, [target.ids.shape[1]] * len(places))
-    source = None
-    if answers(model.config):
-        source = right_padded([source or () for _, source in places], pad, weight.device)
-    count, width = target.ids.shape
-    cache = model.new_cache(count, width + room, weight.device, weight.dtype)
-    last = torch.arange(1, count + 1, device=weight.device) * width - 1
-    logits = model(Inputs(source, target), at=last, cache=cache).logits
-    assert logits is not None
-    if count < len(prompts):
-        rows = rows.to(weight.device)
-        cache.select(rows)
-        logits = logits[rows]
-    return logits, cache
+    def step(self) -> list[Choice]:
+        """One more token of every request that has a place; none where prompts are only being read."""
+        with torch.inference_mode():  # entered at each step: a caller's code runs between the steps
+            logits = []
+            if self._rows:
+                device = next(self.model.parameters()).device
+                latest = torch.tensor(self._latest, device=device)
+                places = torch.tensor([row.read for row in self._rows], device=device)
+                logits.append(one_more(self.model, latest, places, self._cache))
+                for row in self._rows:
+                    row.read += 1
+            logits += self._admitted()
+            choices = self._chosen(torch.cat(logits)[:, : self.vocabulary].float()) if logits else []
+        self._let_go()
+        return choices
+
+    # ---- places ----
+
+    def _empty_cache(self) -> Progress:
+        weight, longest = next(self.model.parameters()), self.longest
+        columns = 0 if longest is None else longest + min(SLACK, longest)
+        each = self.model.new_cache(1, columns, "meta", weight.dtype).memory_size
+        needed, present = each * self.slots, physical_memory()
+        if weight.device.type == "cpu" and present is not None and needed > present:
+            raise RefusedError(
+                f"{self.slots} texts of {longest} tokens take {needed / 1e9:,.1f} GB and this machine has "
+                f"{present / 1e9:,.1f} GB: lower slots or longest"
+            )
+        cache = self.model.new_cache(self.slots, columns, weight.device, weight.dtype)
+        cache.vacate()
+        return cache
+
+    @torch.inference_mode()
+    def _let_go(self) -> None:
+        """Requests that have ended leave; with what they have read others may begin."""
+        self._queue = deque(row for row in self._queue if not row.left)
+        for place in reversed(range(len(self._rows))):
+            row = self._rows[place]
+            if not row.left:
+                continue
+            if self._prefixes.most and not row.broken:
+                ids, source = tuple(row.text[: row.read]), row.request.prompt.source
+                self._prefixes.keep(ids, source, self._cache.take(place), None)
+            self._cache.leave(place, clean=row.broken)
+            self._rows[place], self._latest[place] = self._rows[-1], self._latest[-1]
+            self._rows.pop()
+            self._latest.pop()
+
+    def _admitted(self) -> list[Tensor]:
+        """Logits of the requests that join now."""
+        found, most = [], self.read_at_once
+        while most > 0:
+            if self._reading is None:
+                found += self._at_once()
+                most -= self._begin(most)
+            if self._reading is None:
+                break
+            try:
+                next(self._reading)
+                break
+            except StopIteration as done:
+                logits, caches = done.value
+                self._reading = None
+            prompts = list(dict.fromkeys(row.prompt for row in self._coming))
+            if self._prefixes.most:
+                for prompt, cache, after in zip(prompts, caches, logits, strict=True):
+                    self._prefixes.keep(prompt.ids, prompt.source, cache, after)
+            places = {prompt: place for place, prompt in enumerate(prompts)}
+            rows, self._coming = [row for row in self._coming if not row.left], []
+            found += [self._joined(row, logits[places[row.prompt]], caches[places[row.prompt]]) for row in rows]
+        return found
+
+    def _at_once(self) -> list[Tensor]:
+        """Logits of those whose whole prompt was read before."""
+        found = []
+        while self._queue and self.running < self.slots and (known := self._prefixes.same(self._queue[0].prompt)):
+            assert known.logits is not None
+            self.work.taken_over += len(known.ids)
+            found.append(self._joined(self._queue.popleft(), known.logits, known.cache))
+        return found
+
+    def _joined(self, row: Row, logits: Tensor, cache: Progress) -> Tensor:
+        """A row whose prompt has been read takes its place; (1, V) of its logits."""
+        self._cache.join(cache)
+        self._rows.append(row)
+        self._latest.append(0)
+        row.read = len(row.prompt.ids)
+        return logits[None]
+
+    def _begin(self, most: int) -> int:
+        """Takes waiting requests whose prompts are read side by side, those of one kind; how many tokens that takes."""
+        taken: dict[Prompt, Begun | None] = {}
+        width = 0
+        while self._queue and self.running < self.slots:
+            prompt = self._queue[0].prompt
+            if prompt not in taken:
+                begun = self._prefixes.find(prompt)
+                rest = len(prompt.ids) - begun.count if begun else len(prompt.ids) + len(prompt.source or ())
+                widest = max(width, rest)
+                kind = next(iter(taken.values()), begun)
+                if taken and ((kind is None) != (begun is None) or widest * (len(taken) + 1) > most):
+                    break
+                taken[prompt], width = begun, widest
+            self._coming.append(self._queue.popleft())
+        if not taken:
+            return 0
+        known, prompts = [each for each in taken.values() if each is not None], list(taken)
+        common = 0 if known else common_beginning(self.model, prompts)
+        self._reading = read_together(self.model, prompts, known, common, self.read_at_once)
+        whole = sum(len(row.prompt.ids) for row in self._coming)
+        unread = common + sum(len(p.ids) - common for p in prompts) - sum(each.count for each in known)
+        self.work.read += unread
+        self.work.taken_over += whole - unread
+        return width * len(taken)
+
+    # ---- tokens ----
+
+    def _chosen(self, logits: Tensor) -> list[Choice]:
+        """The next token of each row, by (R, V) logits."""
+        tokens, problems = next_of_each(self._rows, logits)
+        chances = (logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
+        tops = most_probable(self._rows, logits)
+        choices = []
+        for place, (row, token) in enumerate(zip(self._rows, tokens.tolist(), strict=True)):
+            try:
+                if place in problems:
+                    raise problems[place]
+                finish = row.add(token)
+            except TriviumError as problem:
+                row.left = True
+                choices.append(Choice(row.handle, -1, 0.0, "error", problem=problem))
+                continue
+            self._latest[place], row.left = token, finish is not None
+            choices.append(Choice(row.handle, token, chances[place], finish, tops.get(place, ())))
+        self.work.written += len(choices)
+        return choices
 
 
 def one_more(model: Network, tokens: Tensor, positions: Tensor, cache: Progress) -> Tensor:
@@ -196,6 +302,44 @@ def one_more(model: Network, tokens: Tensor, positions: Tensor, cache: Progress)
 def next_tokens(model: Network, prompt: Prompt, vocabulary: int) -> Tensor:
     """(V,) log-probabilities of the token after a prompt."""
     return prefill(model, [prompt], 0)[0][0, :vocabulary].float().log_softmax(dim=-1)
+
+
+class Decoding:
+    """Texts with the same settings, all that there are. Iterating over it yields, step by step, one ``Choice`` for
+    every sequence that is being written; their rows are the numbers of the prompts.
+
+    ``ends``: tokens that end a sequence; ``vocabulary``: how many tokens may be chosen from. ``forced``: tokens that
+    stand at fixed places; ``constraints``: one a prompt, where texts have a prescribed form. ``stop(row)`` ends a
+    sequence from outside.
+    """
+
+    def __init__(
+        self, model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int,
+        forced: Forced = Forced(), constraints: Sequence[Constraint] = (), words: Wording = Wording(),  # noqa: B008
+    ):  # fmt: skip
+        longest = max((len(prompt.ids) + room for prompt, room in
+                       zip(prompts, rooms(model, prompts, sampling.max_tokens), strict=True)), default=2)  # fmt: skip
+        slots = max(1, min(len(prompts), SIDE_BY_SIDE))
+        self._engine = Engine(
+            model, vocabulary, slots=slots, longest=max(2, longest), read_at_once=SIDE_BY_SIDE * 64,
+            reuse=4096 if len(prompts) > slots else 0,
+        )  # fmt: skip
+        for number, prompt in enumerate(prompts):
+            constraint = constraints[number] if constraints else None
+            self._engine.submit(Request(prompt, sampling, ends, forced, words, constraint))
+
+    def stop(self, row: int) -> None:
+        """Leaves a sequence as it is; no more choices come for it."""
+        self._engine.cancel(row)
+
+    def __iter__(self) -> Iterator[list[Choice]]:
+        while self._engine.busy:
+            choices = self._engine.step()
+            for choice in choices:
+                if choice.problem is not None:
+                    raise choice.problem
+            if choices:
+                yield choices
 
 
 def run(

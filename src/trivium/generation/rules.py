@@ -1,8 +1,10 @@
 """What may be written next, whatever the model thinks probable: the same rules for sampling and for beams.
 
-Definitions and order are those of the field's common library: repetition penalty (Keskar et al. 2019, section 4.1), no
-n-gram twice (Paulus et al. 2017, section 2.5), no end before ``min_tokens``, and tokens that a model's files force to
-the beginning or to the end. R rows (sequences), V vocabulary, T tokens so far.
+Definitions and order are those of the field's common library: bias, repetition penalty (Keskar et al. 2019, section
+4.1), no n-gram twice (Paulus et al. 2017, section 2.5), banned words, no end before ``min_tokens``, and tokens that a
+model's files force to the beginning or to the end. Between the repetition penalty and the n-grams come two penalties
+that are known from services and that library lacks: presence, for every token that was written, and frequency, for
+each time that it was. R rows (sequences), V vocabulary, T tokens so far.
 """
 
 from collections.abc import Sequence
@@ -62,6 +64,23 @@ class Forced:
     last: int | None = None  # where there is room for one more token
 
 
+class Constraint(Protocol):
+    """What one text may look like as a whole (a grammar, a schema): asked before each token and told it after."""
+
+    @property
+    def complete(self) -> bool:
+        """Nothing more may come."""
+        ...
+
+    def allowed(self) -> Tensor:
+        """(V,) bool: the tokens that may come next, an end token where the text may end."""
+        ...
+
+    def take(self, token: int) -> None:
+        """This one came."""
+        ...
+
+
 @dataclass(frozen=True)
 class Rules:
     """Of one way to write. ``ends``: tokens that end a text."""
@@ -71,33 +90,82 @@ class Rules:
     no_repeat_ngram: int = 0
     repetition_penalty: float = 1.0
     forced: Forced = Forced()
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    bias: tuple[tuple[int, float], ...] = ()  # added to the scores of tokens
+    banned: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that are not written
 
     @classmethod
     def of(cls, settings: TextSettings, ends: frozenset[int], forced: Forced) -> Self:
         return cls(ends, settings.min_tokens, settings.no_repeat_ngram, settings.repetition_penalty, forced)
 
     @property
+    def none(self) -> bool:
+        """Whether they leave all scores as they are."""
+        settings = self.min_tokens or self.bias or self.banned or self.forced != Forced()
+        return not settings and not self.look_back
+
+    @property
     def look_back(self) -> bool:
         """Whether they ask for the text so far."""
-        return self.no_repeat_ngram > 0 or self.repetition_penalty != 1
+        long = any(len(each) > 1 for each in self.banned)
+        return self.no_repeat_ngram > 0 or self.repetition_penalty != 1 or self.counts or long
 
-    def apply(self, scores: Tensor, text: Tensor | None, step: int, firsts: Tensor, lasts: Tensor) -> Tensor:
+    @property
+    def counts(self) -> bool:
+        """Whether they ask how often each token was written."""
+        return self.presence_penalty != 0 or self.frequency_penalty != 0
+
+    def apply(
+        self, scores: Tensor, text: Tensor | None, step: int | Sequence[int], firsts: Tensor, lasts: Tensor
+    ) -> Tensor:
         """(R, V) scores (logits, or log-probabilities) as the rules change them; -inf where they forbid a token.
 
-        ``text``: (R, T) of prompt and new tokens, if they look back; ``step`` new tokens were written; ``firsts`` and
-        ``lasts``: (R,) bool, the rows that write after a single token, and those with room for one more.
+        ``text``: (R, T) of prompt and new tokens, if they look back; ``step`` new tokens were written, or so many in
+        each row; ``firsts`` and ``lasts``: (R,) bool, the rows that write after a single token, and those with room for
+        one more.
         """
+        device, size = scores.device, scores.shape[1]
+        written = [step] * len(scores) if isinstance(step, int) else step
+        if self.bias:
+            tokens, added = (list(each) for each in zip(*self.bias, strict=True))
+            scores = scores.index_add(1, torch.tensor(tokens, device=device), _each(added, scores))
         if text is not None and self.repetition_penalty != 1:
-            scores = penalised(scores, seen(text, scores.shape[1]), self.repetition_penalty)
+            scores = penalised(scores, seen(text, size), self.repetition_penalty)
+        if text is not None and self.counts:
+            times = counted(text, written, size)
+            scores = scores - self.frequency_penalty * times - self.presence_penalty * (times > 0)
         if text is not None and self.no_repeat_ngram:
-            scores = scores.masked_fill(completing(text, self.no_repeat_ngram, scores.shape[1]), -torch.inf)
-        if step < self.min_tokens and self.ends:
-            scores = scores.index_fill(1, torch.tensor(sorted(self.ends), device=scores.device), -torch.inf)
-        if self.forced.first is not None and step == 0:
-            scores = _only(scores, self.forced.first, firsts)
+            scores = scores.masked_fill(completing(text, self.no_repeat_ngram, size), -torch.inf)
+        for banned in self.banned:
+            if len(banned) == 1 or (text is not None and text.shape[1] >= len(banned) - 1):
+                scores = _without(scores, banned, text)
+        if self.ends and min(written) < self.min_tokens:
+            early = torch.tensor([each < self.min_tokens for each in written], device=device)
+            ending = torch.tensor(sorted(self.ends), device=device)
+            scores = scores.index_copy(1, ending, scores[:, ending].masked_fill(early[:, None], -torch.inf))
+        if self.forced.first is not None and min(written) == 0:
+            begins = torch.tensor([each == 0 for each in written], device=device)
+            scores = _only(scores, self.forced.first, firsts & begins)
         if self.forced.last is not None:
             scores = _only(scores, self.forced.last, lasts)
         return scores
+
+
+def _each(values: Sequence[float], scores: Tensor) -> Tensor:
+    """The same values in every row of scores."""
+    return torch.tensor(values, device=scores.device, dtype=scores.dtype).expand(len(scores), -1)
+
+
+def _without(scores: Tensor, banned: Sequence[int], text: Tensor | None) -> Tensor:
+    """The last token of a banned sequence is forbidden where the others have just been written."""
+    last = torch.tensor([banned[-1]], device=scores.device)
+    if len(banned) == 1:
+        return scores.index_fill(1, last, -torch.inf)
+    assert text is not None
+    begun = torch.tensor(banned[:-1], device=scores.device)
+    there = (text[:, text.shape[1] - len(begun) :] == begun).all(dim=1)
+    return scores.index_copy(1, last, scores[:, last].masked_fill(there[:, None], -torch.inf))
 
 
 def _only(scores: Tensor, token: int, rows: Tensor) -> Tensor:
@@ -119,6 +187,15 @@ def seen(text: Tensor, vocabulary: int) -> Tensor:
     return marks.scatter_(1, text.masked_fill(outside, vocabulary), True)[:, :vocabulary]
 
 
+def counted(text: Tensor, written: Sequence[int], vocabulary: int) -> Tensor:
+    """(R, V) float32: how often each token is among the last ``written`` of each row of ``text`` (R, T)."""
+    columns = torch.arange(text.shape[1], device=text.device)
+    ours = columns >= text.shape[1] - torch.tensor(written, device=text.device)[:, None]
+    kept = text.masked_fill(~ours | (text < 0) | (text >= vocabulary), vocabulary)
+    times = torch.zeros(len(text), vocabulary + 1, device=text.device)
+    return times.scatter_add_(1, kept, torch.ones_like(kept, dtype=times.dtype))[:, :vocabulary]
+
+
 def completing(text: Tensor, size: int, vocabulary: int) -> Tensor:
     """(R, V) bool: the tokens after which a row of ``text`` (R, T) would hold an n-gram of ``size`` tokens twice."""
     if text.shape[1] < size:
@@ -138,7 +215,10 @@ def check_any_left(scores: Tensor, settings: TextSettings) -> None:
 def nothing_left(settings: TextSettings) -> SettingsError:
     """What to say where the rules forbid every token."""
     if not settings.no_repeat_ngram:
-        return SettingsError("no token is left to go on with: the form of the text and min_tokens rule out every one")
+        return SettingsError(
+            "no token is left to go on with: the form of the text, min_tokens, banned and forced words rule out "
+            "every one"
+        )
     return SettingsError(
         f"no token is left to go on with: every one would repeat a sequence of {settings.no_repeat_ngram} tokens: make "
         "no_repeat_ngram larger, or max_tokens smaller"

@@ -24,8 +24,9 @@ from trivium.generation.constraints import Guide, constrained
 from trivium.generation.engine import Choice, Finish, finish_of, rooms
 from trivium.generation.prompts import Prompt
 from trivium.generation.rows import check_length, right_padded
-from trivium.generation.rules import Forced, Rules, check_any_left
+from trivium.generation.rules import Forced, check_any_left
 from trivium.generation.sampling import Sampling, check_finite, drawn, probabilities
+from trivium.generation.wording import Wording, rules_of
 from trivium.randomness import Draws, key
 from trivium.transformer import Inputs, Network, Tokens
 from trivium.transformer.cache import Cache
@@ -80,6 +81,7 @@ class SpeculativeDecoding:
     def __init__(
         self, model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int,
         draft: Draft, forced: Forced = Forced(), guides: Sequence[Guide] = (),  # noqa: B008 (frozen)
+        words: Wording = Wording(),  # noqa: B008 (frozen)
     ):  # fmt: skip
         self._rooms = rooms(model, prompts, sampling.max_tokens)
         for each, what in ((model, "this model"), (draft.model, "the draft model")):
@@ -93,7 +95,7 @@ class SpeculativeDecoding:
         for prompt in prompts:
             check_length(len(prompt.source or ()), draft.model.config.limit, "for the draft model the prompt")
         self._model, self._draft, self._prompts, self._sampling = model, draft, prompts, sampling
-        self._rules, self._vocabulary, self._guides = Rules.of(sampling, ends, forced), vocabulary, guides
+        self._rules, self._vocabulary, self._guides = rules_of(sampling, ends, forced, words), vocabulary, guides
         self._stopped: set[int] = set()
         self.acceptance = [Acceptance() for _ in prompts]
 

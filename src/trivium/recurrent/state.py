@@ -5,11 +5,14 @@ A state is (P, n, B, H): P vectors (hidden; an LSTM's cell too) of each of n lay
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from trivium.errors import SettingsError
+from trivium.transformer.cache import Reuse
 
 
 class RecurrentCache:
@@ -19,6 +22,8 @@ class RecurrentCache:
     were given.
     """
 
+    reuse: ClassVar[Reuse] = "state"  # what was read is one state, which nothing can be taken out of again
+
     def __init__(self, rows: int):
         self.rows = rows
         self.length = 0
@@ -26,6 +31,11 @@ class RecurrentCache:
         self.documents: Tensor | None = None  # (B,)
         self.memory: Tensor | None = None  # (B, S, W): the encoder's output
         self.source_documents: Tensor | None = None  # (B, S)
+
+    @property
+    def memory_size(self) -> int:
+        """In bytes."""
+        return sum(0 if each is None else each.nbytes for each in (self.state, self.memory))
 
     def check(self, rows: int) -> None:
         """Refuses another number of sequences than it was made for."""
@@ -43,6 +53,51 @@ class RecurrentCache:
         """Forget everything."""
         self.length = 0
         self.state = self.documents = self.memory = self.source_documents = None
+
+    def vacate(self) -> None:
+        """The same, and all places are free."""
+        self.reset()
+        self.rows = 0
+
+    def take(self, row: int, count: int | None = None) -> Self:
+        """One sequence alone; ``count`` is how many tokens of it were read, which are all."""
+        one = type(self)(1)
+        one.length = self.length if count is None else count
+        one.state = None if self.state is None else self.state[:, :, row : row + 1]
+        if self.memory is not None:
+            width = self.memory.shape[1]
+            if self.source_documents is not None:
+                width = int((self.source_documents[row] >= 0).sum())
+            one.memory = self.memory[row : row + 1, :width]
+        return one
+
+    def kept(self) -> Self:
+        """A copy that stays as it is."""
+        other = self.take(0)
+        other.state = None if other.state is None else other.state.clone()
+        other.memory = None if other.memory is None else other.memory.clone()
+        return other
+
+    def join(self, one: Self) -> None:
+        """One more sequence, after the others: what ``one`` has read."""
+        self.length = max(self.length, one.length)
+        if one.state is not None:
+            self.state = one.state if not self.rows or self.state is None else torch.cat([self.state, one.state], 2)
+        if one.memory is not None:
+            rows = [self.take(row).memory for row in range(self.rows)]
+            sources = [each[0] for each in (*rows, one.memory) if each is not None]
+            lengths = torch.tensor([len(each) for each in sources], device=one.memory.device)
+            self.memory = pad_sequence(sources, batch_first=True)
+            real = torch.arange(self.memory.shape[1], device=lengths.device) < lengths[:, None]
+            self.source_documents = None if bool(real.all()) else real.long() - 1
+        self.documents = None
+        self.rows += 1
+
+    def leave(self, row: int, clean: bool = False) -> None:
+        """One sequence less; the last one takes its place. Nothing of it stays."""
+        last = self.rows - 1
+        kept = [last if each == row else each for each in range(last)]
+        self.select(torch.tensor(kept, dtype=torch.long, device=None if self.state is None else self.state.device))
 
     def select(self, rows: Tensor) -> None:
         """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed: beams, samples, finished ones."""

@@ -5,13 +5,14 @@ A configuration answers questions and a network is called; nobody asks which kin
 
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, replace
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from trivium.errors import SettingsError
 from trivium.tokenizers import Tokenizer
+from trivium.transformer.cache import Reuse
 from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
 from trivium.transformer.layer_mix import mixed_layers
 
@@ -71,8 +72,35 @@ def changed(config: AnyConfig, **changes: object) -> AnyConfig:
 class Progress(Protocol):
     """What a network has read so far, for each of several sequences: one more token then costs one token's work."""
 
+    reuse: ClassVar[Reuse]
+    """What of a sequence serves another one that begins alike: any beginning (prefix); the whole of it alone, as a
+    state (state); or only a prompt that is the same (same)."""
+
     @property
     def documents(self) -> Tensor | None: ...  # None where no padding or packing was seen
+
+    @property
+    def memory_size(self) -> int: ...  # in bytes, of what is allocated
+
+    def vacate(self) -> None:
+        """Forget everything; all places are free."""
+        ...
+
+    def take(self, row: int, count: int | None = None) -> Self:
+        """One sequence alone, or its first ``count`` tokens; it may change when this does."""
+        ...
+
+    def kept(self) -> Self:
+        """A copy that stays as it is."""
+        ...
+
+    def join(self, one: Self) -> None:
+        """One more sequence, after the others: what ``one`` has read."""
+        ...
+
+    def leave(self, row: int, clean: bool = False) -> None:
+        """One sequence less; the last one takes its place. ``clean``: nothing of it may stay in the memory."""
+        ...
 
     def select(self, rows: Tensor) -> None:
         """Keep the sequences numbered ``rows`` (N,), in that order, repeats allowed; of branches, whole groups."""

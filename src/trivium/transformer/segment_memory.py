@@ -4,12 +4,12 @@
 gradient, so that keys and values are made of them by the current weights. All rows see all of it.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from trivium.transformer.cache import Cache
+from trivium.transformer.cache import Cache, Reuse, zeros
 from trivium.transformer.two_stream_config import TwoStreamConfig
 
 
@@ -41,6 +41,8 @@ class TwoStreamCache(Cache):
     """Keys and values of the content read so far, and each layer's keys of distances, which are the same at every
     step. The token read last can be taken back, to be read again with the one after it in sight."""
 
+    reuse: ClassVar[Reuse] = "same"  # the tokens of a prompt see each other: another one's are read anew
+
     def __init__(self, keys: Tensor, values: Tensor):
         super().__init__(keys, values)
         self.latest: Tensor | None = None  # (B,) the token read last
@@ -53,13 +55,36 @@ class TwoStreamCache(Cache):
     ) -> Self:
         """Preallocate for ``rows`` sequences of at most ``capacity`` tokens."""
         shape = (config.encoder_layers, rows, config.heads, capacity, config.per_head)
-        return cls(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+        return cls(zeros(shape, device, dtype), zeros(shape, device, dtype))
 
     def take_back(self) -> Tensor:
         """(B,) the token read last, which is forgotten."""
         assert self.latest is not None
         self.length -= 1
         return self.latest
+
+    def take(self, row: int, count: int | None = None) -> Self:
+        one = super().take(row, count)
+        one.latest = None if self.latest is None else self.latest[row : row + 1]
+        return one
+
+    def kept(self) -> Self:
+        other = super().kept()
+        other.latest = None if self.latest is None else self.latest.clone()
+        return other
+
+    def join(self, one: Self) -> None:
+        super().join(one)
+        assert one.latest is not None
+        others = [] if self.latest is None or self.rows == 1 else [self.latest]
+        self.latest = torch.cat([*others, one.latest])
+
+    def leave(self, row: int, clean: bool = False) -> None:
+        super().leave(row, clean)
+        assert self.latest is not None
+        latest = self.latest.clone()
+        latest[row] = latest[-1]
+        self.latest = latest[:-1]
 
     def select(self, rows: Tensor) -> None:
         super().select(rows)

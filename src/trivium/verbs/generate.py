@@ -37,6 +37,14 @@ def generate(
     contrastive: float | None = None,
     draft: str | Path | LanguageModel | None = None,
     draft_tokens: int = 4,
+    typical_p: float = 1.0,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
+    logit_bias: Mapping[str, float] | Mapping[int, float] | None = None,
+    banned_words: str | Sequence[str] = (),
+    forced_words: str | Sequence[str] = (),
+    top_log_probabilities: int = 0,
+    best_of: int | None = None,
     precision: Precision = "float32",
     device: str = "auto",
 ) -> list[Completion]:
@@ -46,12 +54,18 @@ def generate(
     model's makers published it (``generation_config.json``). The same model, prompt, settings and seed give the same
     text, whatever else is asked for beside it. ``json_schema``, ``regex`` or ``choices`` prescribe the text's form.
     ``contrastive`` is the penalty of contrastive search, with ``top_k`` candidates. ``draft``: a smaller model of the
-    same tokenizer, for speculative decoding.
+    same tokenizer, for speculative decoding. ``best_of``: so many are written, and the ``samples`` with the highest
+    mean log-probability are given, the best first.
     """
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
         seed=seed, stop=(stop,) if isinstance(stop, str) else tuple(stop), json_schema=schema_text(json_schema),
-        regex=regex, choices=tuple(choices),
+        regex=regex, choices=tuple(choices), typical_p=typical_p, presence_penalty=presence_penalty,
+        frequency_penalty=frequency_penalty,
+        logit_bias=tuple(f"{token}={bias}" for token, bias in (logit_bias or {}).items()),
+        banned_words=(banned_words,) if isinstance(banned_words, str) else tuple(banned_words),
+        forced_words=(forced_words,) if isinstance(forced_words, str) else tuple(forced_words),
+        top_log_probabilities=top_log_probabilities,
     )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
     settings = settings_of(
@@ -60,7 +74,7 @@ def generate(
     )  # fmt: skip
     drafting = None if draft is None else load(draft, precision=precision, device=device)
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    return loaded.complete(prompts, settings, samples, drafting, draft_tokens)
+    return loaded.complete(prompts, settings, samples, drafting, draft_tokens, best_of)
 
 
 def settings_of(

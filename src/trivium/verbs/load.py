@@ -26,6 +26,7 @@ from trivium.generation.score import Score, Surprise, answers, joined, surprise
 from trivium.generation.search import Search
 from trivium.generation.spans import fill_spans
 from trivium.generation.speculative import Draft
+from trivium.generation.writer import Writer
 from trivium.tokenizers import Tokenizer
 from trivium.training.precision import choose_device
 from trivium.transformer import Config, Network
@@ -80,12 +81,14 @@ class LanguageModel:
         samples: int = 1,
         draft: "LanguageModel | None" = None,
         draft_tokens: int = 4,
+        best_of: int | None = None,
     ) -> list[Completion]:
         """``samples`` texts for each prompt, written side by side, by prompt and then by sample; of a search the best,
-        by falling score. ``draft``: a smaller model of the same tokenizer, which drafts ``draft_tokens`` at a time."""
+        by falling score. ``draft``: a smaller model of the same tokenizer, which drafts ``draft_tokens`` at a time.
+        ``best_of``: so many are written, and those of the highest mean log-probability are given."""
         self._check_vocabulary()
         drafting = self._draft(draft, draft_tokens)
-        return complete(self.model, self.tokenizer, prompts, sampling, samples, self.generation, drafting)
+        return complete(self.model, self.tokenizer, prompts, sampling, samples, self.generation, drafting, best_of)
 
     def stream(
         self,
@@ -99,6 +102,18 @@ class LanguageModel:
         self._check_vocabulary()
         drafting = self._draft(draft, draft_tokens)
         return stream(self.model, self.tokenizer, prompts, sampling, samples, self.generation, drafting)
+
+    def writer(
+        self, *, slots: int = 16, longest: int | None = None, waiting: int | None = None, read_at_once: int = 2048,
+        reuse: int = 4096,
+    ) -> Writer:  # fmt: skip
+        """Writes texts for requests that come one after another, at most ``slots`` at once: ``submit``, ``step``,
+        ``cancel``."""
+        self._check_vocabulary()
+        return Writer(
+            self.model, self.tokenizer, self.generation, slots=slots, longest=longest, waiting=waiting,
+            read_at_once=read_at_once, reuse=reuse,
+        )  # fmt: skip
 
     def fill(self, text: str, top: int = 5, size: int | Sequence[int] | None = None) -> Filling:
         """Fills a text's blanks (``___`` or ``<mask>``): a token each by an encoder, a span by an encoder-decoder.
