@@ -48,6 +48,7 @@ class InferenceLinear(nn.Module):
 
     weight: Tensor
     scale: Tensor | None
+    half_scale: Tensor | None
     bias: Tensor | None
 
     def __init__(self, weight: Tensor, scale: Tensor | None, bias: Tensor | None):
@@ -64,7 +65,7 @@ class InferenceLinear(nn.Module):
         if rows <= _FEW and (product := row_product()) is not None:
             flat = x.reshape(rows, self.in_features).contiguous()
             return product(flat, self.weight, self.scale, self.bias).view(*x.shape[:-1], self.out_features)
-        if self.scale is None:
+        if self.half_scale is None:
             if rows == 1 and self.bias is None and _matrix_units():
                 return torch.mv(self.weight, x.view(-1)).view(*x.shape[:-1], self.out_features)
             return F.linear(x, self.weight, self.bias)
@@ -89,7 +90,7 @@ class InferenceEmbedding(nn.Module):
     """Rows of the matrix that the output projection multiplies with."""
 
     weight: Tensor
-    scale: Tensor | None
+    half_scale: Tensor | None
 
     def __init__(self, weight: Tensor, scale: Tensor | None):
         super().__init__()
@@ -114,7 +115,7 @@ def _matrix_units() -> bool:
 
 def _refuse(what: str) -> NoReturn:
     raise SettingsError(
-        f"this model's weights are in a form for inference alone, which cannot be {what}: load it with precision float32"
+        f"this model's weights are for inference alone and cannot be {what}: load it with precision float32"
     )
 
 
@@ -134,8 +135,8 @@ def for_inference(network: Network, int8: bool) -> Network:
     if not isinstance(network, Model):
         if int8:
             raise SettingsError(
-                "int8 weights are made of Transformers alone, not of recurrent or two-stream networks: choose precision "
-                "bfloat16 or float32"
+                "int8 weights are made of Transformers alone, not of recurrent or two-stream networks: choose "
+                "precision bfloat16 or float32"
             )
         return network.to(torch.bfloat16)
     network.to(torch.bfloat16)
@@ -160,10 +161,10 @@ def _prepare(module: Attention | FeedForward, int8: bool) -> None:
 
 
 def _prepare_vocabulary(network: Model, vocabulary: Vocabulary, int8: bool) -> None:
-    if vocabulary.dense is not None:
+    if isinstance(vocabulary.dense, nn.Linear):
         vocabulary.dense = _layer([vocabulary.dense], int8)
     own = vocabulary.projection
-    weight, scale = _weights(network.tokens.weight if own is None else own.weight, int8)
+    weight, scale = _weights(network.tokens.weight if own is None else next(own.parameters()), int8)
     vocabulary.projection = InferenceLinear(weight, scale, vocabulary.bias)
     vocabulary.bias = None
     if own is None:
@@ -173,7 +174,7 @@ def _prepare_vocabulary(network: Model, vocabulary: Vocabulary, int8: bool) -> N
 def _layer(layers: Sequence[nn.Linear], int8: bool) -> InferenceLinear:
     """One product for layers of one input."""
     weight, scale = _weights(torch.cat([layer.weight for layer in layers]), int8)
-    biases = [layer.bias for layer in layers if layer.bias is not None]
+    biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
     return InferenceLinear(weight, scale, torch.cat(biases).detach() if biases else None)
 
 

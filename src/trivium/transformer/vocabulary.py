@@ -23,9 +23,10 @@ class Vocabulary(nn.Module):
         transform = config.vocabulary_head == "transform"
         self.scale = config.logit_scale
         self.activation = ACTIVATIONS[config.activation]
-        self.dense = nn.Linear(config.width, config.width) if transform else None
+        self.dense: nn.Module | None = nn.Linear(config.width, config.width) if transform else None
         self.norm = norm(config) if transform else None
-        self.projection: nn.Module | None = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
+        plain = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
+        self.projection: nn.Module | None = plain
         biased = config.vocabulary_head in ("transform", "bias")
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if biased else None
         self.register_buffer(
