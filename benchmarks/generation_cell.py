@@ -32,10 +32,11 @@ def transformers_engine(folder: Path, precision: str, slots: int) -> Write:
         for start in range(0, len(prompts), slots):
             ids = torch.tensor(prompts[start : start + slots])
             most = max(wanted[start : start + slots])
-            model.generate(
+            made = model.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=most, min_new_tokens=most, do_sample=False,
                 pad_token_id=0,
             )  # fmt: skip
+            assert made.shape[1] == ids.shape[1] + most
 
     return write
 
@@ -58,8 +59,10 @@ def trivium_engine(folder: Path, precision: str, slots: int) -> Write:
         engine = Engine(network, network.config.vocab_size, slots=slots, longest=longest, reuse=0)
         for ids, count in zip(prompts, wanted, strict=True):
             engine.submit(Request(Prompt(tuple(ids)), Sampling(max_tokens=count, temperature=0)))
+        made = 0
         while engine.busy:
-            engine.step()
+            made += len(engine.step())
+        assert made == sum(wanted)
 
     return write
 
@@ -74,10 +77,11 @@ def ctranslate2_engine(folder: Path, precision: str, slots: int) -> Write:
     def write(prompts: list[list[int]], wanted: list[int]) -> None:
         for start in range(0, len(prompts), slots):
             some, most = prompts[start : start + slots], max(wanted[start : start + slots])
-            generator.generate_batch(
+            made = generator.generate_batch(
                 [[words[number] for number in ids] for ids in some], max_length=most, min_length=most, sampling_topk=1,
                 include_prompt_in_result=False, end_token=[],
             )  # fmt: skip
+            assert all(len(each.sequences_ids[0]) == most for each in made)
 
     return write
 
