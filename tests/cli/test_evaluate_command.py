@@ -58,6 +58,9 @@ def test_a_fine_tuned_model_whatever_the_batch(tiny_models: dict[str, Path], fol
     wanted = [each.label for each in tuned.predict(train)]
     right = sum(a == b for a, b in zip(wanted, LABELS, strict=True)) / 16
     assert [each.scores["accuracy"].value for each in found] == [right, right]
+    rounded = trivium.evaluate(tuned, "sst2", data, precision="int8").results[0]
+    assert rounded.signature["precision"] == "int8" and 0 <= rounded.scores["accuracy"].value <= 1
+    tuned.model.train()  # what was given is as it was
 
 
 def test_language_models_side_by_side_and_in_a_table(
@@ -76,6 +79,21 @@ def test_language_models_side_by_side_and_in_a_table(
     table = trivium_command("evaluate", "--suite", "gpt2-zero-shot", "--data", tmp_path, "--model", tiny_models["gpt2"])
     assert table.code == 0, table.err
     assert "WikiText2 PPL" in table.out and "GPT-2 1542M" in table.out and "lambada: none of" in table.err
+
+
+def test_int8_says_what_it_costs(trivium_command: Any, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the model reads tokens, and writes them.\n" * 20)
+    call = ["evaluate", "--suite", "text", "--data", text, "--model", tiny_models["llama"], "--set", "context=32"]
+    found = {}
+    for precision in ("float32", "int8"):
+        outcome = trivium_command(*call, "--precision", precision, "--json")
+        assert outcome.code == 0, outcome.err
+        found[precision] = json.loads(outcome.out)["results"][0]
+    exact, rounded = (found[each]["scores"]["perplexity"]["value"] for each in ("float32", "int8"))
+    assert 0 < abs(rounded / exact - 1) < 0.05 and found["float32"]["notes"] == []
+    cost = f"int8 costs {100 * (rounded / exact - 1):+.2f}% of perplexity: {rounded:.4f}, where float32 has {exact:.4f}"
+    assert cost in found["int8"]["notes"]
 
 
 WRONG = [

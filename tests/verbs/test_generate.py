@@ -10,6 +10,8 @@ from trivium.errors import DataError, SettingsError
 from trivium.generation.judge import Judge
 from trivium.generation.sampling import Sampling
 from trivium.tokenizers import Tokenizer, train_bpe
+from trivium.verbs import load as load_verb
+from trivium.verbs.convert import convert
 from trivium.verbs.generate import generate
 from trivium.verbs.load import LanguageModel, load
 
@@ -86,8 +88,29 @@ def test_bfloat16_weights_write_too(gpt2: Path) -> None:
     model = load(gpt2, precision="bfloat16")
     assert {p.dtype for p in model.model.parameters()} == {torch.bfloat16}
     assert len(model.complete(PROMPTS, GREEDY)) == len(PROMPTS)
-    with pytest.raises(SettingsError, match="float16.*float32 or bfloat16"):
+    with pytest.raises(SettingsError, match="float16.*float32, bfloat16, int8"):
         load(gpt2, precision="float16")  # type: ignore[arg-type]
+
+
+def test_int8_weights_write_and_do_nothing_else(gpt2: Path, t5: Path, tmp_path: Path) -> None:
+    model = load(gpt2, precision="int8")
+    assert len(model.complete(PROMPTS, GREEDY)) == len(PROMPTS)
+    score, exact = (each.score(PROMPTS[0], " the").log_probability for each in (model, load(gpt2)))
+    assert score == pytest.approx(exact, rel=0.05)
+    assert load(t5, precision="int8").complete(PROMPTS, GREEDY)
+    with pytest.raises(SettingsError, match="cannot be trained: load it with precision float32"):
+        model.model.train()
+    with pytest.raises(SettingsError, match="cannot be saved"):
+        convert(model, tmp_path / "saved")
+
+
+def test_int8_is_for_transformers_on_a_cpu(tiny_models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("xlnet", "lstm"):
+        with pytest.raises(SettingsError, match="not of recurrent or two-stream networks"):
+            load(tiny_models[name], precision="int8")
+    monkeypatch.setattr(load_verb, "choose_device", lambda name: torch.device("cuda"))
+    with pytest.raises(SettingsError, match="int8 weights are for CPUs, and the device is cuda"):
+        load(tiny_models["gpt2"], precision="int8")
 
 
 def test_the_verb_is_the_method(gpt2: Path) -> None:

@@ -110,6 +110,12 @@ class Attention(nn.Module):
         self.key = nn.Linear(config.width, grouped, bias=config.projects_with_bias)
         self.value = nn.Linear(config.width, grouped, bias=config.projects_with_bias)
         self.output = nn.Linear(inner, config.width, bias=config.bias)
+        self.heads, self.groups = config.heads, config.groups
+        self.joined: nn.Module | None = None  # in the place of the first three, in models for inference alone
+
+    def joinable(self) -> tuple[str, ...]:
+        """Layers that always read the same input."""
+        return () if self.cross else ("query", "key", "value")
 
     def forward(
         self, x: Tensor, memory: Tensor | None, mask: Mask, rotation: tuple[Tensor, Tensor] | None = None,
@@ -122,6 +128,13 @@ class Attention(nn.Module):
             # Branches of one source ask the same keys: to these they are more queries, not more rows.
             query = self._split(self.query(x.reshape(B // cache.branches, cache.branches * T, W)))
             key, value = cache.memory(self.index)
+        elif self.joined is not None:
+            asking, value = self._split(self.joined(x)).split((self.heads + self.groups, self.groups), dim=1)
+            if rotation is not None:
+                asking = rotate(asking, *rotation)
+            query, key = asking.split((self.heads, self.groups), dim=1)
+            if cache is not None:
+                key, value = cache.extend(self.index, key, value)
         else:
             asked = x if memory is None else memory
             if not self._joined_pays(asked):

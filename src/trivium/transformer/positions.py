@@ -47,12 +47,13 @@ def sinusoids(length: int, width: int, device: torch.device, dtype: torch.dtype)
 def rotations(
     length: int, width: int, theta: float, device: torch.device, dtype: torch.dtype, scaling: Scaling | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, (length, width) each; the second half of the columns repeats the first."""
+    """Cosines and sines, (length, width) each; the second half of the columns repeats the first, the first half of the
+    sines has the other sign."""
     # A quotient, as published models were trained: at position 100,000 the last bit of a rate is seen in the cosine.
     rate = scaled(1.0 / theta ** (torch.arange(0, width, 2, device=device, dtype=torch.float32) / width), scaling)
     angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * rate
-    angle = torch.cat((angle, angle), dim=-1)
-    return angle.cos().to(dtype), angle.sin().to(dtype)
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.cat((cosine, cosine), dim=-1).to(dtype), torch.cat((-sine, sine), dim=-1).to(dtype)
 
 
 def scaled(rate: Tensor, scaling: Scaling | None) -> Tensor:
@@ -71,7 +72,7 @@ def scaled(rate: Tensor, scaling: Scaling | None) -> Tensor:
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotate each half-split pair of ``x`` (B, H, T, D) by its position's angle; tables broadcast to (B, 1, T, D)."""
     first, second = x.chunk(2, dim=-1)
-    return x * cosine + torch.cat((-second, first), dim=-1) * sine
+    return torch.addcmul(x * cosine, torch.cat((second, first), dim=-1), sine)
 
 
 def relative_buckets(distance: Tensor, buckets: int, farthest: int, both_ways: bool) -> Tensor:

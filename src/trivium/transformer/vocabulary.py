@@ -23,9 +23,10 @@ class Vocabulary(nn.Module):
         transform = config.vocabulary_head == "transform"
         self.scale = config.logit_scale
         self.activation = ACTIVATIONS[config.activation]
-        self.dense = nn.Linear(config.width, config.width) if transform else None
+        self.dense: nn.Module | None = nn.Linear(config.width, config.width) if transform else None
         self.norm = norm(config) if transform else None
-        self.projection = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
+        plain = None if config.tied else nn.Linear(config.width, config.vocab_size, bias=False)
+        self.projection: nn.Module | None = plain
         biased = config.vocabulary_head in ("transform", "bias")
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if biased else None
         self.register_buffer(
@@ -38,5 +39,9 @@ class Vocabulary(nn.Module):
             hidden = self.norm(self.activation(self.dense(hidden)))
         if self.scale != 1.0:
             hidden = hidden * self.scale
-        scores = F.linear(hidden, embeddings if self.projection is None else self.projection.weight, self.bias)
+        if self.projection is None:
+            scores = F.linear(hidden, embeddings, self.bias)
+        else:
+            scores = self.projection(hidden)
+            scores = scores if self.bias is None else scores + self.bias
         return scores if self.offset is None else scores + self.offset

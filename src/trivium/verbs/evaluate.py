@@ -11,8 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-
 from trivium import __version__
 from trivium.errors import DataError, SettingsError
 from trivium.evaluation import (
@@ -46,7 +44,7 @@ from trivium.settings import build, override
 from trivium.tasks import Rewriting, predict_all
 from trivium.text.fields import Columns
 from trivium.verbs.evaluation_baselines import labelled_baselines, language_baselines
-from trivium.verbs.load import LanguageModel, Precision, load
+from trivium.verbs.load import LanguageModel, Precision, inference_device, inference_form, load
 from trivium.verbs.predict import load_tuned
 from trivium.verbs.tuning import Tuned
 
@@ -237,8 +235,9 @@ def _predicted(
     if isinstance(model, LanguageModel):
         raise SettingsError(f"{name} needs a fine-tuned model: give the folder that trivium finetune wrote")
     tuned = model if isinstance(model, Tuned) else load_tuned(model, asked.device)
-    if asked.precision == "bfloat16":
-        tuned = replace(tuned, model=deepcopy(tuned.model).to(torch.bfloat16))
+    if asked.precision != "float32":
+        inference_device(asked.device, asked.precision)
+        tuned = replace(tuned, model=inference_form(deepcopy(tuned.model), asked.precision))
     labels = getattr(suite, "labels", None)
     if labels is not None:
         check_model(name, getattr(tuned.task, "labels", ()), labels)
@@ -278,11 +277,24 @@ def _language(name: str, suite: LanguageSuite, model: AnyModel, data: Path, aske
         simple = language_baselines(suite, loaded.tokenizer, data, asked.baselines, asked.limit)
     run = suite.run(scorer, data, asked.limit)
     how = {"tokenizer": loaded.tokenizer.fingerprint, "precision": asked.precision}
+    notes = run.measured.notes
+    if asked.precision == "int8" and isinstance(suite, LanguageModelling) and not isinstance(model, LanguageModel):
+        notes = (*notes, _cost_of_int8(run.measured.scores, suite, model, data, asked))
     return Result(
         name, str(_name(model)), run.measured.scores, suite.main, run.read, run.scored, run.skipped,
         {**_signed(name, fingerprint(data), run.scored, asked), **run.measured.conventions, **how, **_last()},
-        run.measured.notes, simple,
+        notes, simple,
     )  # fmt: skip
+
+
+def _cost_of_int8(scores: Mapping[str, Score], suite: LanguageModelling, model: Any, data: Path, asked: Asked) -> str:
+    """The same text by the same model in float32, in a sentence."""
+    asked.tell("the same in float32, to say what int8 costs")
+    loaded = load(model, precision="float32", device=asked.device)
+    exact = suite.run(Scorer(loaded.model, loaded.tokenizer, asked.tokens), data, asked.limit).measured.scores
+    name = "perplexity" if "perplexity" in scores else suite.headline
+    rounded, whole = scores[name].value, exact[name].value
+    return f"int8 costs {100 * (rounded / whole - 1):+.2f}% of {name}: {rounded:.4f}, where float32 has {whole:.4f}"
 
 
 def _group(

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from trivium.text.readers import Row
     from trivium.verbs.predict import Predicted
 
-Precision = Literal["float32", "bfloat16"]
-_PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Precision = Literal["float32", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,23 +212,44 @@ def load(
     """The model in a folder: one that ``trivium`` made, or a Hugging Face model folder on this machine; or a ``.gguf``
     file, the name of a demo model (``families/demo_models.py``), or a hub id (``families/hub.py``).
 
-    ``precision``: bfloat16 halves memory; on most CPUs float32 is as fast for one text at a time. A model that is
-    loaded already is given back as it is.
+    ``precision``: bfloat16 takes half of float32's memory, int8 (weights alone, CPU alone) a quarter, and both write
+    faster; on a CPU they are for inference only, and only float32 can be trained or saved. A model that is loaded
+    already is given back as it is.
     """
     if isinstance(model, LanguageModel):
         return model
-    if precision not in _PRECISIONS:
-        raise SettingsError(f"precision is {precision!r}: choose float32 or bfloat16")
+    if precision not in get_args(Precision):
+        raise SettingsError(f"precision is {precision!r}: choose {', '.join(get_args(Precision))}")
     directory = find(model)
-    where = choose_device(device)
+    where = inference_device(device, precision)
     read = read_folder if directory.is_dir() else load_gguf
-    loaded = read(directory, device=where, dtype=_PRECISIONS[precision])
+    loaded = read(directory, device=where, dtype=torch.float32 if precision == "float32" else torch.bfloat16)
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
-    body = loaded.model.eval().requires_grad_(False)
+    body = inference_form(loaded.model, precision)
     return LanguageModel(
         body, loaded.tokenizer, loaded.family, loaded.config, directory, loaded.head_labels, loaded.generation
     )
+
+
+def inference_device(device: str, precision: Precision) -> torch.device:
+    """The device by name; refuses int8 on any but a CPU."""
+    found = choose_device(device)
+    if precision == "int8" and found.type != "cpu":
+        raise SettingsError(f"int8 weights are for CPUs, and the device is {found.type}: choose cpu, or bfloat16")
+    return found
+
+
+def inference_form(network: Network, precision: Precision) -> Network:
+    """The network, changed in its place, with its weights as they are read fastest."""
+    network.eval().requires_grad_(False)
+    if precision == "float32":
+        return network
+    if next(network.parameters()).device.type != "cpu":
+        return network.to(torch.bfloat16)
+    from trivium.transformer.inference_weights import for_inference
+
+    return for_inference(network, int8=precision == "int8")
 
 
 def find(model: str | Path, tell: Callable[[str], None] | None = None) -> Path:
