@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from trivium.errors import SettingsError
 from trivium.generation.questions import about_continuation, about_text
-from trivium.generation.score import Question, Score, answers, joined
+from trivium.generation.score import Score, answers, joined
+from trivium.generation.score_rows import Question
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
 from trivium.transformer.network import answers as replies

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from trivium.errors import SettingsError
 from trivium.generation.prompts import beginning, frame, opening, source_ids, start_token
-from trivium.generation.score import Question
+from trivium.generation.score_rows import Question
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
 from trivium.transformer.network import answers, writes
