@@ -33,6 +33,20 @@ def about_continuation(model: Network, tokenizer: Tokenizer, prompt: str, contin
     return [Question((*begun, *targets[:-1]), positions, targets, known=len(begun))]
 
 
+def about_ids(model: Network, tokenizer: Tokenizer, prompt: Sequence[int], continuation: str) -> list[Question]:
+    """The same after a prompt of ids, such as one that a chat template has written."""
+    targets = tuple(tokenizer.encode(continuation).ids)
+    _check_not_empty(targets)
+    if answers(model.config):
+        inputs = (start_token(model), *targets[:-1])
+        return [Question(inputs, tuple(range(len(targets))), targets, source_ids(tokenizer, prompt))]
+    if not writes(model.config):
+        return _masked(tokenizer, (*prompt, *targets), range(len(prompt), len(prompt) + len(targets)))
+    last = len(prompt) - 1
+    ids = (*prompt, *targets[:-1])
+    return [Question(ids, tuple(range(last, last + len(targets))), targets, known=len(prompt))]
+
+
 def about_text(
     model: Network, tokenizer: Tokenizer, text: str, stride: int | None = None, context: int | None = None
 ) -> list[Question]:
