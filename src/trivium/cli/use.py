@@ -29,7 +29,13 @@ _EARLY: dict[str, bool | Literal["never"]] = {"false": False, "true": True, "nev
 
 def generate(
     model: ModelDirectory,
-    prompt: Annotated[str, typer.Option("--prompt", metavar="P", help="The text to go on from.")],
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="P", help="The text to go on from.")] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="T", help="A prompt by its name, such as translate, or a file.")
+    ] = None,
+    fill: Annotated[
+        list[str] | None, typer.Option("--fill", metavar="A=B", help="What goes into the template. Repeatable.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="At most so many tokens; 100.")] = None,
     temperature: Temperature = 0.8,
     top_k: TopK = 0,
@@ -86,6 +92,13 @@ def generate(
         seed=seed, stop=tuple(stop or ()), json_schema=None if json_schema is None else read_schema(json_schema),
         regex=regex, choices=tuple(choices or ()),
     )  # fmt: skip
+    if template is not None or fill or prompt is None:
+        from trivium.cli.templates import run_template
+
+        run_template(
+            model, template, fill or [], prompt, sampled, max_tokens, beams, samples, precision, device, as_json
+        )
+        return
     loaded = load(model, precision=precision, device=device)
     sampling = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,

@@ -11,12 +11,15 @@ from trivium.generation.contrastive import Contrastive
 from trivium.generation.sampling import Sampling
 from trivium.generation.search import EarlyStopping, Search
 from trivium.verbs.load import LanguageModel, Precision, load
+from trivium.verbs.templates import filled_template, written_from
 
 
 def generate(
     model: str | Path | LanguageModel,
-    prompt: str | Sequence[str],
+    prompt: str | Sequence[str] | None = None,
     *,
+    template: str | Path | None = None,
+    fill: Mapping[str, str] | None = None,
     max_tokens: int | None = None,
     temperature: float = 0.8,
     top_k: int = 0,
@@ -47,6 +50,9 @@ def generate(
     text, whatever else is asked for beside it. ``json_schema``, ``regex`` or ``choices`` prescribe the text's form.
     ``contrastive`` is the penalty of contrastive search, with ``top_k`` candidates. ``draft``: a smaller model of the
     same tokenizer, for speculative decoding.
+
+    ``template``: the name or file of a prompt with blanks (``text/prompt_templates.py``), which ``fill`` fills;
+    settings that are left at their defaults are then the template's. One with choices gives the most probable one.
     """
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
@@ -54,6 +60,10 @@ def generate(
         regex=regex, choices=tuple(choices),
     )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
+    if template is not None:
+        return written_from(loaded, filled_template(template, fill, prompt), sampled, max_tokens, beams, samples)
+    if fill or prompt is None:
+        raise SettingsError("there is nothing to go on from: give a prompt, or a template and what fills it")
     settings = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
         length_penalty=length_penalty, early_stopping=early_stopping, contrastive=contrastive,
