@@ -15,7 +15,8 @@ from trivium.verbs.templates import choices_of, expected, sampled_as
 @pytest.fixture
 def short(tmp_path: Path) -> Path:
     path = tmp_path / "short.toml"
-    path.write_text('text = "say {word}:"\nexpects = ["{word}"]\nmax_tokens = 4\ntemperature = 0\n[fill]\nword = "list"')
+    text = 'text = "say {word}:"\nexpects = ["{word}"]\nmax_tokens = 4\ntemperature = 0\n'
+    path.write_text(f'{text}[fill]\nword = "list"')
     return path
 
 

@@ -97,8 +97,6 @@ def _suite(
 
     if suite is None:
         raise SettingsError("give --suite, or --shots to ask a labelled file in prompts")
-    if data is None:
-        raise SettingsError(f"{suite} needs its data: give --data")
     given = named_models(predictions)
     made = run(
         named_models(model),

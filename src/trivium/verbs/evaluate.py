@@ -12,6 +12,7 @@ from typing import Any
 
 from trivium.errors import DataError, SettingsError
 from trivium.evaluation import (
+    EMBEDDED,
     GROUPS,
     LABELLED,
     LANGUAGE,
@@ -50,7 +51,7 @@ class Evaluation:
 def evaluate(
     model: AnyModel | Sequence[AnyModel] | Mapping[str, AnyModel] | None,
     suite: str,
-    data: str | Path,
+    data: str | Path | None = None,
     *,
     predictions: str | Path | Sequence[str | Path] | Mapping[str, str | Path] | None = None,
     baselines: str | Path | None = None,
@@ -63,7 +64,8 @@ def evaluate(
     tokens: int = TOKENS,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
-    """``suite``: one of ``trivium.evaluation.SUITES`` or ``GROUPS``. ``data``: its file, for a group the folder.
+    """``suite``: one of ``trivium.evaluation.SUITES`` or ``GROUPS``. ``data``: its file, for a group the folder;
+    none where the suite comes with its own.
 
     ``model``: one, several to compare, or for a group of labelled suites one by suite. ``predictions`` stand for a
     model. ``baselines``: training examples (for texts: training text) of the simple methods to show beside it;
@@ -73,6 +75,9 @@ def evaluate(
         raise SettingsError(f"limit = {limit}, tokens = {tokens}: each must be at least 1")
     asked = Asked(columns or {}, format, limit, precision, device, tokens,
                   None if baselines is None else Path(baselines), tell)  # fmt: skip
+    data = EMBEDDED.get(suite) if data is None else data
+    if data is None:
+        raise SettingsError(f"{suite} needs its data: give --data")
     if suite in GROUPS:
         if options or columns or format or baselines:
             raise SettingsError(f"{suite} is a group: options, columns, format and baselines are for one suite")
