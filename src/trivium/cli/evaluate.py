@@ -52,6 +52,12 @@ def evaluate(
     undescribed: Annotated[
         bool, typer.Option("--undescribed", help="With --shots: also without the task's description.")
     ] = False,
+    tasks: Annotated[
+        Path | None, typer.Option("--tasks", metavar="FILE", help="With --shots: a TOML file of several tasks.")
+    ] = None,
+    answers: Annotated[
+        int, typer.Option("--answers", metavar="N", help="With --shots: also the N surest answers.")
+    ] = 0,
     html: Annotated[Path | None, typer.Option("--html", help="With --shots: curve and table as a page.")] = None,
     sets: Annotated[
         list[str] | None,
@@ -70,7 +76,8 @@ def evaluate(
 
     if shots is None:
         for name, given in (("--train", train), ("--task", task), ("--beside", beside), ("--tuning", tuning),
-                            ("--undescribed", undescribed), ("--html", html)):  # fmt: skip
+                            ("--undescribed", undescribed), ("--tasks", tasks), ("--answers", answers),
+                            ("--html", html)):  # fmt: skip
             if given:
                 raise SettingsError(f"{name} is for prompts with examples: say how many with --shots")
         _suite(suite, data, model or [], predictions or [], baselines, sets or [], limit, tokens, columns_of(column),
@@ -78,11 +85,18 @@ def evaluate(
         return
     if predictions or baselines:
         raise SettingsError("--shots asks a language model: leave out --predictions and --baselines")
-    from trivium.cli.few_shot import run_few_shot
+    from trivium.cli.few_shot import run_few_shot, run_tasks
 
+    if tasks is not None:
+        if data or train or suite or task or column or format or undescribed or answers:
+            raise SettingsError("a file of tasks says which data each has: leave out --data and what describes it")
+        run_tasks(
+            model or [], tasks, shots, sets or [], beside, tuning or [], limit, precision, device, tokens, html, as_json
+        )
+        return
     run_few_shot(
         model or [], data, train, shots, suite, task, column, format, sets or [], undescribed, beside, tuning or [],
-        limit, precision, device, tokens, html, as_json,
+        limit, precision, device, tokens, answers, html, as_json,
     )  # fmt: skip
 
 

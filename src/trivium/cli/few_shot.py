@@ -16,7 +16,7 @@ def run_few_shot(
     models: list[str], data: Path | None, train: Path | None, shots: str, suite: str | None, task: str | None,
     column: list[str] | None, format: str | None, sets: list[str], undescribed: bool, beside: str | None,
     tuning: list[str], limit: int | None, precision: Literal["float32", "bfloat16"], device: str, tokens: int,
-    html: Path | None, as_json: bool,
+    answers: int, html: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     from trivium.durable import check_file
     from trivium.errors import SettingsError
@@ -53,7 +53,48 @@ def run_few_shot(
         note(each)
     if html is not None:
         write_page(html, few_shot_page(made))
-    emit(made, as_json, few_shot_text(made))
+    surest = [(question, said.answer, said.hits, said.probability) for question, said in made.surest(answers)]
+    rows = [(_line(q), _line(a), "yes" if max(hits.values()) == 1 else "no", f"{p:.1%}") for q, a, hits, p in surest]
+    listed = [table(rows, ("question", "answer", "right", "probability"))] if rows else []
+    emit(made, as_json, "\n\n".join([few_shot_text(made), *listed]))
+
+
+def _line(text: str) -> str:
+    """At most 60 characters in one line."""
+    joined = " ".join(text.split())
+    return joined if len(joined) <= 60 else f"{joined[:59]}…"
+
+
+def run_tasks(
+    models: list[str], tasks: Path, shots: str, sets: list[str], beside: str | None, tuning: list[str],
+    limit: int | None, precision: Literal["float32", "bfloat16"], device: str, tokens: int, html: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    from trivium.durable import check_file
+    from trivium.errors import SettingsError
+    from trivium.evaluation.in_context import InContext
+    from trivium.verbs.few_shot_data import shots_of
+    from trivium.verbs.few_shot_page import tasks_page
+    from trivium.verbs.few_shot_tasks import few_shot_tasks
+    from trivium.verbs.tuning import FineTuning
+
+    if not models:
+        raise SettingsError("--shots needs a language model: give --model")
+    if html is not None:
+        check_file(html)
+    made = few_shot_tasks(
+        models, tasks, shots=shots_of(shots), settings=settings_of(InContext, sets),
+        beside=[each.strip() for each in beside.split(",")] if beside else (), tuning=settings_of(FineTuning, tuning),
+        limit=limit, precision=precision, device=device, tokens=tokens, tell=note,
+    )  # fmt: skip
+    for one in made.tasks:
+        for each in one.notes:
+            note(each)
+    if html is not None:
+        write_page(html, tasks_page(made))
+    rows = [(each.way, each.model, each.shots, f"{each.value:.4f}", each.tasks) for each in made.means]
+    means = table(rows, ("way", "model", "examples", "mean", "tasks"))
+    emit(made, as_json, "\n\n".join([*map(few_shot_text, made.tasks), means]))
 
 
 def settings_of(kind: "type[Settings]", assignments: list[str]) -> "Settings":

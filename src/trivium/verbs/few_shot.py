@@ -61,9 +61,17 @@ class FewShot:
     pool: int
     ways: tuple[Way, ...]
     prompt: str
+    questions: tuple[str, ...]
     words: Mapping[str, str]
     signature: Mapping[str, str]
     notes: tuple[str, ...]
+
+    def surest(self, count: int) -> list[tuple[str, Said]]:
+        """The answers of the last way in context of which the model is surest, each with the question; of the first
+        draw (Radford et al. 2019, table 5)."""
+        way = [each for each in self.ways if each.way == IN_CONTEXT][-1]
+        paired = zip(self.questions, way.said[0], strict=True)
+        return sorted(paired, key=lambda pair: -pair[1].probability)[:count]
 
     def curve(self, model: str, way: str) -> list[Way]:
         """One way of one model over the number of examples."""
@@ -92,13 +100,15 @@ def few_shot(
     device: str = "auto",
     tokens: int = TOKENS,
     tell: Callable[[str], None] = lambda text: None,
+    names: Sequence[str] | None = None,
 ) -> FewShot:
     """Every number of ``shots`` (None: as many as the context holds), each with several draws of examples of ``train``.
 
     ``data``: a labelled file: texts or pairs with labels, options, questions, or texts and what they become (``task``:
     which, where its columns do not tell); of a ``suite`` its file, of word puzzles a text, or none. Without ``train``
     half of the rows become examples. ``beside``: "instruction", "finetune" and "lora", which learn from the very
-    examples of each draw, as ``tuning`` says. ``undescribed``: also without the task's description.
+    examples of each draw, as ``tuning`` says. ``undescribed``: also without the task's description. ``names``: what the
+    models are called, if not by their folders.
     """
     settings, wanted = settings or InContext(), numbered(shots)
     if limit is not None and limit < 1 or tokens < 1:
@@ -121,9 +131,9 @@ def few_shot(
     models: list[AnyModel] = list(model) if isinstance(model, list | tuple) else [model]  # type: ignore[list-item]
     notes = list(read.notes)
     ways, prompt = _majority(read), ""
-    for each in models:
+    for number, each in enumerate(models):
         loaded = load(each, precision=precision, device=device)
-        name = str(each.directory if isinstance(each, LanguageModel) else each)
+        name = names[number] if names else str(each.directory if isinstance(each, LanguageModel) else each)
         run = _Run(name, loaded, read, settings, tokens, tell)
         ways += run.in_context(wanted)
         if undescribed:
@@ -135,7 +145,8 @@ def few_shot(
         notes += run.notes(ways)
         prompt = prompt or run.prompt(wanted)
     return FewShot(
-        read.name, read.kind, _main(read, settings), len(read.rows), len(read.pool), tuple(ways), prompt, read.words,
+        read.name, read.kind, _main(read, settings), len(read.rows), len(read.pool), tuple(ways), prompt,
+        tuple(case.fields.get("question") or case.text for case in read.rows), read.words,
         _signature(read, settings), tuple(notes),
     )  # fmt: skip
 

@@ -3,8 +3,9 @@
 import math
 
 from trivium.lab import report
-from trivium.lab.charts import Intervals, interval_chart
+from trivium.lab.charts import Intervals, Series, interval_chart, line_chart
 from trivium.verbs.few_shot import MAJORITY, FewShot, Way
+from trivium.verbs.few_shot_tasks import Aggregate
 from trivium.views.markup import Markup
 
 
@@ -22,6 +23,28 @@ def few_shot_page(made: FewShot) -> str:
     return report.page(
         f"{made.task} in context", sections, meta=[f"{made.rows} rows scored", f"{made.pool} examples to show"]
     )
+
+
+def tasks_page(made: Aggregate) -> str:
+    """The means over several tasks by number of examples, and each task's own table."""
+    names = list(dict.fromkeys((each.model, each.way) for each in made.means))
+    lines = []
+    for model, way in names:
+        points = [each for each in made.means if (each.model, each.way) == (model, way)]
+        lines.append(Series(f"{model}: {way}", [each.shots for each in points], [each.value for each in points]))
+    chart = line_chart(
+        lines, x_label="examples", y_label="mean over tasks", label="The mean over tasks, by number of examples",
+        caption="Unweighted means of each task's main score.",
+    )  # fmt: skip
+    rows: list[list[report.Cell]] = [
+        [each.way, each.model, each.shots, each.value, each.tasks] for each in made.means
+    ]
+    first = report.Section("Means", [chart, report.table(["way", "model", "examples", "mean", "tasks"], rows)])
+    own = [
+        report.Section(name, [_chart(one), *map(report.note, _baseline(one)), _table(one)])
+        for name, one in zip(made.names, made.tasks, strict=True)
+    ]
+    return report.page(f"{len(made.tasks)} tasks in context", [first, *own])
 
 
 def _chart(made: FewShot) -> Markup:
