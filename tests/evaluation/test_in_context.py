@@ -167,3 +167,21 @@ def test_intervals_over_rows_and_draws() -> None:
     same = crossed(np.repeat(np.r_[np.ones(140), np.zeros(60)][None], 5, axis=0))
     assert same.low == pytest.approx(one.low, abs=0.08)  # draws that agree leave the rows' doubt alone
     assert crossed(np.ones((3, 1))).low is None
+
+
+def test_what_is_written_is_what_the_model_writes_alone(scorer: Scorer, tiny_models: dict[str, Path]) -> None:
+    from trivium import Sampling, Search
+
+    model = trivium.load(tiny_models["gpt2"])
+    prompts = ["the file is", "a list of items and", "x"]
+    greedy = Sampling(5, temperature=0, top_p=1)
+    made, cut = scorer.write(prompts, greedy)
+    assert [each.text for each in made] == [model.generate(prompt, greedy).text for prompt in prompts] and cut == 0
+    ids, _ = scorer.write([tuple(model.tokenizer.encode(prompt).ids) for prompt in prompts], greedy)
+    assert [each.tokens for each in ids] == [each.tokens for each in made]
+    found, _ = scorer.write(prompts, Search(beams=2, max_tokens=4))
+    assert [each.text for each in found] == [model.generate(p, Search(beams=2, max_tokens=4)).text for p in prompts]
+    with pytest.raises(SettingsError, match="are not searched with beams"):
+        scorer.write([(1, 2)], Search(beams=2))
+    long, cut = scorer.write(["the file " * 60], greedy)
+    assert cut == 1 and len(long[0].tokens) <= 5
