@@ -18,6 +18,7 @@ from trivium.cli import (
     plan,
     quickstart,
     tokenizer,
+    translations,
     use,
     vector_training,
     vectors,
@@ -95,5 +96,6 @@ app.command("convert")(convert.convert)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("clean")(clean.clean)
+app.command("translations")(translations.translations)
 app.command("runs")(look.runs)
 app.command("doctor")(look.doctor)
