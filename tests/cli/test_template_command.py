@@ -50,9 +50,10 @@ def test_choices_are_ranked_by_their_tokens(trivium_command: Any, tiny_models: d
 
 def test_settings_that_are_left_alone_are_the_templates() -> None:
     template = prompt_template("summarise").filled({})
-    made = sampled_as(template, Sampling(seed=3), None)
-    assert (made.top_k, made.temperature, made.max_tokens, made.seed) == (2, 1.0, 100, 3)
-    assert sampled_as(template, Sampling(top_k=5, stop=("x",)), 7).top_k == 5
+    made = sampled_as(template, Sampling(seed=3))
+    assert (made.top_k, made.temperature, made.seed) == (2, 1.0, 3)
+    assert sampled_as(template, Sampling(top_k=5, stop=("x",))).top_k == 5
+    assert sampled_as(template, Sampling(), searching=True).top_k == 0
     word = prompt_template("novel-word").filled({"word": "screeg"})
     assert expected(word, "They screeg at swords.") == ["the text uses 'screeg'"]
     assert expected(word, "They fight.") == ["the text does not use 'screeg'"]

@@ -23,6 +23,7 @@ from trivium.cli.options import (
     columns_of,
 )
 from trivium.cli.output import emit, note
+from trivium.cli.templates import opened_template, show_choices, show_written
 
 _EARLY: dict[str, bool | Literal["never"]] = {"false": False, "true": True, "never": "never"}
 
@@ -86,26 +87,32 @@ def generate(
     from trivium.generation.search import Search
     from trivium.verbs.generate import settings_of
     from trivium.verbs.load import load
+    from trivium.verbs.templates import sampled_as
 
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
         seed=seed, stop=tuple(stop or ()), json_schema=None if json_schema is None else read_schema(json_schema),
         regex=regex, choices=tuple(choices or ()),
     )  # fmt: skip
+    chosen = None
     if template is not None or fill or prompt is None:
-        from trivium.cli.templates import run_template
-
-        run_template(
-            model, template, fill or [], prompt, sampled, max_tokens, beams, samples, precision, device, as_json
-        )
-        return
+        chosen = opened_template(template, fill or [], prompt)
+        prompt, sampled = chosen.text, sampled_as(chosen, sampled, beams is not None or contrastive is not None)
+        max_tokens = chosen.max_tokens if max_tokens is None else max_tokens
     loaded = load(model, precision=precision, device=device)
+    if chosen is not None and chosen.choices:
+        show_choices(loaded, chosen, as_json)
+        return
     sampling = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
         length_penalty=length_penalty, early_stopping=None if early_stopping is None else _EARLY[early_stopping],
         contrastive=contrastive,
     )  # fmt: skip
     drafting = None if draft is None else load(draft, precision=precision, device=device)
+    if chosen is not None:
+        written = loaded.complete([prompt], sampling, samples, drafting, draft_tokens)
+        show_written(loaded, chosen, written, as_json)
+        return
     if as_json or samples > 1 or isinstance(sampling, Search):  # a search knows its text at the end only
         made = loaded.complete([prompt], sampling, samples, drafting, draft_tokens)
         shown = "" if loaded.kind == "encoder-decoder" else prompt

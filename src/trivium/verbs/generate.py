@@ -11,7 +11,7 @@ from trivium.generation.contrastive import Contrastive
 from trivium.generation.sampling import Sampling
 from trivium.generation.search import EarlyStopping, Search
 from trivium.verbs.load import LanguageModel, Precision, load
-from trivium.verbs.templates import filled_template, written_from
+from trivium.verbs.templates import choices_of, filled_template, kept, sampled_as
 
 
 def generate(
@@ -60,17 +60,24 @@ def generate(
         regex=regex, choices=tuple(choices),
     )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
-    if template is not None:
-        return written_from(loaded, filled_template(template, fill, prompt), sampled, max_tokens, beams, samples)
-    if fill or prompt is None:
+    made = None if template is None else filled_template(template, fill, prompt)
+    if made is not None:
+        if made.choices:
+            best = choices_of(loaded, made)[0]
+            return [Completion(0, 0, best.text, "stop", (), (), best.log_probability)]
+        prompt, sampled = made.text, sampled_as(made, sampled, beams is not None or contrastive is not None)
+        max_tokens = made.max_tokens if max_tokens is None else max_tokens
+    elif fill or prompt is None:
         raise SettingsError("there is nothing to go on from: give a prompt, or a template and what fills it")
+    assert prompt is not None
     settings = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
         length_penalty=length_penalty, early_stopping=early_stopping, contrastive=contrastive,
     )  # fmt: skip
     drafting = None if draft is None else load(draft, precision=precision, device=device)
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    return loaded.complete(prompts, settings, samples, drafting, draft_tokens)
+    found = loaded.complete(prompts, settings, samples, drafting, draft_tokens)
+    return found if made is None else kept(made, found)
 
 
 def settings_of(

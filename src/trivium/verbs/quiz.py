@@ -20,7 +20,7 @@ from trivium.text.fields import Columns, text_of
 from trivium.text.prompt_templates import prompt_template
 from trivium.text.readers import json_object, read_rows
 from trivium.verbs.load import LanguageModel, load
-from trivium.verbs.templates import written_from
+from trivium.verbs.templates import sampled_as
 from trivium.views.markup import html
 
 PAGE, KEY = "quiz.html", "key.json"
@@ -74,7 +74,8 @@ def make_quiz(
         sources.append(SOURCES[number in by_model])
         if number in by_model:
             filled = template.filled({"title": head, "subtitle": below or head})
-            article = written_from(loaded, filled, Sampling(seed=seed + number), max_tokens, None, 1)[0].text.strip()
+            sampling = sampled_as(filled, Sampling(max_tokens, seed=seed + number))
+            article = loaded.generate(filled.text, sampling).text.strip()
         shown = html("<details><summary>Who wrote it?</summary><p>{}</p></details>", f"a {sources[-1]}")
         kicker = f"Article {number + 1}"
         sections.append(report.Section(head, [*([below] if below else []), *article.split("\n"), shown], kicker))

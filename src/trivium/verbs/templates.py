@@ -1,6 +1,6 @@
 """A prompt template with a model: what to write and how, or which of its choices fits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from trivium.evaluation.in_context import option_scores
 from trivium.evaluation.scorer import Scorer
 from trivium.generation.completion import Completion
 from trivium.generation.sampling import Sampling
-from trivium.generation.search import Search
 from trivium.metrics import lead
 from trivium.text.few_shot import Case, Layout
 from trivium.text.prompt_templates import PromptTemplate, prompt_template
@@ -37,31 +36,19 @@ def filled_template(
     return made.filled(fill or {})
 
 
-def sampled_as(template: PromptTemplate, sampling: Sampling, max_tokens: int | None) -> Sampling:
-    """``sampling`` with the template's settings where it has the defaults, and its stops beside the user's."""
+def sampled_as(template: PromptTemplate, sampling: Sampling, searching: bool = False) -> Sampling:
+    """``sampling`` with the template's settings where it has the defaults, and its stops beside the user's; where a
+    text is searched for, its stops alone."""
     plain = Sampling()
-    changes = {
-        name: getattr(template, name) for name in ("temperature", "top_k")
-        if getattr(sampling, name) == getattr(plain, name)
-    }  # fmt: skip
-    length = template.max_tokens if max_tokens is None else max_tokens
-    return replace(sampling, **changes, max_tokens=length, stop=(*sampling.stop, *template.stop))
+    names = () if searching else ("temperature", "top_k")
+    changes = {name: getattr(template, name) for name in names if getattr(sampling, name) == getattr(plain, name)}
+    return replace(sampling, **changes, stop=(*sampling.stop, *template.stop))
 
 
-def written_from(
-    model: LanguageModel, template: PromptTemplate, sampling: Sampling, max_tokens: int | None, beams: int | None,
-    samples: int,
-) -> list[Completion]:  # fmt: skip
-    """What the model writes after a filled template; one with choices gives the most probable of them."""
-    if template.choices:
-        best = choices_of(model, template)[0]
-        return [Completion(0, 0, best.text, "stop", (), (), best.log_probability)]
-    settings: Sampling | Search = sampled_as(template, sampling, max_tokens)
-    if beams is not None:
-        settings = replace(model.search, beams=beams, stop=settings.stop, max_tokens=settings.max_tokens, min_tokens=0)
-    made = model.complete([template.text], settings, samples)
+def kept(template: PromptTemplate, made: Sequence[Completion]) -> list[Completion]:
+    """Of each text the sentences that the template keeps."""
     if not template.sentences:
-        return made
+        return list(made)
     return [replace(each, text=lead(each.text.strip(), template.sentences)) for each in made]
 
 
