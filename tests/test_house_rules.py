@@ -52,6 +52,7 @@ PUBLIC = [
     "embed",
     "evaluate",
     "evaluate_vectors",
+    "few_shot",
     "fill",
     "finetune",
     "generate",
@@ -201,6 +202,8 @@ def entries() -> list[str]:
     from trivium.metrics import METRICS
     from trivium.objectives import KINDS
     from trivium.tasks import TASKS
+    from trivium.text.prompt_templates import template_names
+    from trivium.text.word_puzzles import WORD_PUZZLES
     from trivium.tokenizers import ALGORITHMS
     from trivium.tokenizers.formats import FORMATS
     from trivium.verbs.align import METHODS
@@ -208,7 +211,7 @@ def entries() -> list[str]:
     from trivium.verbs.recipe import recipe_names
 
     named = [*KINDS, *TASKS, *METRICS, *FAMILIES, *recipe_names(), *experiment_names(), *ALGORITHMS, *FORMATS]
-    return [*named, *GROUPS, *SUITES, *METHODS]
+    return [*named, *GROUPS, *SUITES, *METHODS, *WORD_PUZZLES, *template_names()]
 
 
 def documentation() -> str:

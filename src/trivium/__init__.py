@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trivium.verbs.doctor import doctor
     from trivium.verbs.embed import embed
     from trivium.verbs.evaluate import evaluate
+    from trivium.verbs.few_shot import few_shot
     from trivium.verbs.fill import fill
     from trivium.verbs.finetune import finetune
     from trivium.verbs.generate import generate
@@ -82,6 +83,7 @@ _HOMES = {
     "embed": "verbs.embed",
     "evaluate": "verbs.evaluate",
     "evaluate_vectors": "verbs.vectors",
+    "few_shot": "verbs.few_shot",
     "fill": "verbs.fill",
     "finetune": "verbs.finetune",
     "generate": "verbs.generate",
@@ -142,6 +144,7 @@ __all__ = [
     "embed",
     "evaluate",
     "evaluate_vectors",
+    "few_shot",
     "fill",
     "finetune",
     "generate",

@@ -91,3 +91,44 @@ def test_the_last_word_by_an_encoder_decoder(tiny_models: dict[str, Path], tmp_p
     assert found.scores["word_perplexity"].value == pytest.approx(math.exp(total / 2), rel=1e-4)
     with pytest.raises(trivium.SettingsError, match="an encoder-decoder gives no probability to a text alone"):
         measured(tiny_models["t5"], "text", path)
+
+
+def test_pairs_by_the_decoder_of_an_encoder_decoder(tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    """Each sentence after an empty source, which is its end token alone."""
+    pairs = [("The model reads the file.", "The model read the file."), ("A list of items", "A list of item")]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in pairs))
+    theirs, ours = AutoModelForSeq2SeqLM.from_pretrained(tiny_models["t5"]).eval(), load(tiny_models["t5"])
+
+    def total(text: str) -> float:
+        labels = torch.tensor([ours.tokenizer.encode(text).ids])
+        with torch.no_grad():
+            loss = theirs(input_ids=torch.tensor([[ours.tokenizer.end]]), labels=labels).loss
+        return -float(loss) * labels.shape[1]
+
+    assert ours.score("", pairs[0][0]).log_probability == pytest.approx(total(pairs[0][0]), rel=1e-4)
+    found = measured(tiny_models["t5"], "blimp", path)
+    assert found.scores["accuracy"].value == sum(total(good) > total(bad) for good, bad in pairs) / 2
+    assert found.signature["stack"] == "decoder"
+
+
+def test_the_last_word_by_masking_each_of_its_tokens(tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "passages.txt"
+    path.write_text("the model reads the container\nraise an error\n")
+    theirs, ours = AutoModelForMaskedLM.from_pretrained(tiny_models["bert"]).eval(), load(tiny_models["bert"])
+    before, after = frame(ours.tokenizer)
+    total, hits = 0.0, []
+    for line in path.read_text().splitlines():
+        ids, known = ours.tokenizer.encode(line).ids, len(ours.tokenizer.encode(line.rpartition(" ")[0]).ids)
+        best = []
+        for place in range(known, len(ids)):
+            row = torch.tensor([[*before, *ids, *after]])
+            row[0, place + len(before)] = ours.tokenizer.mask
+            with torch.no_grad():
+                logp = theirs(row).logits[0, place + len(before)].log_softmax(-1)
+            total += float(logp[ids[place]])
+            best.append(int(logp.argmax()) == ids[place])
+        hits.append(all(best))
+    found = measured(tiny_models["bert"], "lambada", path)
+    assert found.scores["word_perplexity"].value == pytest.approx(math.exp(-total / 2), rel=1e-4)
+    assert found.scores["accuracy"].value == sum(hits) / 2 and found.signature["likelihood"] == "pseudo"

@@ -17,7 +17,9 @@ from trivium.cli import (
     look,
     plan,
     quickstart,
+    quiz,
     tokenizer,
+    translations,
     use,
     vector_training,
     vectors,
@@ -95,5 +97,7 @@ app.command("convert")(convert.convert)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("clean")(clean.clean)
+app.command("quiz")(quiz.quiz)
+app.command("translations")(translations.translations)
 app.command("runs")(look.runs)
 app.command("doctor")(look.doctor)

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    suite: Annotated[str, typer.Option("--suite", metavar="S", help="glue, sst2, squad2, wikitext2, blimp ...")],
-    data: Annotated[Path, typer.Option("--data", metavar="F", help="The suite's file; of a group, the folder.")],
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="S", help="glue, sst2, squad2, wikitext2, blimp ...")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="F", help="The suite's file; of a group, the folder.")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", metavar="M", help="A model; of a group, sst2=DIR. Several stand side by side."),
@@ -28,6 +32,33 @@ def evaluate(
     baselines: Annotated[
         Path | None, typer.Option("--baselines", metavar="F", help="Training data of simple methods to show beside it.")
     ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option("--shots", metavar="K,K", help="Ask in prompts with so many examples: 0,1,16,max. See --train."),
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option("--train", metavar="F", help="With --shots: where its examples come from.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="With --shots: sequence, choices, answers or rewriting.")
+    ] = None,
+    beside: Annotated[
+        str | None, typer.Option("--beside", metavar="W,W", help="With --shots: instruction, finetune, lora.")
+    ] = None,
+    tuning: Annotated[
+        list[str] | None,
+        typer.Option("--tuning", metavar="A=B", help="A setting of those that learn beside, such as steps=60."),
+    ] = None,
+    undescribed: Annotated[
+        bool, typer.Option("--undescribed", help="With --shots: also without the task's description.")
+    ] = False,
+    tasks: Annotated[
+        Path | None, typer.Option("--tasks", metavar="FILE", help="With --shots: a TOML file of several tasks.")
+    ] = None,
+    answers: Annotated[
+        int, typer.Option("--answers", metavar="N", help="With --shots: also the N surest answers.")
+    ] = 0,
+    html: Annotated[Path | None, typer.Option("--html", help="With --shots: curve and table as a page.")] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A=B", help="A setting of the suite, such as stride=256. Repeatable."),
@@ -40,20 +71,56 @@ def evaluate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """A suite's published scores, with intervals and how they were computed."""
-    from trivium.verbs.evaluate import evaluate as run
-    from trivium.verbs.evaluate import named_models, suite_options
+    """A suite's published scores, with intervals and how they were computed; or a task asked in prompts (--shots)."""
+    from trivium.errors import SettingsError
 
-    given = named_models(predictions or [])
+    if shots is None:
+        for name, given in (("--train", train), ("--task", task), ("--beside", beside), ("--tuning", tuning),
+                            ("--undescribed", undescribed), ("--tasks", tasks), ("--answers", answers),
+                            ("--html", html)):  # fmt: skip
+            if given:
+                raise SettingsError(f"{name} is for prompts with examples: say how many with --shots")
+        _suite(suite, data, model or [], predictions or [], baselines, sets or [], limit, tokens, columns_of(column),
+               format, precision, device, as_json)  # fmt: skip
+        return
+    if predictions or baselines:
+        raise SettingsError("--shots asks a language model: leave out --predictions and --baselines")
+    from trivium.cli.few_shot import run_few_shot, run_tasks
+
+    if tasks is not None:
+        if data or train or suite or task or column or format or undescribed or answers:
+            raise SettingsError("a file of tasks says which data each has: leave out --data and what describes it")
+        run_tasks(
+            model or [], tasks, shots, sets or [], beside, tuning or [], limit, precision, device, tokens, html, as_json
+        )
+        return
+    run_few_shot(
+        model or [], data, train, shots, suite, task, column, format, sets or [], undescribed, beside, tuning or [],
+        limit, precision, device, tokens, answers, html, as_json,
+    )  # fmt: skip
+
+
+def _suite(
+    suite: str | None, data: Path | None, model: list[str], predictions: list[str], baselines: Path | None,
+    sets: list[str], limit: int | None, tokens: int, columns: dict[str, str], format: Format, precision: Precision,
+    device: Device, as_json: bool,
+) -> None:  # fmt: skip
+    from trivium.errors import SettingsError
+    from trivium.verbs.evaluate import evaluate as run
+    from trivium.verbs.suite_options import named_models, suite_options
+
+    if suite is None:
+        raise SettingsError("give --suite, or --shots to ask a labelled file in prompts")
+    given = named_models(predictions)
     made = run(
-        named_models(model or []),
+        named_models(model),
         suite,
         data,
         predictions=given or None,
         baselines=baselines,
-        columns=columns_of(column),
+        columns=columns,
         format=format,
-        options=suite_options(suite, sets or []),
+        options=suite_options(suite, sets),
         limit=limit,
         precision=precision,
         device=device,

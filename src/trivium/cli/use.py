@@ -23,6 +23,7 @@ from trivium.cli.options import (
     columns_of,
 )
 from trivium.cli.output import emit, note
+from trivium.cli.templates import opened_template, show_choices, show_written
 
 if TYPE_CHECKING:
     from trivium.generation.completion import Completion
@@ -35,6 +36,12 @@ _EARLY: dict[str, bool | Literal["never"]] = {"false": False, "true": True, "nev
 def generate(
     model: ModelDirectory,
     prompt: Annotated[str | None, typer.Option("--prompt", metavar="P", help="The text to go on from.")] = None,
+    template: Annotated[
+        str | None, typer.Option("--template", metavar="T", help="A prompt by its name, such as translate, or a file.")
+    ] = None,
+    fill: Annotated[
+        list[str] | None, typer.Option("--fill", metavar="A=B", help="What goes into the template. Repeatable.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="At most so many tokens; 100.")] = None,
     temperature: Temperature = 0.8,
     top_k: TopK = 0,
@@ -116,6 +123,7 @@ def generate(
     from trivium.generation.search import Search
     from trivium.verbs.generate import settings_of
     from trivium.verbs.load import load
+    from trivium.verbs.templates import sampled_as
 
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
@@ -125,20 +133,32 @@ def generate(
         banned_words=tuple(banned_word or ()), forced_words=tuple(forced_word or ()),
         top_log_probabilities=top_log_probabilities,
     )  # fmt: skip
+    chosen = None
+    if requests is None and (template is not None or fill or prompt is None):
+        chosen = opened_template(template, fill or [], prompt)
+        prompt, sampled = chosen.text, sampled_as(chosen, sampled, beams is not None or contrastive is not None)
+        max_tokens = chosen.max_tokens if max_tokens is None else max_tokens
     loaded = load(model, precision=precision, device=device)
+    if chosen is not None and chosen.choices:
+        show_choices(loaded, chosen, as_json)
+        return
     sampling = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
         length_penalty=length_penalty, early_stopping=None if early_stopping is None else _EARLY[early_stopping],
         contrastive=contrastive,
     )  # fmt: skip
     if requests is not None:
-        if prompt is not None or samples > 1 or best_of or draft or not isinstance(sampling, Sampling):
+        beside = prompt is not None or template is not None or fill or samples > 1 or best_of or draft
+        if beside or not isinstance(sampling, Sampling):
             raise SettingsError("--requests goes with settings of sampling: prompts and samples stand in the file")
         _answer_requests(loaded, requests, sampling, slots, as_json)
         return
-    if prompt is None:
-        raise SettingsError("there is nothing to go on from: give a --prompt, or --requests with many of them")
+    assert prompt is not None  # or the template's is missing, which was refused
     drafting = None if draft is None else load(draft, precision=precision, device=device)
+    if chosen is not None:
+        written = loaded.complete([prompt], sampling, samples, drafting, draft_tokens, best_of)
+        show_written(loaded, chosen, written, as_json)
+        return
     whole = samples > 1 or best_of is not None or top_log_probabilities > 0
     if as_json or whole or isinstance(sampling, Search):  # of several the best, and a search's, is known at the end
         made = loaded.complete([prompt], sampling, samples, drafting, draft_tokens, best_of)

@@ -10,9 +10,10 @@ from trivium.evaluation.published import PUBLISHED, Published
 from trivium.evaluation.resampling import Score
 from trivium.evaluation.scorer import Scorer
 from trivium.evaluation.suite import Baseline, Item, LabelledSuite, LanguageSuite, Measured, Reading, Result, Run
-from trivium.evaluation.tables import LABELLED, LANGUAGE, SUITES
+from trivium.evaluation.tables import EMBEDDED, LABELLED, LANGUAGE, SUITES
 
 __all__ = [
+    "EMBEDDED",
     "GROUPS",
     "LABELLED",
     "LANGUAGE",

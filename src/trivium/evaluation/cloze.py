@@ -6,6 +6,8 @@ here: without that it is 52.66.)
 
 Children's Book Test: twenty sentences, then one with a blank and ten candidates: the candidate with which that sentence
 is most probable (Radford et al. 2019, section 3.2). What stands before the blank is the same for all of them.
+
+Encoders mask each token of the word, or of the sentence's rest, in turn (Salazar et al. 2020).
 """
 
 import re
@@ -17,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trivium.errors import DataError, SettingsError
+from trivium.errors import DataError
 from trivium.evaluation.resampling import means, scored
 from trivium.evaluation.scorer import Scorer
 from trivium.evaluation.suite import Measured, Run, checked_file
@@ -42,7 +44,6 @@ class LastWord:
 
     def run(self, scorer: Scorer, path: Path, limit: int | None) -> Run:
         """Passages of one word are skipped: they have no context."""
-        _check_direction(scorer)
         read, pairs = 0, []
         for text in islice(_passages(path), limit):
             read += 1
@@ -62,7 +63,7 @@ class LastWord:
 
         scores = scored(len(pairs), measure, self.main, shares={"accuracy": hits})
         skipped = {"one word": read - len(pairs)} if read > len(pairs) else {}
-        how = {"word": "after-last-space", "choice": "greedy", "stop-words": "kept", "cut": str(cut)}
+        how = {"word": "after-last-space", "choice": "greedy", "stop-words": "kept", **_how(scorer), "cut": str(cut)}
         return Run(Measured(scores, how), read, len(pairs), skipped)
 
 
@@ -77,7 +78,6 @@ class Blank:
     files: tuple[str, ...] = ()
 
     def run(self, scorer: Scorer, path: Path, limit: int | None) -> Run:
-        _check_direction(scorer)
         asked, golds = [], []
         for question in islice(questions(path), limit):
             before, after = (self._written(part) for part in (question.before, question.after))
@@ -90,7 +90,8 @@ class Blank:
         values = np.array([each.log_probability for each in found]).reshape(-1, CANDIDATES)
         hits = values.argmax(axis=1) == golds
         scores = scored(len(golds), means({"accuracy": hits}), self.main, shares={"accuracy": hits})
-        how = {"score": "candidate+rest", "norm": "detokenised" if self.detokenise else "none", "cut": str(cut)}
+        how = {"score": "candidate+rest", "norm": "detokenised" if self.detokenise else "none",
+               **_how(scorer), "cut": str(cut)}  # fmt: skip
         return Run(Measured(scores, how), len(golds), len(golds))
 
     def _written(self, text: str) -> str:
@@ -158,7 +159,7 @@ def _passages(path: Path) -> Iterator[str]:
     yield from (line for _, line in lines(path, "strict") if line.strip())
 
 
-def _check_direction(scorer: Scorer) -> None:
-    if scorer.kind == "encoder":
-        raise SettingsError("an encoder does not go on from a text: give a decoder or an encoder-decoder")
+def _how(scorer: Scorer) -> dict[str, str]:
+    """An encoder's word is predicted token by token, each with all others of it in sight, which makes it easier."""
+    return {"likelihood": "pseudo"} if scorer.kind == "encoder" else {}
 

@@ -21,8 +21,9 @@ from trivium.evaluation.resampling import Score, scored
 from trivium.evaluation.scorer import Scorer
 from trivium.evaluation.suite import Measured, Run, checked_file
 from trivium.generation.prompts import beginning, frame
-from trivium.generation.score import Question, answers
 from trivium.generation.score import Score as TokenScore
+from trivium.generation.score import answers
+from trivium.generation.score_rows import Question
 from trivium.metrics import likelihood
 from trivium.randomness import Draws
 from trivium.text.decoding import lines

@@ -91,3 +91,25 @@ def quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Of arrays of one shape, 0 where nothing is divided by nothing."""
     found: np.ndarray = np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below != 0)
     return found
+
+
+def crossed(values: np.ndarray) -> Score:
+    """The mean of (D, N) scores of N items in D runs, each of which a different one would have been as good: both are
+    drawn with repetition (Owen 2007: the pigeonhole bootstrap). One run of zeros and ones has Wilson's interval."""
+    runs, items = values.shape
+    mean = float(values.mean())
+    if items == 1:
+        return Score(mean, None, None)
+    if runs == 1 and np.isin(values, (0, 1)).all():
+        share = wilson(int(values.sum()), items, LEVEL)
+        return Score(mean, share.low, share.high, "wilson")
+    rows = Draws(0, np.arange(DRAWS)).integers("crossed runs", runs, runs)  # (R, D)
+    often = np.stack([np.bincount(row, minlength=runs) for row in rows]) / runs
+    means = []
+    for start in range(0, DRAWS, step := max(1, _AT_ONCE // items)):
+        numbers = np.arange(start, min(start + step, DRAWS))
+        picked = Draws(0, numbers).integers("crossed items", items, items)
+        weights = np.stack([np.bincount(row, minlength=items) for row in picked]) / items  # (R, N)
+        means.append(np.einsum("rd,dn,rn->r", often[numbers], values, weights, optimize=True))
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
+    return Score(mean, float(low), float(high))

@@ -11,8 +11,10 @@ from trivium.errors import DataError
 from trivium.evaluation.answers import Answers
 from trivium.evaluation.classification import Classification
 from trivium.evaluation.cloze import Blank, LastWord
+from trivium.evaluation.conversations import Conversations
 from trivium.evaluation.labels import Labels
 from trivium.evaluation.language_modelling import LanguageModelling, MaskedModelling
+from trivium.evaluation.limitations import PROBES, Limitations
 from trivium.evaluation.minimal_pairs import MinimalPairs
 from trivium.evaluation.options import Alternatives, ManyRight, Mentions
 from trivium.evaluation.similarity import Similarity
@@ -191,9 +193,17 @@ LANGUAGE: dict[str, LanguageSuite] = {
     "text8": LanguageModelling(headline="bits_per_character", files=("text8.txt",)),
     "masked": MaskedModelling(),
     "blimp": MinimalPairs(files=("blimp", "blimp.jsonl")),
+    "crows-pairs": MinimalPairs(
+        ("bias_type",), "sent_more", "sent_less", "stereotype", ("crows_pairs_anonymized.csv",)
+    ),
+    "coqa": Conversations(files=("coqa-dev-v1.0.json",)),
+    "limitations": Limitations(),
     "lambada": LastWord(files=("lambada.jsonl", "lambada_test.jsonl", "lambada_test_plain_text.txt")),
     "cbt-cn": Blank(files=("cbt-cn.txt", "cbtest_CN_valid_2000ex.txt", "data/cbtest_CN_valid_2000ex.txt")),
     "cbt-ne": Blank(files=("cbt-ne.txt", "cbtest_NE_valid_2000ex.txt", "data/cbtest_NE_valid_2000ex.txt")),
 }
+
+EMBEDDED = {"limitations": PROBES}
+"""Suites that come with their data."""
 
 SUITES: dict[str, LabelledSuite | LanguageSuite] = {**LABELLED, **LANGUAGE}

@@ -52,6 +52,11 @@ class Conversation:
         """All messages, the system's first where there is one."""
         return [*([Message("system", self.system)] if self.system else []), *self.messages]
 
+    @property
+    def files(self) -> GenerationConfig:
+        """What the model's files say about writing, with the ends of turns."""
+        return self._files
+
     def reply(self, text: str, sampling: Sampling) -> Generator[Piece]:
         """The reply to one more message of the user, which is forgotten again where it cannot be answered."""
         if not text.strip():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from trivium.errors import SettingsError
 from trivium.generation.prompts import beginning, frame, opening, source_ids, start_token
-from trivium.generation.score import Question
+from trivium.generation.score_rows import Question
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Network
 from trivium.transformer.network import answers, writes
@@ -31,6 +31,20 @@ def about_continuation(model: Network, tokenizer: Tokenizer, prompt: str, contin
     begun, targets = opening(tokenizer, whole.ids[:known]), tuple(whole.ids[known:])
     positions = tuple(range(len(begun) - 1, len(begun) + len(targets) - 1))
     return [Question((*begun, *targets[:-1]), positions, targets, known=len(begun))]
+
+
+def about_ids(model: Network, tokenizer: Tokenizer, prompt: Sequence[int], continuation: str) -> list[Question]:
+    """The same after a prompt of ids, such as one that a chat template has written."""
+    targets = tuple(tokenizer.encode(continuation).ids)
+    _check_not_empty(targets)
+    if answers(model.config):
+        inputs = (start_token(model), *targets[:-1])
+        return [Question(inputs, tuple(range(len(targets))), targets, source_ids(tokenizer, prompt))]
+    if not writes(model.config):
+        return _masked(tokenizer, (*prompt, *targets), range(len(prompt), len(prompt) + len(targets)))
+    last = len(prompt) - 1
+    ids = (*prompt, *targets[:-1])
+    return [Question(ids, tuple(range(last, last + len(targets))), targets, known=len(prompt))]
 
 
 def about_text(

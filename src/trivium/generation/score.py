@@ -1,34 +1,23 @@
 """How probable a model finds tokens: questions in, natural-log probabilities out, in batches of similar length.
 
-Logits are computed at the positions asked about only. Results do not depend on what else is in the batch. N positions
-asked about, V vocabulary.
+Logits are computed at the positions asked about only, and nothing is read twice (``score_rows.py``). Results do not
+depend on what else is asked, but for the last bits of a sum. N positions asked about, V vocabulary.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from trivium.generation.rows import check_length, read_both_ways, right_padded
+from trivium.generation.score_rows import Group, Question, groups, merged
 from trivium.transformer import Inputs, Network, Tokens
+from trivium.transformer.network import Progress
 
 _LOGITS = 2**26  # at most this many logits in one pass: 256 MB in float32
 _STRETCH = 2048  # tokens of a text without end that are read in one pass
-
-
-@dataclass(frozen=True)
-class Question:
-    """One row for the model, and the ``targets`` whose log-probabilities are asked for at ``positions`` of ``ids``.
-
-    ``ids`` feed the last stack; ``source`` feeds the encoder below a decoder. The first ``known`` of the ids are only
-    read, and so see each other both ways in a network that can do that.
-    """
-
-    ids: tuple[int, ...]
-    positions: tuple[int, ...]
-    targets: tuple[int, ...]
-    source: tuple[int, ...] | None = None
-    known: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,14 +52,36 @@ def answers(model: Network, questions: Sequence[Question], tokens: int = 4096) -
     config = model.config
     for question in questions:
         check_length(max(len(question.ids), len(question.source or ())), config.limit, "the text")
-    results: dict[int, Score] = {}
-    for batch in _batches(questions, tokens, max(1, _LOGITS // config.vocab_size)):
-        for index, score in zip(batch, _answer(model, [questions[i] for i in batch]), strict=True):
-            results[index] = score
-    return [results[i] for i in range(len(questions))]
+    causal = not config.encoder_layers and not config.two_stream
+    whole = merged(questions, causal)
+    parts = groups(whole.rows) if causal else [Group(0, tuple(range(len(whole.rows))))]
+    found: dict[int, _Read] = {}
+    for part in parts:
+        rows = [whole.rows[place] for place in part.rows]
+        read = _beginning(model, rows, part.shared) if part.shared else None
+        for batch in _batches(rows, tokens, max(1, _LOGITS // config.vocab_size)):
+            asked = [rows[i] for i in batch]
+            said = _answer(model, asked) if read is None else _answer_on(model, asked, part.shared, read)
+            for place, one in zip(batch, said, strict=True):
+                found[part.rows[place]] = one
+    return [
+        _score(found[place], start, count)
+        for place, start, count in zip(whole.places, whole.starts, whole.counts, strict=True)
+    ]
 
 
-def _answer(model: Network, questions: Sequence[Question]) -> list[Score]:
+class _Read(NamedTuple):
+    """What one row says of all targets that it was asked about: log-probabilities, and whether each was the best."""
+
+    values: list[float]
+    best: list[bool]
+
+
+def _score(read: _Read, start: int, count: int) -> Score:
+    return Score(tuple(read.values[start : start + count]), all(read.best[start : start + count]))
+
+
+def _answer(model: Network, questions: Sequence[Question]) -> list[_Read]:
     device = next(model.parameters()).device
     config = model.config
     if config.limit is None and not config.encoder_layers and max(len(q.ids) for q in questions) > _STRETCH:
@@ -84,18 +95,45 @@ def _answer(model: Network, questions: Sequence[Question]) -> list[Score]:
         inputs = Inputs(target=last)
     else:
         inputs = Inputs(right_padded([q.source or () for q in questions], config.pad_token, device), last)
-    width = last.ids.shape[1]
-    at = torch.tensor([row * width + p for row, q in enumerate(questions) for p in q.positions], device=device)
+    return _asked(model, inputs, questions, 0, last.ids.shape[1], None)
+
+
+def _beginning(model: Network, rows: Sequence[Question], shared: int) -> Progress:
+    """What the rows have in common, read by one sequence, with room for the longest of them."""
+    weight = next(model.parameters())
+    cache = model.new_cache(1, max(len(row.ids) for row in rows), weight.device, weight.dtype)
+    model(Inputs(target=Tokens(torch.tensor([rows[0].ids[:shared]], device=weight.device))), cache=cache)
+    return cache
+
+
+def _answer_on(model: Network, questions: Sequence[Question], shared: int, read: Progress) -> list[_Read]:
+    """The same of what follows the first ``shared`` tokens, which were ``read``. No place sees the padding after it."""
+    device = next(model.parameters()).device
+    cache = copy(read)  # select gives the copy tensors of its own
+    cache.select(torch.zeros(len(questions), dtype=torch.long, device=device))
+    last = right_padded([q.ids[shared:] for q in questions], model.config.pad_token, device)
+    inputs = Inputs(target=Tokens(last.ids))
+    return _asked(model, inputs, questions, shared, last.ids.shape[1], cache)
+
+
+def _asked(
+    model: Network, inputs: Inputs, questions: Sequence[Question], shared: int, width: int, cache: Progress | None
+) -> list[_Read]:
+    """``width``: of the rows of the last stack, which begin ``shared`` tokens into the questions' ids."""
+    device = next(model.parameters()).device
+    at = torch.tensor(
+        [row * width + place - shared for row, q in enumerate(questions) for place in q.positions], device=device
+    )
     targets = torch.tensor([t for q in questions for t in q.targets], device=device)
-    chosen, best = _chosen(model(inputs, at=at).logits, targets)
+    chosen, best = _chosen(model(inputs, at=at, cache=cache).logits, targets)
     counts = [len(q.targets) for q in questions]
     return [
-        Score(tuple(values.tolist()), bool(hits.all()))
+        _Read(values.tolist(), hits.tolist())
         for values, hits in zip(chosen.split(counts), best.split(counts), strict=True)
     ]
 
 
-def _read_through(model: Network, question: Question, device: torch.device) -> Score:
+def _read_through(model: Network, question: Question, device: torch.device) -> _Read:
     """A text of any length, stretch by stretch: what a recurrent model has read is of one size."""
     ids = torch.tensor([question.ids], device=device)
     positions = torch.tensor(question.positions, device=device)
@@ -103,14 +141,16 @@ def _read_through(model: Network, question: Question, device: torch.device) -> S
     stretch = max(1, min(_STRETCH, _LOGITS // model.config.vocab_size))
     weight = next(model.parameters())
     cache = model.new_cache(1, ids.shape[1], device, weight.dtype)
-    values, hits = [], True
+    values: dict[int, float] = {}
+    hits: dict[int, bool] = {}
     for start in range(0, ids.shape[1], stretch):
         here = (positions >= start) & (positions < start + stretch)
         part = Inputs(target=Tokens(ids[:, start : start + stretch]))
         chosen, best = _chosen(model(part, at=positions[here] - start, cache=cache).logits, targets[here])
-        values += chosen.tolist()
-        hits = hits and bool(best.all())
-    return Score(tuple(values), hits)
+        numbers = here.nonzero()[:, 0].tolist()
+        values |= dict(zip(numbers, chosen.tolist(), strict=True))
+        hits |= dict(zip(numbers, best.tolist(), strict=True))
+    return _Read([values[i] for i in range(len(values))], [hits[i] for i in range(len(hits))])
 
 
 def _chosen(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,6 +8,7 @@ from trivium.metrics.answers import best_threshold, exact_match, multirc, record
 from trivium.metrics.calibration import calibration
 from trivium.metrics.classification import binary_f1, classification, confusion, multi_label
 from trivium.metrics.correlation import pearson, regression, spearman
+from trivium.metrics.diversity import diversity
 from trivium.metrics.entities import entities, entity_scores, span_scores
 from trivium.metrics.intervals import Interval, paired_bootstrap, paired_t, student_t, wilson
 from trivium.metrics.likelihood import likelihood
@@ -37,6 +38,7 @@ METRICS: dict[str, Callable[..., Any]] = {
     "rouge": rouge,
     "translation": translation,
     "likelihood": likelihood,
+    "diversity": diversity,
 }
 
 LOWER_IS_BETTER = frozenset(
@@ -55,6 +57,7 @@ __all__ = [
     "calibration",
     "classification",
     "confusion",
+    "diversity",
     "entities",
     "entity_scores",
     "exact_match",

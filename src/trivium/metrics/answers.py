@@ -57,6 +57,18 @@ def squad_each(predicted: Sequence[str], golds: Sequence[Sequence[str]]) -> tupl
     return exact, np.array([max(token_f1(said, gold) for gold in each) for said, each in pairs])
 
 
+def coqa_turn(predicted: str, golds: Sequence[str]) -> tuple[float, float]:
+    """Exact match and F1 of one turn, as CoQA's official script has them (Reddy et al. 2019): the mean over leaving out
+    each person's answer of the best of the others, so that a model is held against as many as a person is."""
+    if not golds:
+        raise ValueError("no answer to score against")
+    several = len(golds) > 1
+    held = [[*golds[:i], *golds[i + 1 :]] for i in range(len(golds))] if several else [list(golds)]
+    exact = sum(max(exact_match(predicted, gold) for gold in part) for part in held) / len(held)
+    f1 = sum(max(token_f1(predicted, gold) for gold in part) for part in held) / len(held)
+    return exact, f1
+
+
 def best_threshold(
     no_answer: Sequence[float], right: Sequence[float], answerable: Sequence[bool]
 ) -> tuple[float, float]:

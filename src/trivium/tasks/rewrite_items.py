@@ -9,7 +9,7 @@ import torch
 from trivium.errors import SettingsError
 from trivium.generation.prompts import Prompt, opening, source_ids
 from trivium.generation.rows import right_padded
-from trivium.generation.score import Question
+from trivium.generation.score_rows import Question
 from trivium.objectives import Batch
 from trivium.objectives.packing import places
 from trivium.tokenizers import Tokenizer

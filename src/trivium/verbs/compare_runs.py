@@ -21,12 +21,12 @@ from trivium.tasks import Task
 from trivium.text.documents import read_documents
 from trivium.text.fields import Columns
 from trivium.tokenizers.sampling import even_sample
-from trivium.verbs.evaluate import suite_answers
 from trivium.verbs.examples import read_examples
 from trivium.verbs.judging import held_out
 from trivium.verbs.load import LanguageModel, load
 from trivium.verbs.predict import load_tuned, task_of
 from trivium.verbs.source_model import recipe_of
+from trivium.verbs.suite_runs import suite_answers
 from trivium.verbs.tuning import Tuned
 
 READ_BYTES = {"encoder": 1 << 14, "decoder": 1 << 18}  # of the text at most; an encoder reads it once for each token

@@ -11,12 +11,15 @@ from trivium.generation.contrastive import Contrastive
 from trivium.generation.sampling import Sampling
 from trivium.generation.search import EarlyStopping, Search
 from trivium.verbs.load import LanguageModel, Precision, load
+from trivium.verbs.templates import choices_of, filled_template, kept, sampled_as
 
 
 def generate(
     model: str | Path | LanguageModel,
-    prompt: str | Sequence[str],
+    prompt: str | Sequence[str] | None = None,
     *,
+    template: str | Path | None = None,
+    fill: Mapping[str, str] | None = None,
     max_tokens: int | None = None,
     temperature: float = 0.8,
     top_k: int = 0,
@@ -56,6 +59,9 @@ def generate(
     ``contrastive`` is the penalty of contrastive search, with ``top_k`` candidates. ``draft``: a smaller model of the
     same tokenizer, for speculative decoding. ``best_of``: so many are written, and the ``samples`` with the highest
     mean log-probability are given, the best first.
+
+    ``template``: the name or file of a prompt with blanks (``text/prompt_templates.py``), which ``fill`` fills;
+    settings that are left at their defaults are then the template's. One with choices gives the most probable one.
     """
     sampled = Sampling(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty,
@@ -68,13 +74,24 @@ def generate(
         top_log_probabilities=top_log_probabilities,
     )  # fmt: skip
     loaded = load(model, precision=precision, device=device)
+    made = None if template is None else filled_template(template, fill, prompt)
+    if made is not None:
+        if made.choices:
+            best = choices_of(loaded, made)[0]
+            return [Completion(0, 0, best.text, "stop", (), (), best.log_probability)]
+        prompt, sampled = made.text, sampled_as(made, sampled, beams is not None or contrastive is not None)
+        max_tokens = made.max_tokens if max_tokens is None else max_tokens
+    elif fill or prompt is None:
+        raise SettingsError("there is nothing to go on from: give a prompt, or a template and what fills it")
+    assert prompt is not None
     settings = settings_of(
         loaded, sampled, beams=beams, max_tokens=max_tokens, min_tokens=min_tokens, no_repeat_ngram=no_repeat_ngram,
         length_penalty=length_penalty, early_stopping=early_stopping, contrastive=contrastive,
     )  # fmt: skip
     drafting = None if draft is None else load(draft, precision=precision, device=device)
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    return loaded.complete(prompts, settings, samples, drafting, draft_tokens, best_of)
+    found = loaded.complete(prompts, settings, samples, drafting, draft_tokens, best_of)
+    return found if made is None else kept(made, found)
 
 
 def settings_of(

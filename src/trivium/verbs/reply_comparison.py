@@ -18,7 +18,8 @@ from trivium.errors import SettingsError
 from trivium.generation.engine import Written, run
 from trivium.generation.prompts import Prompt
 from trivium.generation.sampling import Sampling
-from trivium.generation.score import Question, answers
+from trivium.generation.score import answers
+from trivium.generation.score_rows import Question
 from trivium.metrics.intervals import Interval, mean_t
 from trivium.randomness import key
 from trivium.text.chats import Message, Preference
