@@ -62,7 +62,7 @@ def test_settings_that_are_left_alone_are_the_templates() -> None:
 def test_refusals(trivium_command: Any, tiny_models: dict[str, Path], short: Path) -> None:
     call = ["generate", "--model", tiny_models["gpt2"]]
     for words, message in (
-        ([], "give --prompt, or --template"),
+        ([], "give --prompt, --template or --requests"),
         (["--fill", "a=b"], "--fill is for the blanks of a template"),
         (["--template", short, "--prompt", "x"], "a template is a prompt"),
         (["--template", "sarcams"], "did you mean sarcasm?"),

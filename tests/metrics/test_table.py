@@ -10,7 +10,7 @@ TAGS = ["B-X", "I-X", "O", "B-Y"]
 
 
 def columns(name, draw, count=50):
-    """Two (or three) lists of one length, as the metric wants them."""
+    """One to three lists of one length, as the metric wants them."""
 
     def tags():
         return draw.choices(TAGS, k=4)
@@ -33,6 +33,7 @@ def columns(name, draw, count=50):
         "multirc": (lambda: draw.randrange(9), lambda: draw.randrange(2), lambda: draw.randrange(2)),
         "rouge": (text, text),
         "translation": (text, text),
+        "diversity": (text,),
     }
     return [[make() for _ in range(count)] for make in makers[name]]
 

@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from trivium.objectives.cross_entropy import cross_entropy
+from trivium.objectives.packing import steady
 
 
 @pytest.mark.parametrize("shape", [(1, 7), (50, 300), (3, 41, 500), (700, 1000)])
@@ -64,3 +65,29 @@ def test_needs_no_gradient_in_evaluation():
         total = cross_entropy(torch.zeros(4, 8), torch.zeros(4, dtype=torch.int64))
     assert not total.requires_grad
     assert total.item() == pytest.approx(4 * torch.log(torch.tensor(8.0)).item())
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 700, 1023])
+def test_places_that_even_out_the_sizes_count_nothing(count):
+    torch.manual_seed(4)
+    hidden, projection = torch.randn(2000, 16, requires_grad=True), torch.randn(300, 16)
+    at, targets = torch.randperm(2000)[:count], torch.randint(0, 300, (count,))
+    even = steady(at)
+    assert torch.equal(even[:count], at) and 0 <= len(even) - count <= count // 16
+    total = cross_entropy(hidden[even] @ projection.T, targets)
+    expected = F.cross_entropy(hidden[at] @ projection.T, targets, reduction="sum")
+    torch.testing.assert_close(total, expected, rtol=1e-6, atol=1e-6)
+    ours, theirs = (torch.autograd.grad(each, hidden)[0] for each in (total, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_counts_that_differ_a_little_give_one_size():
+    assert len({len(steady(torch.arange(count))) for count in range(801, 833)}) == 1
+    assert steady(None) == "all" and len(steady(torch.arange(0))) == 0
+
+
+def test_logits_of_other_places_than_the_targets_are_an_error():
+    with pytest.raises(ValueError, match="64 rows of logits for 32 targets"):
+        cross_entropy(torch.randn(64, 9), torch.zeros(32, dtype=torch.long))
+    with pytest.raises(ValueError, match="31 rows of logits for 32 targets"):
+        cross_entropy(torch.randn(31, 9), torch.zeros(32, dtype=torch.long))

@@ -12,7 +12,7 @@ import torch
 
 from trivium.objectives import Batch, Loss
 from trivium.objectives.cross_entropy import cross_entropy
-from trivium.objectives.packing import pack, places
+from trivium.objectives.packing import pack, places, steady
 from trivium.text.packing import pack as bins
 from trivium.tokenizers.chats import Rendered
 from trivium.transformer import Inputs, Network
@@ -51,5 +51,5 @@ def lesson_batch(rows: Sequence[Sequence[Rendered]], draws: Sequence[int], pad: 
 
 def lesson_loss(model: Network, batch: Batch) -> Mapping[str, Loss]:
     """The sum over the assistant's tokens."""
-    logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
+    logits = model(batch.inputs, at=steady(batch.targets.get("at"))).logits
     return {LOSS: Loss(cross_entropy(logits, batch.targets[LOSS]), batch.counts[LOSS])}

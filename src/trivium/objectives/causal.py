@@ -13,7 +13,7 @@ from torch import nn
 from trivium.errors import SettingsError
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import pack, places
+from trivium.objectives.packing import pack, places, steady
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
@@ -83,5 +83,5 @@ class Causal:
         )
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
+        logits = model(batch.inputs, at=steady(batch.targets.get("at"))).logits
         return {"causal": Loss(cross_entropy(logits, batch.targets["causal"]), batch.counts["causal"])}

@@ -35,14 +35,16 @@ def each_cost() -> Iterator[list[tuple[Tensor, Tensor]]]:
 
 def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Sum of -log softmax(logits)[target]. ``logits`` (..., V) of any float type, ``targets`` (...) int64; ``weights``
-    (...): what each counts, 1 where there are none.
+    (...): what each counts, 1 where there are none. Logits beyond the targets (``steady``) count nothing.
 
     Returns a scalar: float32, or float64 for float64 logits.
     """
     flat = logits.reshape(-1, logits.shape[-1])
     counted = None if weights is None else weights.reshape(-1)
+    if not 0 <= len(flat) - targets.numel() <= targets.numel() // 16:
+        raise ValueError(f"{len(flat)} rows of logits for {targets.numel()} targets")
     if (kept := _EACH.get()) is not None:
-        costs = F.cross_entropy(flat.detach().float(), targets.reshape(-1), reduction="none")
+        costs = F.cross_entropy(flat[: targets.numel()].detach().float(), targets.reshape(-1), reduction="none")
         kept.append((targets.reshape(-1), costs if counted is None else costs * counted))
     total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1), counted)
     return total
@@ -70,16 +72,20 @@ class _SummedCrossEntropy(GradientMadeAhead):
         rows = chunk_rows(logits)
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), dtype=precise, device=logits.device)
-        for start in range(0, logits.shape[0], rows):
-            chosen = targets[start : start + rows, None]  # (C, 1)
-            logs = F.log_softmax(logits[start : start + rows], -1, dtype=precise)  # (C, V)
-            counted = None if weights is None else weights[start : start + rows, None].to(precise)  # (C, 1)
+        count = len(targets)
+        if gradient is not None:
+            gradient[count:] = 0
+        for start in range(0, count, rows):
+            end = min(start + rows, count)
+            chosen = targets[start:end, None]  # (C, 1)
+            logs = F.log_softmax(logits[start:end], -1, dtype=precise)  # (C, V)
+            counted = None if weights is None else weights[start:end, None].to(precise)  # (C, 1)
             true = logs.gather(-1, chosen)
             total -= (true if counted is None else true * counted).sum()
             if gradient is not None:
                 shares = logs.exp_()
                 shares.scatter_add_(-1, chosen, shares.new_full((), -1.0).expand(chosen.shape))
-                gradient[start : start + rows] = shares if counted is None else shares.mul_(counted)
+                gradient[start:end] = shares if counted is None else shares.mul_(counted)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return total

@@ -17,7 +17,7 @@ from trivium.errors import SettingsError
 from trivium.objectives import selection
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import pack
+from trivium.objectives.packing import pack, steady
 from trivium.objectives.sentences import sentence_ends
 from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws, key, mix
@@ -109,7 +109,7 @@ class Masked:
         return Batch(Inputs(source=source), targets, {"masked": len(at)}, tokens, rows.draws.tolist())
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        logits = model(batch.inputs, at=batch.targets["at"]).logits
+        logits = model(batch.inputs, at=steady(batch.targets["at"])).logits
         return {"masked": Loss(cross_entropy(logits, batch.targets["masked"]), batch.counts["masked"])}
 
 

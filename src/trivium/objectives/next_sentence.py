@@ -17,7 +17,7 @@ from trivium.errors import SettingsError
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.masked import Masked, check_encoder, control_tokens
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import pack
+from trivium.objectives.packing import pack, steady
 from trivium.objectives.sentences import sentence_ends
 from trivium.objectives.wanted import Wanted
 from trivium.randomness import Draws
@@ -87,7 +87,8 @@ class NextSentence:
         return {"masked": Wanted(batch.targets["masked"], batch.targets["at"]), **found}
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        outputs = model(batch.inputs, at=batch.targets.get("at"), heads=(NEXT_SENTENCE,))
+        at = None if self.masked is None else steady(batch.targets["at"])
+        outputs = model(batch.inputs, at=at, heads=(NEXT_SENTENCE,))
         scores, labels = outputs.heads[NEXT_SENTENCE], batch.targets[NEXT_SENTENCE]  # (B, 2), (B,)
         right = (scores.detach().argmax(-1) == labels).sum()
         found = {NEXT_SENTENCE: Loss(cross_entropy(scores, labels), batch.counts[NEXT_SENTENCE], right=right)}

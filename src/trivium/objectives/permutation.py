@@ -26,7 +26,7 @@ from trivium.errors import SettingsError
 from trivium.objectives import selection
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import pack, places
+from trivium.objectives.packing import pack, places, steady
 from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
@@ -147,5 +147,5 @@ class Permutation:
         return Batch(Inputs(source=source), targets, {"permutation": count}, tokens, rows.draws.tolist())
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
+        logits = model(batch.inputs, at=steady(batch.targets.get("at"))).logits
         return {"permutation": Loss(cross_entropy(logits, batch.targets["permutation"]), batch.counts["permutation"])}

@@ -15,7 +15,7 @@ from trivium.errors import SettingsError
 from trivium.objectives import noise
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import places
+from trivium.objectives.packing import places, steady
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
@@ -63,5 +63,5 @@ class PrefixLanguageModel:
         return Batch(Inputs(target=target), targets, {"prefix": count}, tokens, rows.draws.tolist())
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
+        logits = model(batch.inputs, at=steady(batch.targets.get("at"))).logits
         return {"prefix": Loss(cross_entropy(logits, batch.targets["prefix"]), batch.counts["prefix"])}

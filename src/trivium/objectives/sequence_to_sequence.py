@@ -12,7 +12,7 @@ import torch
 from trivium.errors import SettingsError
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import pack, places
+from trivium.objectives.packing import pack, places, steady
 from trivium.objectives.sentinels import Ragged
 from trivium.transformer import Config, Inputs
 
@@ -48,7 +48,7 @@ def pair_batch(name: str, inputs: Ragged, targets: Ragged, start: int, draws: np
 
 def pair_loss(name: str, model: "Network", batch: Batch) -> dict[str, Loss]:
     """-log P of every target, given the inputs and the targets before it."""
-    logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
+    logits = model(batch.inputs, at=steady(batch.targets.get("at"))).logits
     return {name: Loss(cross_entropy(logits, batch.targets[name]), batch.counts[name])}
 
 

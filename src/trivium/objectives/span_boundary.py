@@ -24,7 +24,7 @@ from trivium.errors import SettingsError
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.masked import check_encoder, control_ids, control_tokens, hidden
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import pack
+from trivium.objectives.packing import pack, steady
 from trivium.objectives.sentinels import run_starts
 from trivium.objectives.words import word_numbers
 from trivium.randomness import Draws
@@ -135,7 +135,7 @@ class SpanBoundary:
         return Batch(Inputs(source=source), targets, counts, int((rows.documents >= 0).sum()), rows.draws.tolist())
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        outputs = model(batch.inputs, at=batch.targets["at"], heads=(SPAN_BOUNDARY,))
+        outputs = model(batch.inputs, at=steady(batch.targets["at"]), heads=(SPAN_BOUNDARY,))
         scores = {"masked": outputs.logits, SPAN_BOUNDARY: outputs.heads[SPAN_BOUNDARY]}
         return {
             name: Loss(cross_entropy(found, batch.targets[name]), batch.counts[name]) for name, found in scores.items()
