@@ -83,7 +83,7 @@ def _here(shape: Shape) -> None:
     del trainer
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak counts from here
     before = _resident("VmRSS")
-    with specimen_trainer(*shape.made(), steps=6) as trainer:
+    with specimen_trainer(*shape.made(), steps=20) as trainer:
         seconds = [step.seconds for step in trainer]
     print(json.dumps({"peak": _resident("VmHWM") - before, "seconds": median(seconds[1:])}))
 
