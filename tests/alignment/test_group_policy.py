@@ -74,6 +74,7 @@ def test_the_loss_is_that_of_trl(average):
     """Its own loss function on a stand-in for its trainer: clipping above and below, the distance, every average."""
     pytest.importorskip("trl")
     pytest.importorskip("pandas")  # its GRPO trainer imports it
+    pytest.importorskip("datasets")
     from trl import GRPOTrainer
 
     draw = torch.Generator().manual_seed(1)

@@ -30,10 +30,11 @@ the float32 master, gradient and moments. A parameter that does not learn has it
 
 HEAP = 1.43
 """What a process on a CPU takes for each byte that its tensors have, with the thresholds that a run sets
-(``training/allocator.py``): fitted to the first steps of twelve shapes of docs/planning.md; eight others were then within 15%. With freed
-memory given back to the system two shapes took 0.98 and 0.99 of what their tensors have, so that the heap is where the
-rest goes; why so much of it is not known: a model of glibc's rules for large blocks gave 1.00 to 1.06. Two runs of one
-shape differed by an eighth. Drawing the first weights leaves a gap of about their size."""
+(``training/allocator.py``): fitted to the first steps of twelve shapes of docs/planning.md; eight others were then
+within 15%. With freed memory given back to the system two shapes took 0.98 and 0.99 of what their tensors have, so
+that the heap is where the rest goes; why so much of it is not known: a model of glibc's rules for large blocks gave
+1.00 to 1.06. Two runs of one shape differed by an eighth. Drawing the first weights leaves a gap of about their
+size."""
 PROCESS = 350_000_000
 """What a process that trains has before any of it: Python, torch and their libraries (measured)."""
 
