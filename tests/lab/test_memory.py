@@ -76,15 +76,15 @@ def test_what_saves_memory_saves_it():
 
 @pytest.mark.parametrize("shape", [SHAPES[4]], ids=str)
 def test_one_shape_against_reality(shape):
-    assert planned(shape).peak == pytest.approx(measure(shape).peak, rel=0.35)  # the slow test holds 0.25 for twelve
+    assert planned(shape).peak == pytest.approx(measure(shape).peak, rel=0.35)  # the slow test holds twelve to 0.15
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_twelve_shapes_against_reality(shape):
-    """Times need a machine that does nothing else. Memory after twenty steps: ten of the twelve are within 15%."""
+    """Times need a machine that does nothing else. Memory after twenty steps; docs/planning.md says which miss it."""
     real = measure(shape)
-    assert planned(shape).peak == pytest.approx(real.peak, rel=0.25)
+    assert planned(shape).peak == pytest.approx(real.peak, rel=0.15)
     recipe, config = shape.made()
     assert time_step(recipe, config) == pytest.approx(real.seconds, rel=0.20)
     assert HEAP > 1
