@@ -20,7 +20,7 @@ EXTRAS = {
     "vectors": ("numba",),
     "eval": ("sacrebleu", "scikit-learn", "scipy", "nltk"),
     "plots": ("matplotlib",),
-    "serve": ("fastapi", "uvicorn", "llguidance"),
+    "serve": ("fastapi", "uvicorn", "httptools", "llguidance"),
     "export": ("onnxscript", "onnxruntime", "transformers", "xllamacpp"),
     "hub": ("huggingface_hub", "datasets"),
     "scale": ("ray",),
