@@ -16,7 +16,7 @@ import trivium
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "trivium"
 ORDER = (
-    "errors extras durable randomness settings metrics text tokenizers vectors transformer recurrent families "
+    "errors extras durable memory randomness settings metrics text tokenizers vectors transformer recurrent families "
     "generation objectives tasks alignment training evaluation views lab verbs serving cli"
 ).split()
 PUBLIC = [

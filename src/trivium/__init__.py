@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trivium.generation.contrastive import Contrastive
     from trivium.generation.sampling import Sampling
     from trivium.generation.search import Search
+    from trivium.serving.server import serve
     from trivium.text.cleaning import Cleaning
     from trivium.tokenizers.tokenizer import Tokenizer
     from trivium.vectors.files import load_vectors, save_vectors
@@ -101,6 +102,7 @@ _HOMES = {
     "quickstart": "verbs.quickstart",
     "recipe_schema": "verbs.config",
     "runs": "verbs.runs",
+    "serve": "serving.server",
     "save_vectors": "vectors.files",
     "show_config": "verbs.config",
     "show_tokenizer": "verbs.tokenizer",
@@ -162,6 +164,7 @@ __all__ = [
     "quickstart",
     "recipe_schema",
     "runs",
+    "serve",
     "save_vectors",
     "show_config",
     "show_tokenizer",

@@ -18,6 +18,7 @@ from trivium.cli import (
     plan,
     quickstart,
     quiz,
+    serve,
     tokenizer,
     translations,
     use,
@@ -88,6 +89,7 @@ app.command("embed")(use.embed)
 app.command("generate")(use.generate)
 app.command("fill")(use.fill)
 app.command("chat")(chat.chat)
+app.command("serve")(serve.serve)
 app.add_typer(inspector, name="inspect")
 app.add_typer(tokenizers, name="tokenizer")
 app.add_typer(words, name="vectors")

@@ -49,6 +49,7 @@ class Piece:
     acceptance: float | None = None  # on the last piece, of the draft tokens that were looked at the accepted share
     top: tuple[Likely, ...] = ()  # as many as were asked for, by falling probability
     problem: TriviumError | None = None
+    end: int | None = None  # the token with which the model ended the text
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ def piece_of(
         piece += text.flush()
     top = tuple(Likely(token, tokenizer.decode([token], skip_special=False), chance) for token, chance in choice.top)
     token = None if gone else choice.token
-    return Piece(*place, piece, token, choice.log_probability, finish, top=top, problem=choice.problem)
+    end = choice.token if finish == "end" else None
+    return Piece(*place, piece, token, choice.log_probability, finish, top=top, problem=choice.problem, end=end)
 
 
 def complete(

@@ -48,12 +48,15 @@ class Writer:
         """Whether a text is being written or waits."""
         return self.engine.busy
 
-    def submit(self, prompt: str | Prompt, sampling: Sampling = Sampling(), samples: int = 1) -> int:  # noqa: B008
+    def submit(
+        self, prompt: str | Prompt, sampling: Sampling = Sampling(), samples: int = 1, *,  # noqa: B008 (frozen)
+        ends: frozenset[int] = frozenset(),
+    ) -> int:  # fmt: skip
         """The handle of ``samples`` texts that go on from a prompt, or answer it; refuses what can never be written.
-        All of them are taken, or none is."""
+        All of them are taken, or none is. ``ends``: tokens that end these texts, beside those that end every text."""
         check_samples(samples)
         row = prompt_of(self.model, self.tokenizer, prompt) if isinstance(prompt, str) else prompt
-        ends, forced = end_tokens(self.tokenizer, self.files), Forced(self.files.first, self.files.last)
+        ends, forced = ends | end_tokens(self.tokenizer, self.files), Forced(self.files.first, self.files.last)
         words, handle = wording(sampling, self.tokenizer), self._handles
         followed: list[Guide] = []
         if sampling.form:  # what is forced to be first writes no text, and what is forced to be last would cut it short

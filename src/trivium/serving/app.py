@@ -1,5 +1,6 @@
 """The application: the routes of all files, errors in one shape, the scheduler's life."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,11 +10,12 @@ from fastapi.responses import JSONResponse
 
 from trivium import __version__
 from trivium.errors import TriviumError
-from trivium.serving import health, pages
+from trivium.serving import chat, completions, health, model_list, pages
 from trivium.serving.house import House
+from trivium.serving.leaving import Leaving
 from trivium.serving.refusals import Refusal, refusal_of
 
-ROUTES = (health, pages)  # a file of routes each, in the order of /docs
+ROUTES = (health, model_list, completions, chat, pages)  # a file of routes each, in the order of /docs
 
 
 def application(house: House) -> FastAPI:
@@ -23,12 +25,14 @@ def application(house: House) -> FastAPI:
     async def life(_: FastAPI) -> AsyncIterator[None]:
         house.scheduler.start()
         yield
-        house.scheduler.stop()
+        await asyncio.to_thread(house.scheduler.stop)
 
     app = FastAPI(title="Trivium", version=__version__, lifespan=life)
     app.state.house = house
     for file in ROUTES:
         app.include_router(file.routes(house))
+
+    app.add_middleware(Leaving)
 
     @app.exception_handler(Refusal)
     async def refused(_: Request, problem: Refusal) -> JSONResponse:

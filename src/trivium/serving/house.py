@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from trivium.serving.refusals import Refusal
@@ -9,7 +10,9 @@ from trivium.serving.scheduler import Scheduler
 from trivium.serving.settings import ServeSettings
 
 if TYPE_CHECKING:
+    from trivium.generation.writer import Writer
     from trivium.text.chat_templates import ChatTemplate
+    from trivium.tokenizers.chats import ChatRenderer
     from trivium.verbs.load import LanguageModel
     from trivium.verbs.predict import Predictor
 
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Served:
     """A model under a name. ``predictor``: what its labels are predicted with, where it was fine-tuned; ``template``:
-    how it was taught to talk; ``abilities``: words of ``ABILITIES``."""
+    how it was taught to talk; ``abilities``: words of ``ABILITIES``; ``longest``: tokens of a text that is written, its
+    prompt's among them (None: any number); ``places``: texts that are written at once."""
 
     name: str
     model: "LanguageModel"
@@ -25,6 +29,25 @@ class Served:
     predictor: "Predictor | None" = None
     template: "ChatTemplate | None" = None
     abilities: frozenset[str] = frozenset()
+    longest: int | None = None
+    places: int = 16
+
+    @cached_property
+    def renderer(self) -> "ChatRenderer":
+        """Conversations to ids."""
+        from trivium.tokenizers.chats import ChatRenderer
+
+        assert self.template is not None
+        return ChatRenderer(self.model.tokenizer, self.template, framed=self.model.kind == "decoder")
+
+    @cached_property
+    def turn_ends(self) -> frozenset[int]:
+        """The tokens that end a reply, beside those that end any text."""
+        return self.renderer.turn_ends()
+
+    def new_writer(self) -> "Writer":
+        """What its texts are written with."""
+        return self.model.writer(slots=self.places, longest=self.longest)
 
 
 ABILITIES = (

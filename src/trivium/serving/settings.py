@@ -12,9 +12,11 @@ class Caps:
     headers: int = 100
     choices: int = 8  # n, and best_of
     log_probabilities: int = 20
+    biases: int = 1024  # tokens in logit_bias
     stops: int = 16
     stop_characters: int = 64
     messages: int = 1024
+    reply: int = 4096  # tokens, of a model without a context, where nobody says how many
     texts: int = 256  # of one request: prompts, inputs of embeddings, rows
     text_characters: int = 1 << 20
     view_numbers: int = 4_000_000  # of one view's answer
@@ -38,5 +40,6 @@ class ServeSettings:
     per_key: int = 128
     deadline: float = 600.0
     drain: float = 10.0
+    context: int | None = None  # tokens of a text that is written; None: the model's, or as many as memory has room for
     runs: str | None = None  # the folder whose runs the playground shows
     caps: Caps = Caps()

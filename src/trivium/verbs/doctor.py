@@ -12,6 +12,7 @@ import torch
 
 from trivium import __version__
 from trivium.errors import DataError
+from trivium.memory import available_memory
 from trivium.training.allocator import keep_freed_memory
 from trivium.training.precision import choose_device, choose_precision, fast_bfloat16, matmul_rate
 
@@ -107,7 +108,7 @@ def _speed() -> list[Finding]:
 
 def _room(folder: Path) -> list[Finding]:
     found = []
-    memory = _memory()
+    memory = available_memory()
     if memory is not None:
         found.append(
             Finding(
@@ -127,21 +128,6 @@ def _room(folder: Path) -> list[Finding]:
         )
     )
     return found
-
-
-def _memory() -> int | None:
-    """Bytes that a new process could have: what the kernel says, and the limit of a container where there is one."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-    except (OSError, ValueError):  # no container, or no limit ("max")
-        return available
-    return min(available, limit - used)
 
 
 def _corpus() -> Finding:

@@ -1,0 +1,47 @@
+"""``/v1/models``: the models of this server, as OpenAI's API lists them, with what each can be asked."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from trivium.serving.house import ABILITIES, House, Served
+
+
+def routes(house: House) -> APIRouter:
+    """``GET /v1/models`` and ``GET /v1/models/{name}``."""
+    router = APIRouter()
+
+    @router.get("/v1/models", tags=["OpenAI"])
+    async def models() -> dict[str, Any]:
+        """All models."""
+        return {"object": "list", "data": [described(each) for each in house.models.values()]}
+
+    @router.get("/v1/models/{name:path}", tags=["OpenAI"])
+    async def model(name: str) -> dict[str, Any]:
+        """One model."""
+        return described(house.served(name))
+
+    return router
+
+
+def described(served: Served) -> dict[str, Any]:
+    """As the list has it."""
+    model, config = served.model, served.model.config
+    predictor = served.predictor
+    task = getattr(getattr(predictor, "task", None), "kind", None)
+    about = {
+        "kind": model.kind,
+        "family": model.family.name,
+        "parameters": sum(each.numel() for each in model.model.parameters()),
+        "layers": {"encoder": config.encoder_layers, "decoder": config.decoder_layers},
+        "heads": getattr(config, "heads", None),
+        "context": config.limit,
+        "longest": served.longest,
+        "abilities": [each for each in ABILITIES if each in served.abilities],
+        "labels": [label for labels in model.labels.values() for label in labels],
+        "task": task,
+        "fields": [] if predictor is None else list(predictor.columns),
+    }
+    return {
+        "id": served.name, "object": "model", "created": served.created, "owned_by": "trivium", "trivium": about,
+    }  # fmt: skip
