@@ -60,13 +60,13 @@ def _settled(
     drawn = [0.0 if sampling.greedy else row.uniform() for row in rows]
     return choose(scores, sampling, torch.tensor(drawn, dtype=torch.float64))
 
-def most_probable(rows: Sequence[Row], logits: Tensor) -> dict[int, tuple[tuple[int, float], ...]]:
-    """By place the most probable tokens, where they were asked for."""
+def most_probable(rows: Sequence[Row], said: Tensor) -> dict[int, tuple[tuple[int, float], ...]]:
+    """By place the most probable tokens, where they were asked for, of log-probabilities (R, V)."""
     asked = {n: row.request.sampling.top_log_probabilities for n, row in enumerate(rows)}
     places = [place for place, number in asked.items() if number]
     if not places:
         return {}
-    best = logits[places].log_softmax(dim=-1).topk(min(max(asked.values()), logits.shape[1]), dim=-1)
+    best = said[places].topk(min(max(asked.values()), said.shape[1]), dim=-1)
     found = zip(places, best.indices.tolist(), best.values.tolist(), strict=True)
     return {
         place: tuple(zip(tokens, chances, strict=True))[: asked[place]] for place, tokens, chances in found

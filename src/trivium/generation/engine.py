@@ -266,8 +266,9 @@ class Engine:
     def _chosen(self, logits: Tensor) -> list[Choice]:
         """The next token of each row, by (R, V) logits."""
         tokens, problems = next_of_each(self._rows, logits)
-        chances = (logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(dim=1)).tolist()
-        tops = most_probable(self._rows, logits)
+        said = logits.log_softmax(dim=-1)
+        chances = said.gather(1, tokens[:, None])[:, 0].tolist()
+        tops = most_probable(self._rows, said)
         choices = []
         for place, (row, token) in enumerate(zip(self._rows, tokens.tolist(), strict=True)):
             try:

@@ -70,7 +70,7 @@ def abilities_of(model: "LanguageModel", predictor: "Predictor | None", talks: b
 def infilling_tokens(tokenizer: "Tokenizer") -> tuple[int, int, int] | None:
     """The control tokens of a decoder that was trained to fill in the middle (Bavarian et al. 2022)."""
     for names in _INFILLING:
-        ids = [tokenizer.whole.token_to_id(name) for name in names]
-        if None not in ids:
+        ids = [number for name in names if (number := tokenizer.whole.token_to_id(name)) is not None]
+        if len(ids) == len(names):
             return ids[0], ids[1], ids[2]
     return None

@@ -1,12 +1,14 @@
 """The application: the routes of all files, errors in one shape, the scheduler's life."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from trivium import __version__
 from trivium.errors import TriviumError
@@ -45,13 +47,35 @@ def application(house: House) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, problem: RequestValidationError) -> JSONResponse:
-        first = problem.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
-        if first["type"] == "extra_forbidden":
-            problem_text = f"{where} is not supported here: leave it out"
-            refusal = Refusal(400, problem_text, param=where, code="unknown_parameter")
-        else:
-            refusal = Refusal(400, f"{where or 'the body'}: {first['msg']}", param=where or None)
-        return JSONResponse(refusal.body(), 400)
+        return JSONResponse(refusal_of_fields(problem.errors()).body(), 400)
+
+    @app.exception_handler(HTTPException)
+    async def no_route(request: Request, problem: HTTPException) -> JSONResponse:
+        said = {404: f"there is nothing at {request.url.path[:200]}", 405: f"{request.method} cannot be asked here"}
+        refusal = Refusal(problem.status_code, said.get(problem.status_code, problem.detail), code="not_found")
+        return JSONResponse(refusal.body(), problem.status_code, problem.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, problem: Exception) -> JSONResponse:
+        refusal = Refusal(500, "the server failed at this, and its log says why")
+        return JSONResponse(refusal.body(), 500)  # whoever runs the server sees the traceback: it is raised again
 
     return app
+
+
+def refusal_of_fields(problems: Sequence[Mapping[str, Any]]) -> Refusal:
+    """The first field that cannot be used, by its name; of a field that may be several kinds of thing, the first one
+    that got further than its kind."""
+    first = max(problems, key=lambda each: (len(each["loc"]), each["type"] == "extra_forbidden"))
+    where = ".".join(str(part) for part in first["loc"] if part != "body" and _is_name(part))
+    if first["type"] == "extra_forbidden":
+        return Refusal(400, f"{where} is not supported here: leave it out", param=where, code="unknown_parameter")
+    if first["type"] == "missing":
+        return Refusal(400, f"{where or 'the body'} is missing: give it", param=where or None)
+    said = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return Refusal(400, f"{where or 'the body'} {said[:1].lower()}{said[1:]}", param=where or None)
+
+
+def _is_name(part: object) -> bool:
+    """Not what the checker calls a kind of thing, as in ``prompt.list[int].0``."""
+    return isinstance(part, int) or (str(part).isidentifier() and part not in ("str", "int", "float", "bool"))

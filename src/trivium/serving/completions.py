@@ -196,7 +196,7 @@ class _Work:
                 async for step in steps:
                     for piece in step:
                         pieces[piece.prompt, piece.sample].append(piece)
-        choices = []
+        choices: list[dict[str, Any]] = []
         for number, asked in enumerate(self.asked):
             texts = [pieces[number, sample] for sample in range(self.samples)]
             if self.body.best_of is not None and self.body.max_tokens:

@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trivium.errors import TriviumError
 from trivium.serving.refusals import Refusal
 from trivium.serving.settings import ServeSettings
 from trivium.serving.turns import Turns
@@ -274,7 +275,7 @@ class Scheduler:
                     self._writers[name] = writing.served.new_writer()
                 handle = self._writers[name].submit(prompt, writing.sampling, ends=writing.ends)
             except Exception as problem:  # noqa: BLE001 (told to whoever asked; the others go on)
-                self._fail(writing, problem)
+                self._fail(writing, _tellable(problem))
                 continue
             writing.running[handle] = (number, sample)
             self._owners[name, handle] = writing
@@ -296,7 +297,7 @@ class Scheduler:
         try:
             found: object = job.work()
         except Exception as problem:  # noqa: BLE001 (raised again where it was asked for)
-            found = _Failed(problem)
+            found = _Failed(_tellable(problem))
         _tell(job, found)
         with self._wake:
             self._figures = replace(self._figures, jobs=self._figures.jobs + 1)
@@ -306,13 +307,13 @@ class Scheduler:
         try:
             pieces = self._writers[name].step()
         except Exception as problem:  # noqa: BLE001 (the model failed for all of its texts; the server goes on)
-            log.exception("a step of %s failed", name)
+            told_to_all = _tellable(problem)
             self._ended = _added(self._ended, self._writers.pop(name))
             for writing in {owner for (model, _), owner in self._owners.items() if model == name}:
                 for handle in writing.running:
                     self._owners.pop((name, handle), None)
                 writing.running.clear()
-                self._fail(writing, problem)
+                self._fail(writing, told_to_all)
             return
         told: dict[_Writing, list[Piece]] = {}
         for piece in pieces:
@@ -322,9 +323,9 @@ class Scheduler:
                 del writing.running[piece.prompt], self._owners[name, piece.prompt]
             told.setdefault(writing, []).append(replace(piece, prompt=number, sample=sample))
         for writing, found in told.items():
-            problem = next((piece.problem for piece in found if piece.problem is not None), None)
-            if problem is not None:
-                self._fail(writing, problem)
+            wrong = next((piece.problem for piece in found if piece.problem is not None), None)
+            if wrong is not None:
+                self._fail(writing, wrong)
                 continue
             if not writing.running and not writing.texts:
                 with self._wake:
@@ -353,6 +354,14 @@ class _Failed:
     """An error that is on its way to whoever asked."""
 
     problem: BaseException
+
+
+def _tellable(problem: Exception) -> Exception:
+    """What is no fault of the client's is not explained to it, but to whoever reads the log."""
+    if isinstance(problem, Refusal | TriviumError):
+        return problem
+    log.error("an answer failed", exc_info=problem)
+    return Refusal(500, "the server failed at this, and its log says why: try again, or ask for less")
 
 
 def _tell(asked: _Request, found: object) -> None:

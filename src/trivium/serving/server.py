@@ -45,7 +45,7 @@ def serve(
             server_header=False, timeout_keep_alive=5, timeout_graceful_shutdown=int(settings.drain) + 2,
         )  # fmt: skip
 
-        class Draining(uvicorn.Server):  # type: ignore[name-defined,misc]
+        class Draining(uvicorn.Server):  # type: ignore[name-defined]
             """Tells the address once it answers, and the scheduler when it is to end."""
 
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
