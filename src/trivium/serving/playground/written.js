@@ -51,7 +51,9 @@ export function written({ label, choose, shade = doubt }) {
     tokens,
     /** @param {Token} token */
     add(token) {
-      const span = el("span", { class: "token" }, word(token.text));
+      // An end token adds no text; neither does the first byte of a character, whose name is the sign for that.
+      const ends = token.text === "" && !(token.name ?? "").includes("\uFFFD");
+      const span = el("span", { class: ends ? "token end" : "token" }, word(token.text), ends && el("i"));
       shade(span, token);
       tokens.push(token);
       spans.push(span);
@@ -217,5 +219,6 @@ function row(owner, at, each, chosen) {
   return el("li", {}, el("button", { type: "button", disabled: !whole(each.text), on: { click: take } }, cells));
 }
 
-/** Whether text can go on after it: not with a part of a character, nor with a token that is no text. @param {string} text */
-const whole = (text) => text !== "" && !text.includes("\uFFFD") && !text.startsWith("bytes:");
+/** Whether text can go on after it: not with a part of a character, nor with a token that no text becomes. @param {string} text */
+const whole = (text) => text !== "" && !text.includes("\uFFFD") && !CONTROL.test(text);
+const CONTROL = /^(<\|.*\|>|<\/?s>|<(pad|unk|bos|eos|mask|extra_id_\d+|start_of_turn|end_of_turn)>|\[[A-Z]+\])$/;
