@@ -8,7 +8,7 @@
  */
 import * as api from "./api.js";
 import * as settings from "./settings.js";
-import { announce, el, show } from "./dom.js";
+import { announce, el, show, svg } from "./dom.js";
 import { problem } from "./notice.js";
 
 const NAMES = ["chat", "complete", "fill", "tasks", "tokens", "inside", "runs"];
@@ -110,12 +110,16 @@ function arrows(event) {
   tab.button.focus();
 }
 
+const RAYS = "M10 1.6v1.6M10 16.8v1.6M1.6 10h1.6M16.8 10h1.6M4.1 4.1l1.1 1.1M14.8 14.8l1.1 1.1M4.1 15.9l1.1-1.1M14.8 5.2l1.1-1.1";
+const SUN = `M10 6.4a3.6 3.6 0 1 0 0 7.2a3.6 3.6 0 1 0 0-7.2${RAYS}`;
+const MOON = "M16.5 12.2A7 7 0 1 1 8 3.4a5.6 5.6 0 0 0 8.5 8.8z";
+
 function themeButton() {
   const button = /** @type {HTMLButtonElement} */ (document.querySelector(".theme"));
   const system = matchMedia("(prefers-color-scheme: dark)");
   const dark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
   const label = () => {
-    show(button, el("span", { class: dark() ? "sun" : "moon", "aria-hidden": "true" }));
+    show(button, svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, svg("path", { d: dark() ? SUN : MOON })));
     button.setAttribute("aria-label", dark() ? "Light theme" : "Dark theme");
     button.title = dark() ? "Light theme" : "Dark theme";
   };

@@ -128,3 +128,14 @@ export function short(count) {
   }
   return String(count);
 }
+
+/**
+ * The settings beside the work; where the window is narrow they fold away behind one line.
+ * @param {string} summary @param {...(HTMLElement | HTMLElement[])} children
+ */
+export function side(summary, ...children) {
+  const wide = matchMedia("(min-width: 58.01rem)"); // as in app.css
+  const node = el("details", { class: "side", open: wide.matches }, el("summary", {}, summary), children);
+  wide.addEventListener("change", () => (node.open = wide.matches));
+  return node;
+}
