@@ -9,11 +9,11 @@ from fastapi.responses import JSONResponse
 
 from trivium import __version__
 from trivium.errors import TriviumError
-from trivium.serving import health
+from trivium.serving import costs, embeddings, fill, health, tasks, tokens
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal, refusal_of
 
-ROUTES = (health,)  # a file of routes each, in the order of /docs
+ROUTES = (health, embeddings, tokens, costs, fill, tasks)  # a file of routes each, in the order of /docs
 
 
 def application(house: House) -> FastAPI:
