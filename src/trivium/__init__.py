@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trivium.verbs.quickstart import quickstart
     from trivium.verbs.recipe import Recipe, load_recipe
     from trivium.verbs.runs import runs
+    from trivium.verbs.token_costs import Prices, count_tokens
     from trivium.verbs.tokenizer import convert_tokenizer, show_tokenizer, train_tokenizer
     from trivium.verbs.tokenizer_comparison import compare_tokenizers
     from trivium.verbs.tuning import FineTuning
@@ -59,6 +60,7 @@ _HOMES = {
     "FineTuning": "verbs.tuning",
     "GloveSettings": "vectors.glove",
     "LanguageModel": "verbs.load",
+    "Prices": "verbs.token_costs",
     "Recipe": "verbs.recipe",
     "RefusedError": "errors",
     "Sampling": "generation.sampling",
@@ -80,6 +82,7 @@ _HOMES = {
     "convert": "verbs.convert",
     "convert_tokenizer": "verbs.tokenizer",
     "convert_vectors": "verbs.vectors",
+    "count_tokens": "verbs.token_costs",
     "doctor": "verbs.doctor",
     "embed": "verbs.embed",
     "evaluate": "verbs.evaluate",
@@ -120,6 +123,7 @@ __all__ = [
     "FineTuning",
     "GloveSettings",
     "LanguageModel",
+    "Prices",
     "Recipe",
     "RefusedError",
     "Sampling",
@@ -142,6 +146,7 @@ __all__ = [
     "convert",
     "convert_tokenizer",
     "convert_vectors",
+    "count_tokens",
     "doctor",
     "embed",
     "evaluate",

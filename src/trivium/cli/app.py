@@ -53,9 +53,12 @@ def options(
     """Options before the command."""
 
 
-tokenizers = typer.Typer(help="Train tokenizers, look inside them, compare and convert them.", no_args_is_help=True)
+tokenizers = typer.Typer(
+    help="Train tokenizers, look inside them, count with them, compare and convert them.", no_args_is_help=True
+)
 tokenizers.command("train")(tokenizer.train)
 tokenizers.command("show")(tokenizer.show)
+tokenizers.command("count")(tokenizer.count)
 tokenizers.command("compare")(tokenizer.compare)
 tokenizers.command("convert")(tokenizer.convert)
 

@@ -1,5 +1,6 @@
-"""Commands on tokenizers: train, show, compare, convert."""
+"""Commands on tokenizers: train, show, count, compare, convert."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -101,6 +102,48 @@ def show(
     if view.bytes_per_token is not None and view.tokens_per_word is not None:
         lines.append(f"{view.bytes_per_token:.2f} bytes a token, {view.tokens_per_word:.2f} tokens a word")
     emit(view, as_json, "\n".join(lines))
+
+
+def count(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILES", help="Text: txt, jsonl, csv, parquet, .gz, folders.")
+    ] = None,
+    tokenizers: Annotated[
+        list[str] | None,
+        typer.Option("--tokenizer", metavar="T", help="A tokenizer's folder or file, or a model. Repeatable."),
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="One text in place of files.")] = None,
+    answer: Annotated[int, typer.Option("--answer", metavar="N", help="Tokens that are written to each document.")] = 0,
+    price_in: Annotated[float | None, typer.Option("--price-in", help="Price of the tokens that are read.")] = None,
+    price_out: Annotated[float | None, typer.Option("--price-out", help="Price of those that are written.")] = None,
+    per: Annotated[float, typer.Option("--per", help="So many tokens are these prices for.")] = 1e6,
+    hour: Annotated[
+        float | None, typer.Option("--hour", help="Price of an hour of a machine of your own, to hold beside.")
+    ] = None,
+    speed: Annotated[float | None, typer.Option("--speed", help="Tokens a second that it writes.")] = None,
+    field: Field = "text",
+    errors: Errors = "strict",
+    as_json: Json = False,
+) -> None:
+    """How many tokens texts have for a model, and what they cost to be read and answered."""
+    from trivium.verbs.token_costs import Prices, count_tokens
+
+    asked = any(each is not None for each in (price_in, price_out, hour, speed))
+    prices = Prices(price_in or 0.0, price_out or 0.0, per, hour, speed) if asked else None
+    found = count_tokens(
+        files or [], tokenizers or [], text=text, answer=answer, prices=prices, field=field, errors=errors
+    )
+    head = ["tokenizer", "documents", "tokens", "longest", "bytes/token", "written"]
+    rows: list[list[object]] = [
+        [each.tokenizer, each.documents, each.tokens, each.longest, each.bytes_per_token, each.written]
+        for each in found
+    ]
+    if prices is not None:
+        head += ["cost in", "cost out", "cost", *(["hours", "own machine"] if hour is not None else [])]
+        for row, each in zip(rows, found, strict=True):
+            costs = dataclasses.astuple(each.cost) if each.cost is not None else ()
+            row += [f"{cost:,.4g}" for cost in costs if cost is not None]
+    emit(found, as_json, table(rows, head))
 
 
 def compare(

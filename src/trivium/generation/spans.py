@@ -9,7 +9,7 @@ A blank of a chosen size gets exactly so many tokens: none of the sentinels come
 ``fill_in_the_blank_sized`` has the size written in the text, for models that were trained on such texts.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from trivium.errors import SettingsError
 from trivium.generation.blanks import split, with_blanks
@@ -27,16 +27,23 @@ def fill_spans(
 ) -> list[Filling]:  # fmt: skip
     """Fills the blanks of each text; ``top`` candidates a blank, of at most ``max_tokens`` tokens each. ``size``: of
     exactly so many, one number for every blank or one for all."""
+    fillings = []
+    for text in texts:
+        *_, filling = fill_in_steps(model, tokenizer, text, top, max_tokens, size)
+        assert filling is not None
+        fillings.append(filling)
+    return fillings
+
+
+def fill_in_steps(
+    model: Network, tokenizer: Tokenizer, text: str, top: int = 5, max_tokens: int = 20, size: Sequence[int] = ()
+) -> Iterator[Filling | None]:
+    """The same of one text, for a caller who has other work between two blanks: None after each, the filling at the
+    end."""
     if top < 1:
         raise SettingsError(f"top is {top}: it must be at least 1")
     if min(size, default=1) < 1:
         raise SettingsError(f"size is {min(size)}: a blank has at least 1 token")
-    return [_fill(model, tokenizer, text, top, max_tokens, size) for text in texts]
-
-
-def _fill(
-    model: Network, tokenizer: Tokenizer, text: str, top: int, max_tokens: int, size: Sequence[int]
-) -> Filling:  # fmt: skip
     parts = split(text)
     count = len(parts) - 1
     if count > len(tokenizer.sentinels):
@@ -56,10 +63,11 @@ def _fill(
         blank = _candidates(model, tokenizer, Prompt(tuple(written), source), top, max_tokens, wanted)
         blanks.append(blank)
         written += blank.candidates[0].tokens
+        yield None
     whole = with_blanks(parts, lambda part: tokenizer.encode(part).ids, sentinels)
     spans = dict(zip(sentinels, (blank.candidates[0].tokens for blank in blanks), strict=True))
     filled = [token for original in whole for token in spans.get(original, (original,))]
-    return Filling(tokenizer.decode(filled), tuple(blanks))
+    yield Filling(tokenizer.decode(filled), tuple(blanks))
 
 
 def _candidates(

@@ -12,12 +12,24 @@ from starlette.exceptions import HTTPException
 
 from trivium import __version__
 from trivium.errors import TriviumError
-from trivium.serving import chat, completions, health, model_list, pages
+from trivium.serving import chat, completions, costs, embeddings, fill, health, model_list, pages, tasks, tokens
 from trivium.serving.house import House
 from trivium.serving.leaving import Leaving
 from trivium.serving.refusals import Refusal, refusal_of
 
-ROUTES = (health, model_list, completions, chat, pages)  # a file of routes each, in the order of /docs
+# A file of routes each, in the order of /docs.
+ROUTES = (
+    health,
+    model_list,
+    completions,
+    chat,
+    embeddings,
+    tokens,
+    costs,
+    fill,
+    tasks,
+    pages,
+)
 
 
 def application(house: House) -> FastAPI:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from trivium.tasks.answer_spans import Answered
-from trivium.tasks.answering import predict_all
+from trivium.tasks.answering import predict_all, predict_in_steps
 from trivium.tasks.answers import Answering
 from trivium.tasks.choices import Chosen, MultipleChoice
 from trivium.tasks.multi_label import LabelSet, MultiLabel
@@ -60,4 +60,5 @@ __all__ = [
     "WordTags",
     "Writer",
     "predict_all",
+    "predict_in_steps",
 ]

@@ -1,6 +1,6 @@
 """Predictions for many examples: items in batches of similar length, answers back in order, whatever the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +15,29 @@ if TYPE_CHECKING:
 TOKENS = 8192  # of a batch with its padding, unless one item alone has more
 
 
-@torch.no_grad()
 def predict_all(
     task: Task[Any, Any], model: "Network", examples: Sequence[Any], items: Any, tokens: int = TOKENS
 ) -> list[Any]:
     """Predictions in the order of the examples, which ``items`` are."""
-    answers: list[Any] = [None] * len(items)
-    device = next(model.parameters()).device
     training = model.training
     model.eval()
-    for numbers in within_budget(items.lengths, np.arange(len(items)), tokens):
-        batch = task.batch(items, numbers).to(device)
-        for number, answer in zip(numbers, task.answers(model, batch), strict=True):
-            answers[number] = answer
+    *_, predictions = predict_in_steps(task, model, examples, items, tokens)
     model.train(training)
-    return task.predictions(examples, items, answers)
+    assert predictions is not None
+    return predictions
+
+
+def predict_in_steps(
+    task: Task[Any, Any], model: "Network", examples: Sequence[Any], items: Any, tokens: int = TOKENS
+) -> Iterator[list[Any] | None]:
+    """The same by a model that is in use, for a caller who has other work between two batches: None after each of
+    them, the predictions at the end."""
+    answers: list[Any] = [None] * len(items)
+    device = next(model.parameters()).device
+    for numbers in within_budget(items.lengths, np.arange(len(items)), tokens):
+        with torch.no_grad():
+            batch = task.batch(items, numbers).to(device)
+            for number, answer in zip(numbers, task.answers(model, batch), strict=True):
+                answers[number] = answer
+        yield None
+    yield task.predictions(examples, items, answers)

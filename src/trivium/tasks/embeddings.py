@@ -20,7 +20,7 @@ from trivium.generation.rows import right_padded
 from trivium.recurrent.characters import place_spellings, unknown_words
 from trivium.tasks.batching import within_budget
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, Tokens
+from trivium.transformer import Config, Inputs, Tokens
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
@@ -36,32 +36,67 @@ class Embeddings:
     truncated: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class TextRows:
+    """N texts as a model reads them. ``truncated`` (N,) bool: which of them were cut; ``texts``: as they are written,
+    for networks that spell words."""
+
+    ids: list[list[int]]
+    truncated: np.ndarray
+    texts: Sequence[str] = ()
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) int64."""
+        return np.array([len(row) for row in self.ids], np.int64)
+
+    def only(self, numbers: Sequence[int] | np.ndarray) -> "TextRows":
+        """Some of them."""
+        texts = [self.texts[n] for n in numbers] if self.texts else ()
+        return TextRows([self.ids[n] for n in numbers], self.truncated[numbers], texts)
+
+
 def embed_texts(
     model: "Network", tokenizer: Tokenizer, texts: Sequence[str], pooling: SentencePooling = "mean",
     normalise: bool = False, length: int | None = None, tokens: int = BATCH_TOKENS,
 ) -> Embeddings:  # fmt: skip
     """``length``: tokens of a text that are read, those around it included; ``tokens``: of a batch, with padding."""
+    rows = text_rows(tokenizer, model.config, tokenizer.encode_batch(texts), length, texts)
+    vectors = np.zeros((len(texts), model.config.width), np.float32)
+    for numbers in within_budget(rows.lengths, np.arange(len(texts)), tokens):
+        vectors[numbers] = embed_rows(model, tokenizer, rows.only(numbers), pooling, normalise)
+    return Embeddings(vectors, rows.truncated)
+
+
+def text_rows(
+    tokenizer: Tokenizer, config: Config, whole: Sequence[Sequence[int]], length: int | None = None,
+    texts: Sequence[str] = (),
+) -> TextRows:  # fmt: skip
+    """The tokens of each text with those that belong around it, cut to what is read."""
     layout = tokenizer.layout()
     around = len(layout.before) + len(layout.after)
-    limits = [limit for limit in (length, model.config.limit) if limit is not None]
+    limits = [limit for limit in (length, config.limit) if limit is not None]
     room = min(limits) - around if limits else None
     if room is not None and room < 1:
         raise SettingsError(f"a length of {min(limits)} tokens leaves no room for the text: raise it")
-    whole = tokenizer.encode_batch(texts)
     rows = [[*layout.before, *ids[:room], *layout.after] for ids in whole]
-    lengths = np.array([len(row) for row in rows], np.int64)
-    if len(rows) and not lengths.min():
-        raise DataError(f"text {int(lengths.argmin()) + 1} has no token that this model reads: leave it out")
-    device = next(model.parameters()).device
-    vectors = np.zeros((len(rows), model.config.width), np.float32)
-    with torch.inference_mode():
-        for numbers in within_budget(lengths, np.arange(len(rows)), tokens):
-            side = right_padded([rows[n] for n in numbers], model.config.pad_token, device)
-            if model.config.characters:
-                side = _spelt(side, [texts[n] for n in numbers], tokenizer, model.config.characters)
-            found = pooled(_states(model, side), side, pooling)
-            vectors[numbers] = (F.normalize(found, dim=-1) if normalise else found).cpu().numpy()
-    return Embeddings(vectors, lengths < np.array([len(ids) + around for ids in whole], np.int64))
+    if empty := [number for number, row in enumerate(rows, 1) if not row]:
+        raise DataError(f"text {empty[0]} has no token that this model reads: leave it out")
+    truncated = [room is not None and len(ids) > room for ids in whole]
+    return TextRows(rows, np.array(truncated, bool), texts)
+
+
+@torch.inference_mode()
+def embed_rows(
+    model: "Network", tokenizer: Tokenizer, rows: TextRows, pooling: SentencePooling, normalise: bool
+) -> np.ndarray:
+    """(N, W) float32, of all of them at once."""
+    side = right_padded(rows.ids, model.config.pad_token, next(model.parameters()).device)
+    if model.config.characters and rows.texts:
+        side = _spelt(side, rows.texts, tokenizer, model.config.characters)
+    found = pooled(_states(model, side), side, pooling)
+    vectors: np.ndarray = (F.normalize(found, dim=-1) if normalise else found).cpu().numpy()
+    return vectors
 
 
 def pooled(hidden: Tensor, side: Tokens, pooling: SentencePooling) -> Tensor:

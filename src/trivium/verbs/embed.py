@@ -1,7 +1,7 @@
 """``trivium embed``: a vector for each text, streamed: what a search, a clustering or a classifier begins with."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOBase
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers.normalizers import Lowercase
 
 from trivium.errors import DataError, SettingsError
-from trivium.families.sentence_modules import SentencePooling, read_modules
+from trivium.families.sentence_modules import SentenceModules, SentencePooling, read_modules
 from trivium.tasks.embeddings import Embeddings, embed_texts
 from trivium.text.fields import Columns, text_of
 from trivium.verbs.examples import file_rows, stream_rows
@@ -77,20 +77,31 @@ def embedded(
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
             raise DataError(f"text {number} is {type(text).__name__}, not a string")
+    way = way_of(model, pooling, normalise, length)
+    written = as_read(way, texts)
+    return embed_texts(model.model, model.tokenizer, written, way.pooling, way.normalise, way.length)
+
+
+def way_of(
+    model: LanguageModel, pooling: SentencePooling | None = None, normalise: bool | None = None,
+    length: int | None = None,
+) -> SentenceModules:  # fmt: skip
+    """How vectors are made: as the model's folder says, but for what is given."""
     if pooling is not None and pooling not in get_args(SentencePooling):
         raise SettingsError(f"pooling is {pooling!r}: choose {', '.join(get_args(SentencePooling))}")
     own = read_modules(model.directory, model.config.width)
-    if own.prompt or own.lowercase:
-        write = Lowercase().normalize_str if own.lowercase else str
-        texts = [write(own.prompt + text) for text in texts]
-    return embed_texts(
-        model.model,
-        model.tokenizer,
-        texts,
-        own.pooling if pooling is None else pooling,
-        own.normalise if normalise is None else normalise,
-        own.length if length is None else length,
+    return replace(
+        own,
+        pooling=own.pooling if pooling is None else pooling,
+        normalise=own.normalise if normalise is None else normalise,
+        length=own.length if length is None else length,
     )
+
+
+def as_read(way: SentenceModules, texts: Sequence[str]) -> list[str]:
+    """Texts with what stands before each of them, in lower case where the model reads that alone."""
+    write = Lowercase().normalize_str if way.lowercase else str
+    return [write(way.prompt + text) for text in texts] if way.lowercase or way.prompt else list(texts)
 
 
 def _streamed(

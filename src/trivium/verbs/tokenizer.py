@@ -146,12 +146,13 @@ def show_tokenizer(path: str | Path, text: str | None = None) -> TokenizerView:
     )
 
 
-def text_pieces(tokenizer: Tokenizer, text: str) -> list[Piece]:
-    """Every token of a text, with the control tokens that the tokenizer puts around it."""
-    encoding = tokenizer.encode(text, specials=True)
+def text_pieces(tokenizer: Tokenizer, text: str, pair: str | None = None, specials: bool = True) -> list[Piece]:
+    """Every token of a text or a pair; ``specials``: with the control tokens that the tokenizer puts around them."""
+    encoding = tokenizer.encode(text, pair, specials)
+    texts = (text, pair or "")
     parts = zip(encoding.ids, encoding.offsets, encoding.word_of_token, encoding.text_of_token, strict=True)
     return [
-        Piece(number, tokenizer.piece(number), text[start:end], start, end, word, _kind(tokenizer, number, of))
+        Piece(number, tokenizer.piece(number), texts[of][start:end], start, end, word, _kind(tokenizer, number, of), of)
         for number, (start, end), word, of in parts
     ]
 

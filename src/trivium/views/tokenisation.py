@@ -34,6 +34,7 @@ class Piece:
     """One token of a text: its id, the vocabulary's spelling, the text that it covers, its place there and its word.
 
     ``byte``: a part of a character that is no piece by itself. ``word``: -1 for control tokens and for spaces alone.
+    ``of``: 0 for the first text, 1 for the second of a pair, -1 for control tokens.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Piece:
     end: int
     word: int
     kind: Kind = "piece"
+    of: int = 0
 
 
 def tokenisation_picture(pieces: Sequence[Piece]) -> Markup:
