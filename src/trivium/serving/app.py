@@ -12,7 +12,21 @@ from starlette.exceptions import HTTPException
 
 from trivium import __version__
 from trivium.errors import TriviumError
-from trivium.serving import chat, completions, costs, embeddings, fill, health, model_list, pages, tasks, tokens
+from trivium.serving import (
+    chat,
+    completions,
+    costs,
+    embeddings,
+    fill,
+    health,
+    metrics_page,
+    model_list,
+    pages,
+    reference,
+    tasks,
+    tokens,
+)
+from trivium.serving.guard import SECURITY, Guard
 from trivium.serving.house import House
 from trivium.serving.leaving import Leaving
 from trivium.serving.refusals import Refusal, refusal_of
@@ -28,6 +42,8 @@ ROUTES = (
     costs,
     fill,
     tasks,
+    metrics_page,
+    reference,
     pages,
 )
 
@@ -41,12 +57,16 @@ def application(house: House) -> FastAPI:
         yield
         await asyncio.to_thread(house.scheduler.stop)
 
-    app = FastAPI(title="Trivium", version=__version__, lifespan=life)
+    # The pages of documentation that FastAPI brings load scripts from elsewhere; reference.py makes one that does not.
+    app = FastAPI(
+        title="Trivium", version=__version__, lifespan=life, docs_url=None, redoc_url=None, redirect_slashes=False
+    )  # fmt: skip
     app.state.house = house
     for file in ROUTES:
         app.include_router(file.routes(house))
 
     app.add_middleware(Leaving)
+    app.add_middleware(Guard, house=house)  # added last, so it is first
 
     @app.exception_handler(Refusal)
     async def refused(_: Request, problem: Refusal) -> JSONResponse:
@@ -57,20 +77,22 @@ def application(house: House) -> FastAPI:
         refusal = refusal_of(problem)
         return JSONResponse(refusal.body(), refusal.status)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, problem: RequestValidationError) -> JSONResponse:
-        return JSONResponse(refusal_of_fields(problem.errors()).body(), 400)
-
     @app.exception_handler(HTTPException)
-    async def no_route(request: Request, problem: HTTPException) -> JSONResponse:
-        said = {404: f"there is nothing at {request.url.path[:200]}", 405: f"{request.method} cannot be asked here"}
-        refusal = Refusal(problem.status_code, said.get(problem.status_code, problem.detail), code="not_found")
+    async def unroutable(request: Request, problem: HTTPException) -> JSONResponse:
+        place = f"{request.method} {request.url.path}"
+        texts = {404: f"there is no {place} here: /docs lists what there is", 405: f"{place} is not a way to ask here"}
+        refusal = Refusal(problem.status_code, texts.get(problem.status_code, str(problem.detail)))
         return JSONResponse(refusal.body(), problem.status_code, problem.headers)
 
     @app.exception_handler(Exception)
-    async def failed(_: Request, problem: Exception) -> JSONResponse:
-        refusal = Refusal(500, "the server failed at this, and its log says why")
-        return JSONResponse(refusal.body(), 500)  # whoever runs the server sees the traceback: it is raised again
+    async def broken(_: Request, __: Exception) -> JSONResponse:
+        # Outside of the guard, which therefore cannot add its headers; the traceback goes to the operator's log.
+        refusal = Refusal(500, "the server failed at this request; its log says where")
+        return JSONResponse(refusal.body(), 500, {**SECURITY, "cache-control": "no-store"})
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, problem: RequestValidationError) -> JSONResponse:
+        return JSONResponse(refusal_of_fields(problem.errors()).body(), 400)
 
     return app
 

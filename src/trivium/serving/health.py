@@ -7,10 +7,11 @@ from trivium.serving.house import House
 
 def routes(house: House) -> APIRouter:
     """``GET /health``."""
-    router = APIRouter()
+    router = APIRouter(tags=["server"])
 
-    @router.get("/health")
+    @router.get("/health", summary="Whether the server answers")
     async def health() -> dict[str, str]:
+        """The one route that needs no key. It answers while models compute: nothing waits for them here."""
         return {"status": "ok"}
 
     return router

@@ -1,10 +1,11 @@
 """The models that a server has, and what each can do. Route files get a ``House`` and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from trivium.serving.figures import Figures
 from trivium.serving.refusals import Refusal
 from trivium.serving.scheduler import Scheduler
 from trivium.serving.settings import ServeSettings
@@ -63,6 +64,7 @@ class House:
     models: Mapping[str, Served]
     scheduler: Scheduler
     settings: ServeSettings
+    figures: Figures = field(default_factory=Figures)
 
     def served(self, name: str | None, ability: str | None = None) -> Served:
         """The model of that name, or the first that has the ability; refuses what there is none of."""

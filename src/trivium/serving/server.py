@@ -34,6 +34,7 @@ def serve(
     uvicorn = extra_module("uvicorn", "serve", _NEED)
     check_exposure(settings)
     from trivium.serving.app import application
+    from trivium.serving.connections import connection_class
     from trivium.serving.opening import open_house
 
     with bound(settings) as listening:
@@ -41,8 +42,8 @@ def serve(
         house = open_house(given, adapters, settings, precision=precision, device=device)
         address = url(listening)
         config = uvicorn.Config(
-            application(house), http="httptools", ws="none", lifespan="on", log_level="warning", access_log=False,
-            server_header=False, timeout_keep_alive=5, timeout_graceful_shutdown=int(settings.drain) + 2,
+            application(house), http=connection_class(settings.caps), ws="none", lifespan="on", log_level="warning", access_log=False,
+            server_header=False, timeout_graceful_shutdown=int(settings.drain) + 2,
         )  # fmt: skip
 
         class Draining(uvicorn.Server):  # type: ignore[name-defined]

@@ -21,6 +21,14 @@ class Caps:
     text_characters: int = 1 << 20
     view_numbers: int = 4_000_000  # of one view's answer
     depth: int = 64  # of JSON
+    values: int = 1 << 18  # of JSON: numbers, texts and what holds them
+    url_bytes: int = 8 << 10
+    connections: int = 512
+    header_seconds: float = 10.0  # until a request's headers have come
+    body_seconds: float = 30.0  # until its body has
+    idle_seconds: float = 5.0  # between two requests of a connection
+    write_seconds: float = 30.0  # that a client may leave unread what was sent
+    linger_seconds: float = 1.0  # in which what a refused client still sends is thrown away
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""A server on a real socket, in a thread of the test, and a client that sends any bytes."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+
+from trivium.serving.app import application
+from trivium.serving.connections import connection_class
+from trivium.serving.house import House
+from trivium.serving.scheduler import Scheduler
+from trivium.serving.settings import ServeSettings
+
+
+def echoing(settings: ServeSettings) -> FastAPI:
+    """The application without models, and with routes that give back what came through the guard."""
+    app = application(House({}, Scheduler(), settings))
+    router = APIRouter()
+
+    @router.post("/echo")
+    async def echo(request: Request) -> dict[str, Any]:
+        return {"body": await request.json(), "key": request.state.key}
+
+    @router.get("/large/{size}")
+    async def large(size: int) -> dict[str, str]:
+        return {"text": "x" * size}
+
+    @router.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("a secret of the server")
+
+    app.include_router(router)
+    return app
+
+
+@contextmanager
+def live(app: FastAPI) -> Iterator[int]:
+    """The port at which the application answers."""
+    config = uvicorn.Config(
+        app, port=0, log_level="critical", ws="none", http=connection_class(app.state.house.settings.caps),
+        proxy_headers=False, server_header=False,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.005)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive(), "the server did not stop"
+
+
+def send(port: int, raw: bytes, seconds: float = 10.0) -> bytes:
+    """What comes back until the server closes or has answered whole."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        try:
+            connection.sendall(raw)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        return received(connection)
+
+
+def received(connection: socket.socket) -> bytes:
+    """One answer with a length, or all until the end."""
+    got = b""
+    while True:
+        head, blank, body = got.partition(b"\r\n\r\n")
+        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        if blank and length and len(body) >= int(length[0].split(b":")[1]):
+            return got
+        if blank and head.split(b" ", 2)[1] == b"204":
+            return got
+        try:
+            part = connection.recv(1 << 16)
+        except ConnectionResetError:
+            return got
+        if not part:
+            return got
+        got += part
+
+
+def status(answer: bytes) -> int:
+    """0 where there is none."""
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+
+
+def problem(answer: bytes) -> dict[str, Any]:
+    """The error of an answer; fails where it has not OpenAI's shape."""
+    body = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert set(body) == {"error"} and set(body["error"]) == {"message", "type", "param", "code"}, body
+    assert isinstance(body["error"]["message"], str) and body["error"]["message"]
+    return body["error"]
+
+
+def request(
+    path: str = "/echo", body: bytes | None = b"{}", method: str = "POST", host: str = "localhost", **headers: str
+) -> bytes:
+    """A request as bytes; ``content_type=""`` leaves a header out."""
+    named = {"host": host, "content-type": "application/json" if body is not None else ""}
+    named |= {"content-length": str(len(body))} if body is not None else {}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in named.items() if value)]
+    return "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + (body or b"")
