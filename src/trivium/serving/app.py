@@ -9,11 +9,11 @@ from fastapi.responses import JSONResponse
 
 from trivium import __version__
 from trivium.errors import TriviumError
-from trivium.serving import health, pages
+from trivium.serving import health, pages, runs
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal, refusal_of
 
-ROUTES = (health, pages)  # a file of routes each, in the order of /docs
+ROUTES = (health, pages, runs)  # a file of routes each, in the order of /docs
 
 
 def application(house: House) -> FastAPI:
