@@ -23,6 +23,7 @@ from trivium.serving import (
     model_list,
     pages,
     reference,
+    runs,
     tasks,
     tokens,
 )
@@ -42,6 +43,7 @@ ROUTES = (
     costs,
     fill,
     tasks,
+    runs,
     metrics_page,
     reference,
     pages,

@@ -42,8 +42,8 @@ def serve(
         house = open_house(given, adapters, settings, precision=precision, device=device)
         address = url(listening)
         config = uvicorn.Config(
-            application(house), http=connection_class(settings.caps), ws="none", lifespan="on", log_level="warning", access_log=False,
-            server_header=False, timeout_graceful_shutdown=int(settings.drain) + 2,
+            application(house), http=connection_class(settings.caps), ws="none", lifespan="on",
+            log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=int(settings.drain) + 2,
         )  # fmt: skip
 
         class Draining(uvicorn.Server):  # type: ignore[name-defined]

@@ -178,7 +178,8 @@ _ROUTES: tuple[tuple[str, type[RowsAsked], str, str], ...] = (
     (
         "tag", TagAsked, "Tag the words of texts",
         "`tags` with `probabilities`, one for each word. Of a text also its `words` and their `places`: characters "
-        "from the first number up to, not with, the second. Where tags mark entities, `entities` with `start` and `end`.",
+        "from the first number up to, not with, the second. Where tags mark entities, `entities` with `start` and "
+        "`end`.",
     ),
     (
         "spans", SpansAsked, "Find labelled spans, which may be nested, or relations between spans",
