@@ -8,7 +8,7 @@ of our own. A text that is longer than what the model reads is refused and not c
 import asyncio
 import base64
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
@@ -119,8 +119,8 @@ def _listed(given: str | list[str] | list[int] | list[list[int]]) -> list[str] |
     if isinstance(given, str):
         return [given]
     if given and isinstance(given[0], int):
-        return [given]  # type: ignore[list-item]
-    return given
+        return [cast(list[int], given)]
+    return cast(list[str] | list[list[int]], given)
 
 
 def _rows(house: House, served: Served, way: SentenceModules, given: list[str] | list[list[int]]) -> TextRows:
