@@ -119,7 +119,7 @@ def _listed(given: str | list[str] | list[int] | list[list[int]]) -> list[str] |
     if isinstance(given, str):
         return [given]
     if given and isinstance(given[0], int):
-        return [cast(list[int], given)]
+        return [given]
     return cast(list[str] | list[list[int]], given)
 
 
