@@ -118,7 +118,8 @@ def test_an_echo_says_what_transformers_says_of_the_prompt(client: openai.OpenAI
         said = peer(torch.tensor([ids])).logits[0].log_softmax(-1)
     assert found.text == PROMPT and found.finish_reason == "length"
     logs = found.logprobs
-    assert [PROMPT[at : at + len(token)] for at, token in zip(logs.text_offset, logs.tokens, strict=True)] == logs.tokens
+    places = zip(logs.text_offset, logs.tokens, strict=True)
+    assert [PROMPT[at : at + len(token)] for at, token in places] == logs.tokens
     assert logs.token_logprobs[0] is None and logs.top_logprobs[0] is None
     for place, (value, top) in enumerate(zip(logs.token_logprobs[1:], logs.top_logprobs[1:], strict=True)):
         assert value == pytest.approx(said[place, ids[place + 1]].item(), abs=1e-4)

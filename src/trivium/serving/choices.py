@@ -116,5 +116,7 @@ def chat_log(pieces: list[Piece], tokenizer: Tokenizer) -> list[dict[str, Any]]:
 
 
 def _entry(tokenizer: Tokenizer, token: int, value: float) -> dict[str, Any]:
+    """A control token writes no bytes."""
     written = written_bytes(tokenizer, token)
-    return {"token": written.decode(errors="replace"), "logprob": log_probability(value), "bytes": list(written)}
+    told = None if token in tokenizer.controls else list(written)
+    return {"token": written.decode(errors="replace"), "logprob": log_probability(value), "bytes": told}
