@@ -1,6 +1,7 @@
-"""Pieces of texts as they come, put together to what an answer says of each text: its words, tokens, and why it ended.
+r"""Pieces of texts as they come, put together to what an answer says of each text: its words, tokens, and why it ended.
 
-V vocabulary; a token's text is what it decodes to alone, so that half a character is U+FFFD, while ``bytes`` are exact.
+A token's text is what it writes in the middle of a text. Half a character is spelt ``bytes:\xe2`` in completions, where
+tokens are keys, and is U+FFFD in chats, where their ``bytes`` stand beside them.
 """
 
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class TokenLog:
     text_offset: list[int] = field(default_factory=list)
 
     def add(self, token: str, value: float | None, top: list[tuple[str, float]], offset: int) -> None:
-        """One more token. Its own log-probability is among ``top``; of two tokens that look alike, the higher."""
+        """One more token; its own log-probability joins ``top``."""
         self.tokens.append(token)
         self.token_logprobs.append(None if value is None else log_probability(value))
         self.text_offset.append(offset)
@@ -60,9 +61,22 @@ class TokenLog:
         }
 
 
-def token_text(tokenizer: Tokenizer, token: int) -> str:
-    """What a token decodes to alone."""
-    return tokenizer.decode([token], skip_special=False)
+def written_bytes(tokenizer: Tokenizer, token: int) -> bytes:
+    """What a token writes; of a control token, its name."""
+    try:
+        found = token_bytes(tokenizer).pieces[token]
+    except SettingsError:  # a tokenizer that puts the blanks between words
+        found = b""
+    return found or tokenizer.decode([token], skip_special=False).encode()
+
+
+def token_name(tokenizer: Tokenizer, token: int) -> str:
+    """A token's text, no two alike."""
+    found = written_bytes(tokenizer, token)
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in found)
 
 
 def written_log(pieces: list[Piece], tokenizer: Tokenizer, begin: int) -> TokenLog:
@@ -71,8 +85,8 @@ def written_log(pieces: list[Piece], tokenizer: Tokenizer, begin: int) -> TokenL
     for piece in pieces:
         token = piece.token if piece.token is not None else piece.end
         if token is not None:
-            top = [(each.text, each.log_probability) for each in piece.top]
-            found.add(token_text(tokenizer, token), piece.log_probability, top, at)
+            top = [(token_name(tokenizer, each.token), each.log_probability) for each in piece.top]
+            found.add(token_name(tokenizer, token), piece.log_probability, top, at)
         at += len(piece.text)
     return found
 
@@ -83,8 +97,8 @@ def prompt_log(ids: list[int], told: list[Told], tokenizer: Tokenizer) -> TokenL
 
     found, stream = TokenLog(), TextStream(tokenizer.decode)
     for token, each in zip(ids, told, strict=True):
-        top = [(token_text(tokenizer, other), chance) for other, chance in each.top]
-        found.add(token_text(tokenizer, token), each.log_probability, top, len(stream.text))
+        top = [(token_name(tokenizer, other), chance) for other, chance in each.top]
+        found.add(token_name(tokenizer, token), each.log_probability, top, len(stream.text))
         stream.push(token)
     return found
 
@@ -95,15 +109,14 @@ def chat_log(pieces: list[Piece], tokenizer: Tokenizer) -> list[dict[str, Any]]:
     for piece in pieces:
         if piece.token is None:
             continue
-        entry = _entry(piece.token, token_text(tokenizer, piece.token), piece.log_probability, tokenizer)
-        entry["top_logprobs"] = [_entry(each.token, each.text, each.log_probability, tokenizer) for each in piece.top]
+        entry = _entry(tokenizer, piece.token, piece.log_probability)
+        entry["top_logprobs"] = [_entry(tokenizer, each.token, each.log_probability) for each in piece.top]
         found.append(entry)
     return found
 
 
-def _entry(token: int, text: str, value: float, tokenizer: Tokenizer) -> dict[str, Any]:
-    try:
-        written = token_bytes(tokenizer).pieces[token] or text.encode()
-    except SettingsError:  # a tokenizer that puts the blanks between words
-        written = text.encode()
-    return {"token": text, "logprob": log_probability(value), "bytes": list(written)}
+def _entry(tokenizer: Tokenizer, token: int, value: float) -> dict[str, Any]:
+    """A control token writes no bytes."""
+    written = written_bytes(tokenizer, token)
+    told = None if token in tokenizer.controls else list(written)
+    return {"token": written.decode(errors="replace"), "logprob": log_probability(value), "bytes": told}

@@ -62,7 +62,7 @@ class _Writing(_Request):
 
 
 @dataclass(frozen=True)
-class Figures:
+class Load:
     """What there is to tell of the work: requests now, and tokens since the start."""
 
     waiting: int = 0  # requests that nothing was done for yet
@@ -88,7 +88,7 @@ class Scheduler:
         self._owners: dict[tuple[str, int], _Writing] = {}  # by model and the writer's handle; the thread's own
         self._in_flight: Counter[str] = Counter()  # the event loop's own
         self._seconds = 1.0  # that a request takes, a moving mean
-        self._figures = self._ended = Figures()  # the second: of writers that broke
+        self._figures = self._ended = Load()  # the second: of writers that broke
         self._closing = self._stopping = False
         self._thread = threading.Thread(target=self._work, name="models", daemon=True)
 
@@ -114,7 +114,7 @@ class Scheduler:
             self._wake.notify()
 
     @property
-    def figures(self) -> Figures:
+    def load(self) -> Load:
         """As of the latest step."""
         with self._wake:
             waiting = len(self._jobs) + sum(not each.running for each in self._writings)
@@ -341,7 +341,7 @@ class Scheduler:
             self._figures = replace(all_of_them, texts=len(self._owners), jobs=now.jobs, refused=now.refused)
 
 
-def _added(figures: Figures, writer: "Writer") -> Figures:
+def _added(figures: Load, writer: "Writer") -> Load:
     work = writer.engine.work
     return replace(
         figures, tokens_read=figures.tokens_read + work.read, tokens_reused=figures.tokens_reused + work.taken_over,

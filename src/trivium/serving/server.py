@@ -43,7 +43,7 @@ def serve(
         address = url(listening)
         config = uvicorn.Config(
             application(house), http=connection_class(settings.caps), ws="none", lifespan="on",
-            log_level="warning", access_log=False, server_header=False,
+            log_level="warning", access_log=False, server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=int(settings.drain) + 2,
         )  # fmt: skip
 
