@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import uvicorn
@@ -18,9 +19,10 @@ from trivium.serving.scheduler import Scheduler
 from trivium.serving.settings import ServeSettings
 
 
-def echoing(settings: ServeSettings) -> FastAPI:
-    """The application without models, and with routes that give back what came through the guard."""
-    app = application(House({}, Scheduler(), settings))
+def echoing(settings: ServeSettings, *names: str) -> FastAPI:
+    """The application with models that cannot be used, and with routes that give back what came through the guard."""
+    nothing: Any = SimpleNamespace(abilities=frozenset())
+    app = application(House(dict.fromkeys(names, nothing), Scheduler(settings), settings))
     router = APIRouter()
 
     @router.post("/echo")

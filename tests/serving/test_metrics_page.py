@@ -5,9 +5,9 @@ import re
 from starlette.testclient import TestClient
 from tests.serving.live_server import echoing
 
-from trivium.serving.figures import BOUNDS, Figures
 from trivium.serving.metrics_page import resident_bytes
 from trivium.serving.settings import ServeSettings
+from trivium.serving.traffic import BOUNDS, Traffic
 
 SAMPLE = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\S+)')
 LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\\n]|\\["\\n])*)"')
@@ -34,15 +34,13 @@ def read(page: str) -> tuple[dict[str, str], dict[tuple[str, frozenset], float]]
 
 
 def test_requests_are_counted_by_route_and_status() -> None:
-    app = echoing(ServeSettings())
+    app = echoing(ServeSettings(), 'a "model"\\')
     with TestClient(app, base_url="http://localhost") as client:
         for _ in range(3):
             client.get("/health")
         client.get("/large/7")
         client.get("/no/such\"place")
         client.post("/echo", content="[", headers={"content-type": "application/json"})
-        app.state.house.figures.read_and_wrote('a "model"\\', 5, 7)
-        app.state.house.figures.gauges["trivium_waiting"] = ("Requests that wait", lambda: 2)
         answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     kinds, values = read(answer.text)
@@ -56,8 +54,8 @@ def test_requests_are_counted_by_route_and_status() -> None:
     assert of("trivium_requests_total", route="none", method="GET", status="404") == 1
     assert of("trivium_requests_total", route="none", method="POST", status="400") == 1
     assert of("trivium_requests_open") == 1  # this one
-    assert of("trivium_tokens_total", model='a \\"model\\"\\\\', kind="completion") == 7
-    assert of("trivium_waiting") == 2
+    assert of("trivium_model_info", model='a \\"model\\"\\\\') == 1
+    assert of("trivium_tokens_total", kind="written") == 0
     assert 1e7 < of("process_resident_memory_bytes") < 1e12
     buckets = [of("trivium_request_seconds_bucket", route="/health", le=str(b)) for b in (*BOUNDS, "+Inf")]
     assert buckets == sorted(buckets) and buckets[-1] == of("trivium_request_seconds_count", route="/health") == 3
@@ -69,18 +67,18 @@ def test_paths_that_are_made_up_do_not_fill_the_memory() -> None:
     for number in range(50):
         client.get(f"/made/up/{number}")
         client.request(f"M{number}", "/health")
-    assert len(app.state.house.figures.seconds) <= 2
-    assert len(app.state.house.figures.requests) <= 2
+    assert len(app.state.house.traffic.seconds) <= 2
+    assert len(app.state.house.traffic.requests) <= 2
 
 
 def test_seconds_fall_into_their_buckets() -> None:
-    figures = Figures()
+    traffic = Traffic()
     for seconds in (0.0, 0.005, 0.0051, 599.0, 601.0):
-        figures.begin()
-        figures.end("/x", "GET", 200, seconds)
-    counts = figures.seconds["/x"].counts
+        traffic.begin()
+        traffic.end("/x", "GET", 200, seconds)
+    counts = traffic.seconds["/x"].counts
     assert (counts[0], counts[1], counts[-2], counts[-1]) == (2, 1, 1, 1) and sum(counts) == 5
-    assert figures.open == 0
+    assert traffic.open == 0
 
 
 def test_memory_is_counted() -> None:

@@ -81,7 +81,7 @@ def application(house: House) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def unroutable(request: Request, problem: HTTPException) -> JSONResponse:
-        place = f"{request.method} {request.url.path}"
+        place = f"{request.method} {request.url.path[:200]}"
         texts = {404: f"there is no {place} here: /docs lists what there is", 405: f"{place} is not a way to ask here"}
         refusal = Refusal(problem.status_code, texts.get(problem.status_code, str(problem.detail)))
         return JSONResponse(refusal.body(), problem.status_code, problem.headers)

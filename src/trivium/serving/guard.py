@@ -43,6 +43,7 @@ SECURITY = {
 _SINGLE = {b"host", b"origin", b"authorization", b"content-type", b"content-length", b"content-encoding"}
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 _METHODS = {*_WITHOUT_BODY, "POST"}
+_LEFT = 499  # counted, never sent: the client left before it was answered
 _LARGE = 32 << 10  # bodies that are parsed in a thread of their own
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9_\-, ]{0,2000}")
 _BODIES_AT_ONCE = 16  # times the cap of one body
@@ -55,7 +56,7 @@ class Guard:
         settings = house.settings
         if any(not key.strip() for key in settings.keys):
             raise SettingsError("a key is blank: give one that cannot be guessed")
-        self.app, self.settings, self.caps, self.figures = app, settings, settings.caps, house.figures
+        self.app, self.settings, self.caps, self.traffic = app, settings, settings.caps, house.traffic
         self.keys = tuple(key.encode("utf-8") for key in settings.keys)
         self.names = host_names(settings)
         self.held = 0  # bytes of all bodies at hand
@@ -68,7 +69,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        begun, status, taken = time.perf_counter(), 500, 0
+        begun, status, taken = time.perf_counter(), _LEFT, 0
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         origin = headers.get(b"origin", b"").decode("latin-1")
 
@@ -91,7 +92,7 @@ class Guard:
                     code="server_busy", headers={"retry-after": "1"},
                 )  # fmt: skip
 
-        self.figures.begin()
+        self.traffic.begin()
         body = b""
         try:
             try:
@@ -101,17 +102,19 @@ class Guard:
             except Refusal as problem:
                 early = JSONResponse(problem.body(), problem.status, problem.headers)
             except _Gone:
-                status = 499
                 return
             if early is not None:
                 await self._turn_away(early, scope, receive, answer)
             else:
                 await self.app(scope, _again(body, receive), answer)
+        except Exception:
+            status = 500
+            raise
         finally:
             self.held -= taken
             route = getattr(scope.get("route"), "path", None) or "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self.figures.end(route, method, status, time.perf_counter() - begun)
+            self.traffic.end(route, method, status, time.perf_counter() - begun)
 
     def _admit(self, scope: "Scope", headers: dict[bytes, bytes], origin: str) -> Response | None:
         """Raises what a request is refused for; answers what a browser asks before it asks."""
@@ -126,7 +129,7 @@ class Guard:
             raise Refusal(400, "the header Host is missing")
         if not self._ours(host):
             raise Refusal(
-                403, "the name in the header Host is not one of this server's: start it with --allow-host to add it",
+                403, "the name in the header Host is not one of this server's: start it with --allowed-host to add it",
                 code="host_not_allowed",
             )  # fmt: skip
         if b"origin" in headers and origin not in self.settings.origins and origin.lower().partition("://")[2] != host:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from trivium.serving.figures import Figures
 from trivium.serving.refusals import Refusal
 from trivium.serving.scheduler import Scheduler
 from trivium.serving.settings import ServeSettings
+from trivium.serving.traffic import Traffic
 
 if TYPE_CHECKING:
     from trivium.generation.writer import Writer
@@ -64,7 +64,7 @@ class House:
     models: Mapping[str, Served]
     scheduler: Scheduler
     settings: ServeSettings
-    figures: Figures = field(default_factory=Figures)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def served(self, name: str | None, ability: str | None = None) -> Served:
         """The model of that name, or the first that has the ability; refuses what there is none of."""

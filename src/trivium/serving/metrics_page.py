@@ -3,14 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
 from trivium import __version__
-from trivium.serving.figures import BOUNDS, Figures
 from trivium.serving.house import House
+from trivium.serving.traffic import BOUNDS, Histogram
 
 _STARTED = time.time()
 
@@ -19,7 +19,7 @@ def routes(house: House) -> APIRouter:
     """``GET /metrics``."""
     router = APIRouter(tags=["server"])
 
-    @router.get("/metrics", response_class=PlainTextResponse, summary="Figures for Prometheus")
+    @router.get("/metrics", response_class=PlainTextResponse, summary="Traffic for Prometheus")
     async def metrics() -> PlainTextResponse:
         """Requests, tokens, seconds, what waits, and memory, in Prometheus' text format."""
         page = "".join(f"{line}\n" for line in lines(house))
@@ -30,21 +30,21 @@ def routes(house: House) -> APIRouter:
 
 def lines(house: House) -> Iterator[str]:
     """The page, line by line."""
-    figures = house.figures
-    with figures.lock:
-        requests, tokens, running = sorted(figures.requests.items()), sorted(figures.tokens.items()), figures.open
-        seconds = [(route, list(each.counts), each.total) for route, each in sorted(figures.seconds.items())]
+    traffic, work = house.traffic, house.scheduler.figures
     yield from _family("trivium_info", "gauge", "The version that runs", [({"version": __version__}, 1)])
     models = [({"model": name}, 1) for name in house.models]
     yield from _family("trivium_model_info", "gauge", "The models that are served", models)
-    counted = [({"route": r, "method": m, "status": str(s)}, n) for (r, m, s), n in requests]
+    counted = [({"route": r, "method": m, "status": str(s)}, n) for (r, m, s), n in sorted(traffic.requests.items())]
     yield from _family("trivium_requests_total", "counter", "Requests answered", counted)
-    yield from _family("trivium_requests_open", "gauge", "Requests that are being answered", [({}, running)])
-    yield from _histogram("trivium_request_seconds", "Seconds from a request to the end of its answer", seconds)
-    written = [({"model": model, "kind": kind}, n) for (model, kind), n in tokens]
-    yield from _family("trivium_tokens_total", "counter", "Tokens read and written", written)
-    for name, (meaning, value) in sorted(figures.gauges.items()):
-        yield from _family(name, "gauge", meaning, [({}, value())])
+    yield from _family("trivium_requests_open", "gauge", "Requests that are being answered", [({}, traffic.open)])
+    yield from _histogram("trivium_request_seconds", "Seconds from a request to the end of its answer", traffic.seconds)
+    yield from _family("trivium_requests_waiting", "gauge", "Requests that wait for a model", [({}, work.waiting)])
+    yield from _family("trivium_requests_refused_total", "counter", "Refused for want of room", [({}, work.refused)])
+    yield from _family("trivium_texts", "gauge", "Texts that are being written", [({}, work.texts)])
+    tokens = {"read": work.tokens_read, "reused": work.tokens_reused, "written": work.tokens_written}
+    samples = [({"kind": kind}, count) for kind, count in tokens.items()]
+    yield from _family("trivium_tokens_total", "counter", "Tokens read, read before and reused, and written", samples)
+    yield from _family("trivium_jobs_total", "counter", "Computations other than writing", [({}, work.jobs)])
     yield from _process()
 
 
@@ -80,15 +80,15 @@ def _family(name: str, kind: str, meaning: str, samples: Iterable[tuple[dict[str
         yield _sample(name, labels, value)
 
 
-def _histogram(name: str, meaning: str, histograms: list[tuple[str, list[int], float]]) -> Iterator[str]:
+def _histogram(name: str, meaning: str, histograms: Mapping[str, Histogram]) -> Iterator[str]:
     yield f"# HELP {name} {meaning}"
     yield f"# TYPE {name} histogram"
-    for route, counts, total in histograms:
+    for route, each in sorted(histograms.items()):
         below = 0
-        for bound, count in zip((*map(str, BOUNDS), "+Inf"), counts, strict=True):
+        for bound, count in zip((*map(str, BOUNDS), "+Inf"), each.counts, strict=True):
             below += count
             yield _sample(f"{name}_bucket", {"route": route, "le": bound}, below)
-        yield _sample(f"{name}_sum", {"route": route}, total)
+        yield _sample(f"{name}_sum", {"route": route}, each.total)
         yield _sample(f"{name}_count", {"route": route}, below)
 
 
@@ -99,6 +99,3 @@ def _sample(name: str, labels: dict[str, str], value: float) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-__all__ = ["Figures", "lines", "resident_bytes", "routes"]

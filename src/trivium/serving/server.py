@@ -3,7 +3,6 @@
 On SIGTERM and Ctrl-C nothing new is taken, and what is being answered has ``ServeSettings.drain`` seconds to end.
 """
 
-import ipaddress
 import logging
 import signal
 import socket
@@ -64,22 +63,14 @@ def serve(
 
 def check_exposure(settings: ServeSettings) -> None:
     """Refuses to be open to others without a key."""
+    from trivium.serving.guard import is_loopback
+
     if settings.keys or settings.insecure or is_loopback(settings.host):
         return
     raise SettingsError(
         f"--host {settings.host} is open to other machines, and no key is asked for: give one with --key-file or "
         "TRIVIUM_KEY, or say --insecure"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def bound(settings: ServeSettings) -> socket.socket:
