@@ -1,15 +1,13 @@
-"""A server in a thread, on a real socket, with models that a test has made; and one request to it."""
+"""A server with models that a test has made, and one request to it."""
 
 import json
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
+from live_server import live
 
 from trivium.serving.app import application
 from trivium.serving.house import House, Served
@@ -26,18 +24,9 @@ def served(name: str, model: LanguageModel, *abilities: str, **known: Any) -> Se
 def serving(*models: Served, **changes: Any) -> Iterator[str]:
     """The address of a server, until the test has ended."""
     settings = ServeSettings(**changes)
-    house = House({each.name: each for each in models}, Scheduler(), settings)
-    server = uvicorn.Server(uvicorn.Config(application(house), "127.0.0.1", 0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    house = House({each.name: each for each in models}, Scheduler(settings), settings)
+    with live(application(house)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def ask(address: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:

@@ -59,7 +59,7 @@ def test_long_texts_are_counted(server):
         ({"text": "a", "messages": [{"role": "user", "content": "a"}]}, "give one of the two", "messages"),
         ({"model": "bert", "messages": [{"role": "user", "content": "a"}]}, "does not chat: ask llama", "model"),
         ({"messages": []}, "at least 1 item", "messages"),
-        ({"messages": [{"role": "user"}]}, "Field required", "messages.0.content"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content is missing: give it", "messages.0.content"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "'system', 'user' or 'assistant'", "messages.0.role"),
         ({"messages": [{"role": "user", "content": "a"}] * 1025}, "at most 1024", "messages"),
         ({"text": "a", "price_in": -1}, "greater than or equal to 0", "price_in"),

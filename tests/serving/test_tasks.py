@@ -22,7 +22,7 @@ WORDS = ["Every", "model", "reads", "tokens"]
 PASSAGE = "The model reads tokens. The list is a sequence of items. " * 8
 KINDS = {  # task, family, rows to learn from, ability
     "sequence": ("bert", [{"text": "a", "label": "good"}, {"text": "b", "label": "bad"}], "classify"),
-    "regression": ("bert", [{"text": "a", "text2": "b", "label": 1}, {"text": "b", "label": 0}], "classify"),
+    "regression": ("bert", [{"text": "a", "text2": "b", "label": score} for score in (0, 1.5)], "classify"),
     "multilabel": ("bert", [{"text": "a", "labels": ["x", "y"]}, {"text": "b", "labels": ["z"]}], "classify"),
     "choices": ("bert", [{"question": "a", "options": ["b", "c"], "label": 0}], "classify"),
     "tagging": ("bert", [{"words": ["a", "b"], "tags": ["B-X", "O"]}, {"words": ["a"], "tags": ["B-Y"]}], "tag"),

@@ -86,7 +86,7 @@ def test_any_text_comes_back(server, text):
     ("path", "body", "says", "param"),
     [
         ("/tokenize", {"text": 5}, "valid string", "text"),
-        ("/tokenize", {}, "Field required", "text"),
+        ("/tokenize", {}, "text is missing: give it", "text"),
         ("/tokenize", {"text": "a", "add_special_tokens": True}, "not supported", "add_special_tokens"),
         ("/tokenize", {"text": "a", "specials": 1}, "valid boolean", "specials"),
         ("/tokenize", {"text": "a" * 65_537}, "65,537 characters, and at most 65,536", "text"),
@@ -95,7 +95,7 @@ def test_any_text_comes_back(server, text):
         ("/detokenize", {"ids": [-1]}, "greater than or equal to 0", "ids.0"),
         ("/detokenize", {"ids": [1.5]}, "valid integer", "ids.0"),
         ("/detokenize", {"ids": "12"}, "valid list", "ids"),
-        ("/detokenize", {"ids": [10**400]}, "less than", "ids.0"),
+        ("/detokenize", {"ids": [10**10]}, "less than", "ids.0"),
         ("/detokenize", {"ids": [5] * 70_000, "model": "bert"}, "70,000 tokens, and at most 65,536", "ids"),
     ],
 )  # fmt: skip

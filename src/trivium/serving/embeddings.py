@@ -34,14 +34,14 @@ def _listed(given: Any) -> list[str | list[int]]:
     ids = isinstance(given, list) and bool(given) and all(map(_is_id, given))
     texts = given if isinstance(given, list) and not ids else [given]
     if not texts:
-        raise PydanticCustomError("empty", "an empty list: give it a text")
+        raise PydanticCustomError("empty", "is an empty list: give it a text")
     for number, each in enumerate(texts):
         whole = isinstance(each, str) or (isinstance(each, list) and all(map(_is_id, each)))
         if not whole or isinstance(each, str) != isinstance(texts[0], str):
-            raise PydanticCustomError("text", "give a text, a list of texts, or lists of token ids, whole numbers")
+            raise PydanticCustomError("text", "must be a text, a list of texts, or lists of token ids, whole numbers")
         if not each:
-            place = f"text {number + 1} of {len(texts)}"
-            raise PydanticCustomError("empty", "{place} is empty: leave it out", {"place": place})
+            place = f"holds an empty text, number {number + 1} of {len(texts)}"
+            raise PydanticCustomError("empty", "{place}: leave it out", {"place": place})
     return texts
 
 
