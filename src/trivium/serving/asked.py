@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +14,7 @@ from trivium.serving.refusals import Refusal
 
 T = TypeVar("T")
 
+WAIT = 0.05  # seconds before a step that found no place asks again
 ALIGNED_CHARACTERS = 1 << 16
 """Of a text whose tokens are told with their places. The ``tokenizers`` library hands the places over in one go, and
 for a longer text the whole server would wait for it."""
@@ -40,8 +42,8 @@ def check_texts(house: House, texts: Sequence[str], field: str, most: int | None
 
 
 async def in_steps(house: House, request: Request, steps: Iterator[T]) -> list[T]:
-    """What an iterator yields. Each step is a job of its own, so that other requests go on between two of them; there
-    are no more once the client has left."""
+    """What an iterator yields. Each step is a job of its own, so that other requests go on between two of them; all of
+    them together have the time of one request. What has begun waits where the queue is full, and is not refused."""
     made: list[T] = []
 
     def step() -> bool:
@@ -50,10 +52,18 @@ async def in_steps(house: House, request: Request, steps: Iterator[T]) -> list[T
             return True
         return False
 
-    key = getattr(request.state, "key", "")
-    while await house.scheduler.run(key, step):
-        if await request.is_disconnected():
-            raise Refusal(499, "the client has left")
+    key, until = getattr(request.state, "key", ""), time.monotonic() + house.settings.deadline
+    more = True
+    while more:
+        try:
+            more = await house.scheduler.run(key, step)
+        except Refusal as refusal:
+            if refusal.status != 429 or not made:
+                raise
+            await asyncio.sleep(WAIT)
+        if time.monotonic() > until:
+            after = f"after {house.settings.deadline:g} seconds"
+            raise Refusal(408, f"this was not done {after}: ask for less, or try later", code="deadline")
     return made
 
 

@@ -29,6 +29,7 @@ class Connection(HttpToolsProtocol):
         self._born = self.loop.time()
         self._headers_come = True  # until those of the next request are complete
         self._header_bytes = 0
+        self._ended = False  # a request, in the bytes at hand
         self._refused = False
         self._reading: asyncio.TimerHandle | None = None  # ends the wait for headers or body
         self._unread: asyncio.TimerHandle | None = None  # ends the wait for the client to read
@@ -49,8 +50,9 @@ class Connection(HttpToolsProtocol):
             return
         if self._reading is None:
             self._wait(self.caps.header_seconds)
+        self._ended = False
         super().data_received(data)
-        if self._headers_come and not self._refused:
+        if self._headers_come and not self._ended and not self._refused:  # else these are bytes of a body
             self._header_bytes += len(data)
             if self._header_bytes > self.caps.header_bytes + self.caps.url_bytes:
                 self._refuse(_too_many_headers())
@@ -79,7 +81,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request has come whole."""
-        self._headers_come, self._header_bytes = True, 0
+        self._headers_come, self._header_bytes, self._ended = True, 0, True
         self._stop_waiting()
         if not self._refused:
             super().on_message_complete()

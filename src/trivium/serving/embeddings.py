@@ -8,11 +8,12 @@ of our own. A text that is longer than what the model reads is refused and not c
 import asyncio
 import base64
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticCustomError
 
 from trivium.families.sentence_modules import SentenceModules, SentencePooling
 from trivium.serving.asked import Asked, check_texts, in_steps, json_answer
@@ -28,6 +29,26 @@ Text = Annotated[str, Field(min_length=1)]
 Ids = Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(min_length=1)]
 
 
+def _listed(given: Any) -> list[str | list[int]]:
+    """One text as a list of one; texts or ids, not both. Written by hand, so that one sentence says what is wrong."""
+    ids = isinstance(given, list) and bool(given) and all(map(_is_id, given))
+    texts = given if isinstance(given, list) and not ids else [given]
+    if not texts:
+        raise PydanticCustomError("empty", "is an empty list: give it a text")
+    for number, each in enumerate(texts):
+        whole = isinstance(each, str) or (isinstance(each, list) and all(map(_is_id, each)))
+        if not whole or isinstance(each, str) != isinstance(texts[0], str):
+            raise PydanticCustomError("text", "must be a text, a list of texts, or lists of token ids, whole numbers")
+        if not each:
+            place = f"holds an empty text, number {number + 1} of {len(texts)}"
+            raise PydanticCustomError("empty", "{place}: leave it out", {"place": place})
+    return texts
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
 class EmbeddingsAsked(Asked):
     """Texts to be made vectors of."""
 
@@ -41,7 +62,8 @@ class EmbeddingsAsked(Asked):
     )
 
     input: Annotated[
-        Text | list[Text] | Ids | list[Ids],
+        list[str | list[int]],
+        PlainValidator(_listed, json_schema_input_type=Text | list[Text] | Ids | list[Ids]),
         Field(description="A text or several, or their token ids, without those that belong around a text."),
     ]
     dimensions: Annotated[int | None, Field(ge=1, description="So many of the first numbers of each vector.")] = None
@@ -97,7 +119,7 @@ def routes(house: House) -> APIRouter:
                 param="dimensions",
             )  # fmt: skip
         way = way_of(served.model, asked.pooling, asked.normalize)
-        rows = await asyncio.to_thread(_rows, house, served, way, _listed(asked.input))
+        rows = await asyncio.to_thread(_rows, house, served, way, asked.input)
         vectors = np.zeros((len(rows.ids), width), np.float32)
         await in_steps(house, request, _computed(served, way, rows, vectors))
         if not np.isfinite(vectors).all():
@@ -114,19 +136,8 @@ def routes(house: House) -> APIRouter:
     return router
 
 
-def _listed(given: str | list[str] | list[int] | list[list[int]]) -> list[str] | list[list[int]]:
-    """One text as a list of one."""
-    if isinstance(given, str):
-        return [given]
-    if given and isinstance(given[0], int):
-        return [given]
-    return cast(list[str] | list[list[int]], given)
-
-
-def _rows(house: House, served: Served, way: SentenceModules, given: list[str] | list[list[int]]) -> TextRows:
+def _rows(house: House, served: Served, way: SentenceModules, given: list[str | list[int]]) -> TextRows:
     """The tokens of all texts; refuses what the model cannot read."""
-    if not given:
-        raise Refusal(400, "input is an empty list: give it a text", param="input")
     model, tokenizer = served.model, served.model.tokenizer
     texts = [each for each in given if isinstance(each, str)]
     if texts:

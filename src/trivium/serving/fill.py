@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from trivium.generation.fill import Blank, Filling
 from trivium.generation.spans import fill_in_steps
@@ -13,6 +13,10 @@ from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 
 Size = Annotated[int, Field(ge=1, le=64)]
+
+
+def _listed(size: Any) -> Any:
+    return [size] if isinstance(size, int) else size
 
 
 class FillAsked(Asked):
@@ -30,7 +34,8 @@ class FillAsked(Asked):
     text: Annotated[str, Field(description="Blanks are written ___, <mask>, [MASK] or <extra_id_0>.")]
     top: Annotated[int, Field(ge=1, description="Candidates for each blank.")] = 5
     size: Annotated[
-        Size | list[Size] | None,
+        list[Size] | None,
+        BeforeValidator(_listed, json_schema_input_type=Size | list[Size] | None),
         Field(description="Tokens of a blank, one number for all or one for each; for encoder-decoders alone."),
     ] = None
 
@@ -84,8 +89,7 @@ def routes(house: House) -> APIRouter:
 def _filled(served: Served, asked: FillAsked) -> Iterator[Filling | None]:
     model = served.model
     if model.kind == "encoder-decoder":
-        size = [asked.size] if isinstance(asked.size, int) else asked.size or []
-        yield from fill_in_steps(model.model, model.tokenizer, asked.text, asked.top, size=size)
+        yield from fill_in_steps(model.model, model.tokenizer, asked.text, asked.top, size=asked.size or ())
     else:
         yield model.fill(asked.text, asked.top, asked.size)  # which refuses a size
 

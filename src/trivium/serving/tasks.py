@@ -16,20 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trivium.serving.asked import Asked, in_steps, json_answer
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
-from trivium.tasks import (
-    Answering,
-    MultiLabel,
-    MultipleChoice,
-    Regression,
-    Rewriting,
-    SequenceClassification,
-    SpanLabelling,
-    SpanLabels,
-    SpanRelations,
-    Tagging,
-    WordTags,
-    predict_in_steps,
-)
+from trivium.tasks import Rewriting, SpanLabelling, SpanLabels, WordTags, predict_in_steps
 from trivium.text.fields import Columns
 from trivium.verbs.predict import Predictor
 from trivium.verbs.tuning import Tuned
@@ -38,21 +25,7 @@ STEP_TOKENS = 1024  # of a batch with its padding: others wait so long
 STEP_ROWS = 4  # the same of a reward model's conversations
 CHARACTERS = 1 << 17  # of a request: some fifty pages, which are tokenised with their places
 
-_ABILITIES: tuple[tuple[str, tuple[type, ...]], ...] = (
-    ("classify", (SequenceClassification, Regression, MultiLabel, MultipleChoice)),
-    ("tag", (Tagging,)),
-    ("spans", (SpanLabelling, SpanRelations)),
-    ("answer", (Answering,)),
-    ("rewrite", (Rewriting,)),
-)
 _TRUTHS = frozenset({"label", "labels", "tags", "relations", "answers", "target", "id", "margin"})
-
-
-def ability_of(predictor: Predictor) -> str:
-    """What a fine-tuned model or a reward model is asked for by."""
-    if isinstance(predictor, Tuned):
-        return next(ability for ability, kinds in _ABILITIES if isinstance(predictor.task, kinds))
-    return "score"
 
 
 def fields_of(predictor: Predictor) -> tuple[str, ...]:
@@ -61,11 +34,6 @@ def fields_of(predictor: Predictor) -> tuple[str, ...]:
     if isinstance(predictor, Tuned) and isinstance(predictor.task, SpanLabelling):
         hidden = hidden | {"spans"}
     return tuple(name for name in predictor.columns if name not in hidden)
-
-
-def labels_of(predictor: Predictor) -> tuple[str, ...]:
-    """What a fine-tuned model can say, where that is a list."""
-    return tuple(getattr(predictor.task, "labels", ())) if isinstance(predictor, Tuned) else ()
 
 
 class RowsAsked(Asked):
@@ -178,8 +146,7 @@ _ROUTES: tuple[tuple[str, type[RowsAsked], str, str], ...] = (
     (
         "tag", TagAsked, "Tag the words of texts",
         "`tags` with `probabilities`, one for each word. Of a text also its `words` and their `places`: characters "
-        "from the first number up to, not with, the second. Where tags mark entities, `entities` with `start` and "
-        "`end`.",
+        "from the first number up to, not with, the second. Where tags mark entities, `entities` and their places.",
     ),
     (
         "spans", SpansAsked, "Find labelled spans, which may be nested, or relations between spans",

@@ -86,9 +86,10 @@ def routes(house: House) -> APIRouter:
     async def detokenize(asked: DetokenizeAsked) -> Response:
         """The way back; where a tokenizer drops something, such as upper case, it stays dropped."""
         served = house.served(asked.model)
-        tokenizer, most = served.model.tokenizer, house.settings.caps.text_characters
-        if len(asked.ids) > most:
-            raise Refusal(400, f"ids has {len(asked.ids):,} tokens, and at most {most:,} are read", param="ids")
+        tokenizer = served.model.tokenizer
+        if len(asked.ids) > ALIGNED_CHARACTERS:
+            most = f"at most {ALIGNED_CHARACTERS:,} are read"
+            raise Refusal(400, f"ids has {len(asked.ids):,} tokens, and {most}", param="ids")
         size = tokenizer.vocab_size
         if asked.ids and (largest := max(asked.ids)) >= size:
             raise Refusal(400, f"ids holds the token {largest}, and {served.name} has {size}", param="ids")
