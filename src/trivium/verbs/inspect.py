@@ -76,7 +76,7 @@ def inspect_text(
     summary: Summary = "none",
     most: int | None = None,
 ) -> TextView:
-    """The attention inside a model while it reads ``text``, of ``layers`` and ``heads``, which count from 1 (None: all).
+    """The attention inside a model while it reads ``text``, of ``layers`` and ``heads``, both from 1 (None: all).
 
     ``answer``: what an encoder-decoder writes (if not given, what it would write), or an encoder's second text.
     ``stack``: ``encoder``, ``decoder`` or ``cross``; if not given, the one that reads. ``summary``: ``mean``
