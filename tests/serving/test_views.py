@@ -1,8 +1,6 @@
 """``/views`` over a real socket: the numbers are those of Python; what cannot be shown is refused in one sentence."""
 
 import json
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,48 +13,37 @@ import trivium
 
 TEXT = "Every model reads tokens."
 KINDS = ("bert", "gpt2", "t5", "xlnet", "lstm")
-ABLE = {
-    "bert": {"fill", "attention", "lens", "words"},
-    "gpt2": {"complete", "attention", "lens", "words"},
-    "t5": {"complete", "attention", "lens", "words"},
-    "xlnet": {"complete", "attention", "lens", "words"},
-    "lstm": {"complete", "words"},
-}
-
 Ask = Callable[..., tuple[int, dict]]
 
 
 @pytest.fixture(scope="module")
 def ask(tiny_models: dict[str, Path]) -> Iterator[Ask]:
-    uvicorn = pytest.importorskip("uvicorn")
+    pytest.importorskip("uvicorn")
     pytest.importorskip("fastapi")
+    from tests.serving.live_server import live
+
+    from trivium.serving.abilities import abilities_of
     from trivium.serving.app import application
     from trivium.serving.house import House, Served
     from trivium.serving.scheduler import Scheduler
     from trivium.serving.settings import Caps, ServeSettings
 
-    models = {name: Served(name, trivium.load(tiny_models[name]), 0, abilities=frozenset(ABLE[name])) for name in KINDS}
-    house = House(models, Scheduler(), ServeSettings(caps=Caps(view_numbers=10_000, texts=4)))
-    server = uvicorn.Server(uvicorn.Config(application(house), port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
+    settings = ServeSettings(caps=Caps(view_numbers=10_000, texts=4))
+    loaded = {name: trivium.load(tiny_models[name]) for name in KINDS}
+    models = {name: Served(name, each, 0, abilities=abilities_of(each, None, False)) for name, each in loaded.items()}
+    with live(application(House(models, Scheduler(settings), settings))) as port:
 
-    def ask(view: str, **body: object) -> tuple[int, dict]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/views/{view}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as refused:
-            return refused.code, json.load(refused)
+        def ask(view: str, **body: object) -> tuple[int, dict]:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/views/{view}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+            )
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return answer.status, json.load(answer)
+            except urllib.error.HTTPError as refused:
+                return refused.code, json.load(refused)
 
-    yield ask
-    server.should_exit = True
-    thread.join()
+        yield ask
 
 
 @pytest.mark.parametrize(
@@ -96,7 +83,7 @@ def test_words_are_found_in_their_texts(ask: Ask) -> None:
     texts = ["First line.\nThe bank was closed.", "A Bank lends; the bank is closed."]
     status, view = ask("words", model="bert", word="bank", texts=texts, neighbours=2)
     assert status == 200 and view["layers"] == view["layer"] == 2 and len(view["occurrences"]) == 3
-    places = [(one["text_number"], texts[one["text_number"]][one["start"] : one["end"]]) for one in view["occurrences"]]
+    places = [(one["text"], texts[one["text"]][one["start"] : one["end"]]) for one in view["occurrences"]]
     assert places == [(0, "bank"), (1, "Bank"), (1, "bank")]
     assert np.array(view["cosines"]).shape == (3, 3) and view["static"][0][2] == 1.0 and view["static"][0][1] < 1.0
     assert [len(each) for each in view["neighbours"]] == [2, 2, 2]
@@ -111,6 +98,7 @@ def test_surprise_adds_up_to_the_score(ask: Ask, tiny_models: dict[str, Path], n
     assert view["bits"] == pytest.approx(trivium.load(tiny_models[name]).surprise(TEXT).nats / np.log(2), rel=1e-5)
     assert [TEXT[one["start"] : one["end"]] for one in view["tokens"]] == [one["text"] for one in view["tokens"]]
     assert all(len(one["top"]) == 3 for one in view["tokens"])
+    assert ask("surprise", text=TEXT)[1]["model"] == "bert"  # the first that predicts words
 
 
 def test_steps_are_what_the_model_writes(ask: Ask, tiny_models: dict[str, Path]) -> None:
@@ -135,7 +123,7 @@ def test_steps_are_what_the_model_writes(ask: Ask, tiny_models: dict[str, Path])
         ("attention", {"text": TEXT, "model": "t5", "stack": "cross", "summary": "rollout"}, 400, "another stack"),
         ("attention", {"text": TEXT, "model": "gpt2", "answer": "b"}, 400, "reads one text"),
         ("attention", {"text": "a list " * 15, "model": "gpt2"}, 400, "may be asked for at once"),
-        ("attention", {"text": "a list " * 200, "model": "gpt2"}, 400, "the context of this model is 64"),
+        ("attention", {"text": "a list " * 200, "model": "gpt2"}, 400, "reads at most 64"),
         ("attention", {"text": TEXT, "heads": "1"}, 400, "heads"),
         ("attention", {"text": TEXT, "colour": "red"}, 400, "colour is not supported"),
         ("attention", {}, 400, "text"),
@@ -144,7 +132,7 @@ def test_steps_are_what_the_model_writes(ask: Ask, tiny_models: dict[str, Path])
         ("lens", {"text": TEXT, "top": 21}, 400, "at most 20"),
         ("words", {"word": "bank", "texts": ["A list."]}, 400, "does not occur"),
         ("words", {"word": "", "texts": ["A list."]}, 400, "give one with a letter"),
-        ("words", {"word": "list", "texts": ["A list."] * 5}, 400, "may have 4"),
+        ("words", {"word": "list", "texts": ["A list."] * 5}, 400, "at most 4 are answered"),
         ("words", {"word": "list", "texts": ["A list."], "layer": 7}, 400, "layers 0"),
         ("surprise", {"text": TEXT, "model": "t5"}, 400, "give an answer"),
         ("surprise", {"text": "", "model": "gpt2"}, 400, "too short"),

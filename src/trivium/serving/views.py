@@ -1,169 +1,191 @@
-"""``/views``: what goes on inside a model while it reads a text, as numbers. The pages of the playground draw them.
-
-Work is given to the scheduler in parts where a view takes many passes, so that others get their turns between them; an
-answer is made into JSON a piece at a time, off the event loop.
-"""
+"""``/views``: what goes on inside a model while it reads a text, as numbers. The pages of the playground draw them."""
 
 import asyncio
-import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
+from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, in_steps, json_answer
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 
 if TYPE_CHECKING:
     import numpy as np
 
-View = TypeVar("View")
-_STEPS = 64  # tokens that are written to be looked at
-_PREDICTION = 20  # numbers of a view's cap that one prediction counts for: it is a small object
+    from trivium.views.occurrences import WordView
+
+STEPS = 64  # tokens that are written to be looked at
+_PREDICTION = 20  # numbers of a view that one prediction counts for: it is a small object
+
+Text = Annotated[str, Field(description="What the model reads.")]
+Answer = Annotated[
+    str | None,
+    Field(description="What an encoder-decoder writes; its own if not given. Of an encoder, a second text."),
+]
+Layers = Annotated[list[int] | None, Field(description="Numbers from 1; all if not given.")]
+Top = Annotated[int, Field(ge=1, description="Tokens that are told at each place.")]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    model: str | None = Field(None, description="A name of `/v1/models`; the first model that can do it if missing.")
+def _example(**body: JsonValue) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
-class Attention(_Body):
-    """``POST /views/attention``."""
+class AttentionAsked(Asked):
+    """A text, and which weights are wanted."""
 
-    text: str = Field(examples=["The animal did not cross the street because it was too tired."])
-    answer: str | None = Field(
-        None, description="What an encoder-decoder writes (its own if missing), or an encoder's second text."
-    )
-    stack: Literal["encoder", "decoder", "cross"] | None = Field(
-        None, description="If missing, the stack that reads the text."
-    )
-    layers: list[int] | None = Field(None, description="From 1; all if missing.", examples=[[5]])
-    heads: list[int] | None = Field(None, description="From 1; all if missing.", examples=[[6]])
-    summary: Literal["none", "mean", "rollout"] = Field(
-        "none", description="`mean` over the heads of each layer; `rollout` up to the last of the layers."
-    )
+    model_config = _example(text="The animal did not cross the street because it was tired.", layers=[5], heads=[6])
 
-
-class Lens(_Body):
-    """``POST /views/lens``."""
-
-    text: str = Field(examples=["The capital of France is"])
-    answer: str | None = Field(None, description="What an encoder-decoder writes; its own if missing.")
-    top: int = Field(5, ge=1)
-    layers: list[int] | None = Field(None, description="0 is the embeddings; all if missing.")
+    text: Text
+    answer: Answer = None
+    stack: Annotated[
+        Literal["encoder", "decoder", "cross"] | None, Field(description="If not given, the one that reads the text.")
+    ] = None
+    layers: Layers = None
+    heads: Layers = None
+    summary: Annotated[
+        Literal["none", "mean", "rollout"],
+        Field(description="`mean` over the heads of each layer; `rollout` up to the last of the layers."),
+    ] = "none"
 
 
-class Words(_Body):
-    """``POST /views/words``."""
+class LensAsked(Asked):
+    """A text, and the layers that are read."""
 
-    word: str = Field(examples=["bank"])
-    texts: list[str] = Field(
-        min_length=1, examples=[["She sat on the river bank.", "The bank lends money.", "A bank is closed today."]]
-    )
-    layer: int | None = Field(None, description="0 is the embeddings; the last if missing.")
-    neighbours: int = Field(5, ge=0, le=50)
+    model_config = _example(text="The capital of France is", top=3)
 
-
-class Surprise(_Body):
-    """``POST /views/surprise``."""
-
-    text: str = Field(examples=["The cat sat on the carburettor."])
-    answer: str | None = Field(
-        None, description="Its tokens are looked at, after the text; an encoder-decoder needs one."
-    )
-    top: int = Field(5, ge=0)
+    text: Text
+    answer: Answer = None
+    top: Top = 5
+    layers: Annotated[list[int] | None, Field(description="0 is the embeddings; all if not given.")] = None
 
 
-class Steps(_Body):
-    """``POST /views/steps``."""
+class WordsAsked(Asked):
+    """A word, and texts that have it."""
 
-    prompt: str = Field(examples=["Once upon a time"])
-    max_tokens: int = Field(16, ge=1, le=_STEPS)
-    top: int = Field(5, ge=1)
-    layer: int | None = Field(None, description="From 1; the last if missing.")
+    model_config = _example(word="bank", texts=["She sat on the river bank.", "The bank lends money."])
+
+    word: Annotated[str, Field(max_length=200)]
+    texts: Annotated[list[str], Field(min_length=1)]
+    layer: Annotated[int | None, Field(description="0 is the embeddings; the last if not given.")] = None
+    neighbours: Annotated[int, Field(ge=0, le=50, description="Words that are told beside each occurrence.")] = 5
+
+
+class SurpriseAsked(Asked):
+    """A text whose tokens are weighed."""
+
+    model_config = _example(text="The cat sat on the carburettor.")
+
+    text: Text
+    answer: Annotated[
+        str | None, Field(description="Its tokens are weighed, after the text; an encoder-decoder needs one.")
+    ] = None
+    top: Annotated[int, Field(ge=0, description="Tokens that are told at each place.")] = 5
+
+
+class StepsAsked(Asked):
+    """A prompt that is written on from."""
+
+    model_config = _example(prompt="Once upon a time", max_tokens=8)
+
+    prompt: Annotated[str, Field(description="What the model goes on from, or answers.")]
+    max_tokens: Annotated[int, Field(ge=1, le=STEPS)] = 16
+    top: Top = 5
+    layer: Annotated[int | None, Field(description="Whose attention is told, from 1; the last if not given.")] = None
 
 
 def routes(house: House) -> APIRouter:
     """The five views."""
-    from trivium.verbs import inspect  # noqa: F401  (opens torch while the server starts, not at the first request)
+    from trivium.verbs.inspect import inspect_lens, inspect_text
+    from trivium.verbs.occurrences import inspect_word, layers_of
+    from trivium.views.steps import write
+    from trivium.views.surprise import read
 
-    router = APIRouter(prefix="/views", tags=["Inside"])
+    router = APIRouter(prefix="/views", tags=["inside"])
     caps = house.settings.caps
 
     @router.post("/attention", summary="Where the heads of a model look")
-    async def attention(body: Attention, request: Request) -> Response:
-        served = house.served(body.model, "attention")
-        await _fits(house, served, text=body.text, answer=body.answer)
+    async def attention(asked: AttentionAsked, request: Request) -> Response:
+        """`weights[layer][head][query][key]`, of the `layers` and `heads` that the answer names; each row sums to 1. A
+        mean has one head, a rollout (Abnar and Zuidema 2020) one layer and head. `summaries` say of each head its
+        entropy in bits and how much of its attention goes to the token before, itself, the next and the first."""
+        served = house.served(asked.model, "attention")
+        _check(house, text=asked.text, answer=asked.answer)
         view = await house.scheduler.run(
             _key(request),
-            lambda: inspect.inspect_text(
-                served.model, body.text, body.answer, stack=body.stack, layers=body.layers, heads=body.heads,
-                summary=body.summary, most=caps.view_numbers,
+            lambda: inspect_text(
+                served.model, asked.text, asked.answer, stack=asked.stack, layers=asked.layers, heads=asked.heads,
+                summary=asked.summary, most=caps.view_numbers,
             ).attention,
         )  # fmt: skip
-        return await _answer(
-            served, lambda: view.to_json(4, weights=False), lambda: {"weights": _weights(view.weights)}
-        )
+        rest = await json_answer({"model": served.name, **view.to_json(4, weights=False)})
+        weights = await asyncio.to_thread(_weights, view.weights)
+        return Response(b'{"weights":%s,%s' % (weights.encode(), bytes(rest.body)[1:]), media_type="application/json")
 
-    @router.post("/lens", summary="What a model would say after each of its layers (the logit lens)")
-    async def lens(body: Lens, request: Request) -> Response:
-        served = house.served(body.model, "lens")
-        _check_top(house, body.top)
-        await _fits(house, served, text=body.text, answer=body.answer)
+    @router.post("/lens", summary="What a model would say after each of its layers")
+    async def lens(asked: LensAsked, request: Request) -> Response:
+        """The logit lens: `top[layer][position]` are the most probable tokens, were that layer the last one. A
+        decoder's position predicts the token after it, an encoder's the token itself. `final` is what the whole model
+        holds most probable, and `final_by_layer` how probable each layer holds that."""
+        served = house.served(asked.model, "lens")
+        _check(house, asked.top, text=asked.text, answer=asked.answer)
+        most = caps.view_numbers // _PREDICTION
         view = await house.scheduler.run(
             _key(request),
-            lambda: inspect.inspect_lens(
-                served.model, body.text, body.answer, top=body.top, layers=body.layers,
-                most=caps.view_numbers // _PREDICTION,
+            lambda: inspect_lens(
+                served.model, asked.text, asked.answer, top=asked.top, layers=asked.layers, most=most
             ),
-        )  # fmt: skip
-        return await _answer(served, view.to_json)
+        )
+        said = view.to_json()
+        layers = said.pop("top")
+        return await json_answer({"model": served.name, **said}, layers, "top")
 
-    @router.post("/words", summary="One word in several texts: how alike its vectors are, and what is near each")
-    async def words(body: Words, request: Request) -> Response:
-        from trivium.verbs.occurrences import inspect_word, layers_of
-
-        served = house.served(body.model, "words")
-        if len(body.texts) > caps.texts:
-            raise Refusal(400, f"texts has {len(body.texts)} texts and may have {caps.texts}", param="texts")
-        for text in (body.word, *body.texts):
-            _check_characters(house, "texts", text)
+    @router.post("/words", summary="One word in several texts")
+    async def words(asked: WordsAsked, request: Request) -> Response:
+        """How alike the vectors of a word are in its contexts (`cosines`), where they lie in the two directions in
+        which they differ most (`x`, `y`), and which other words are near each (`neighbours`). `text` and `text_number`
+        count the texts from 0; `static` are the cosines before any context, of the embeddings of the word's tokens."""
+        served = house.served(asked.model, "words")
+        check_texts(house, asked.texts, "texts", ALIGNED_CHARACTERS)
         view = await house.scheduler.run(
             _key(request),
             lambda: inspect_word(
-                served.model, body.word, body.texts, layer=body.layer, neighbours=body.neighbours, ignore_case=True
+                served.model, asked.word, asked.texts, layer=asked.layer, neighbours=asked.neighbours, ignore_case=True
             ),
         )
-        return await _answer(served, lambda: {"layers": layers_of(served.model), **_words(view, body.texts)})
+        return await json_answer({"model": served.name, "layers": layers_of(served.model), **_words(view)})
 
-    @router.post("/surprise", summary="What each token of a text costs a model, in bits")
-    async def surprise(body: Surprise, request: Request) -> Response:
-        from trivium.views.surprise import read
-
-        served = _first(house, body.model, "complete", "fill")
-        _check_top(house, body.top)
-        for text in (body.text, body.answer or ""):
-            _check_characters(house, "text", text)
+    @router.post("/surprise", summary="What each token of a text costs a model")
+    async def surprise(asked: SurpriseAsked, request: Request) -> Response:
+        """In bits: minus the logarithm of its probability after what comes before it, and of an encoder with the token
+        masked and all else in sight."""
+        served = _weighing(house, asked.model)
+        _check(house, asked.top, text=asked.text, answer=asked.answer)
         model = served.model
-        parts = read(model.model, model.tokenizer, body.text, body.answer, body.top)
-        return await _answer(served, (await _finished(house, _key(request), parts)).to_json)
+        parts = read(model.model, model.tokenizer, asked.text, asked.answer, asked.top)
+        *_, view = await in_steps(house, request, parts)
+        assert view is not None
+        said = view.to_json()
+        tokens = said.pop("tokens")
+        return await json_answer({"model": served.name, **said}, tokens, "tokens")
 
-    @router.post("/steps", summary="A text as it is written: what was likely at each step, and where the model looked")
-    async def steps(body: Steps, request: Request) -> Response:
-        from trivium.views.steps import write
-
-        served = house.served(body.model, "complete")
-        _check_top(house, body.top)
-        await _fits(house, served, prompt=body.prompt)
+    @router.post("/steps", summary="A text as it is written")
+    async def steps(asked: StepsAsked, request: Request) -> Response:
+        """The most probable token at each step, what else was likely, and where the model looked: the mean over one
+        layer's heads, to each token before; in an encoder-decoder to each token of the prompt."""
+        served = house.served(asked.model, "complete")
+        _check(house, asked.top, prompt=asked.prompt)
         model = served.model
         parts = write(
-            model.model, model.tokenizer, body.prompt, max_tokens=body.max_tokens, top=body.top, layer=body.layer,
+            model.model, model.tokenizer, asked.prompt, max_tokens=asked.max_tokens, top=asked.top, layer=asked.layer,
             files=model.generation,
         )  # fmt: skip
-        return await _answer(served, (await _finished(house, _key(request), parts)).to_json)
+        *_, view = await in_steps(house, request, parts)
+        assert view is not None
+        said = view.to_json()
+        made = said.pop("steps")
+        return await json_answer({"model": served.name, **said}, made, "steps")
 
     return router
 
@@ -173,64 +195,20 @@ def _key(request: Request) -> str:
     return key
 
 
-def _first(house: House, name: str | None, *abilities: str) -> Served:
-    """The model of that name, or the first that has one of the abilities."""
-    if name is None:
-        for served in house.models.values():
-            if served.abilities.intersection(abilities):
-                return served
-    return house.served(name, None if name is not None else abilities[0])
+def _weighing(house: House, name: str | None) -> Served:
+    """The model of that name, or the first that predicts words."""
+    if name is not None:
+        return house.served(name)
+    able = [each for each in house.models.values() if each.abilities & {"complete", "fill", "lens"}]
+    return able[0] if able else house.served(None, "complete")
 
 
-async def _finished(house: House, key: str, parts: "Iterator[View | None]") -> View:
-    """The last of a view's parts; each is the work of one turn."""
-    while True:
-        found = await house.scheduler.run(key, lambda: next(parts))
-        if found is not None:
-            return found
-
-
-def _check_top(house: House, top: int) -> None:
+def _check(house: House, top: int = 0, **texts: str | None) -> None:
     most = house.settings.caps.log_probabilities
     if top > most:
-        raise Refusal(400, f"top is {top} and may be at most {most}", param="top")
-
-
-def _check_characters(house: House, field: str, text: str) -> None:
-    most = house.settings.caps.text_characters
-    if len(text) > most:
-        raise Refusal(400, f"{field} has {len(text):,} characters and may have {most:,}", param=field)
-
-
-async def _fits(house: House, served: Served, **texts: str | None) -> None:
-    """Refuses what is longer than the context before it waits for its turn; tokenised off the event loop."""
-    limit = served.model.config.limit
+        raise Refusal(400, f"top is {top}, and at most {most} tokens are told", param="top")
     for field, text in texts.items():
-        _check_characters(house, field, text or "")
-        if text is None or limit is None or len(text) <= limit:
-            continue
-        count = len((await asyncio.to_thread(served.model.tokenizer.encode, text)).ids)
-        if count > limit:
-            raise Refusal(
-                400, f"{field} has {count:,} tokens, and the context of this model is {limit:,}: shorten it",
-                param=field, code="context_length_exceeded",
-            )  # fmt: skip
-
-
-async def _answer(served: Served, view: Any, raw: Any = dict) -> Response:
-    """``view()`` as JSON, with the parts of ``raw()``, which are JSON already; both made in a thread."""
-    text = await asyncio.to_thread(lambda: _encoded(served.name, view(), raw()))
-    return Response(text, media_type="application/json")
-
-
-def _encoded(name: str, view: dict[str, Any], raw: dict[str, str]) -> str:
-    """A list is encoded member by member: the encoder lets no other thread run before it is done."""
-    parts = [f'"model":{json.dumps(name)}']
-    for key, value in view.items():
-        text = f"[{','.join(map(json.dumps, value))}]" if isinstance(value, list) else json.dumps(value)
-        parts.append(f'"{key}":{text}')
-    parts += [f'"{key}":{text}' for key, text in raw.items()]
-    return f"{{{','.join(parts)}}}"
+        check_texts(house, [text or ""], field, ALIGNED_CHARACTERS)
 
 
 _DIGITS = tuple(f"{number / 10_000:.4f}".rstrip("0").rstrip(".") for number in range(10_001))
@@ -244,14 +222,13 @@ def _weights(weights: "np.ndarray") -> str:
     return f"[{','.join([_DIGITS[place] for place in places])}]"
 
 
-def _words(view: Any, texts: list[str]) -> dict[str, Any]:
-    """A word's occurrences, as the contract of the pages has them."""
+def _words(view: "WordView") -> dict[str, Any]:
+    """A word's occurrences; texts and occurrences are numbered from 0."""
     return {
         "layer": view.layer,
         "occurrences": [
             {
-                "text": texts[one.document],
-                "text_number": one.document,
+                "text": one.document,
                 "start": one.span[0],
                 "end": one.span[1],
                 "x": one.point[0],
