@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from trivium.verbs.fill import fill
     from trivium.verbs.finetune import finetune
     from trivium.verbs.generate import generate
-    from trivium.verbs.inspect import inspect_model, inspect_text
+    from trivium.verbs.inspect import (
+        inspect_lens,
+        inspect_model,
+        inspect_steps,
+        inspect_surprise,
+        inspect_text,
+    )
     from trivium.verbs.inspect_batch import inspect_batch
     from trivium.verbs.load import LanguageModel, load
     from trivium.verbs.occurrences import inspect_word
@@ -92,7 +98,10 @@ _HOMES = {
     "finetune": "verbs.finetune",
     "generate": "verbs.generate",
     "inspect_batch": "verbs.inspect_batch",
+    "inspect_lens": "verbs.inspect",
     "inspect_model": "verbs.inspect",
+    "inspect_steps": "verbs.inspect",
+    "inspect_surprise": "verbs.inspect",
     "inspect_text": "verbs.inspect",
     "inspect_word": "verbs.occurrences",
     "load": "verbs.load",
@@ -156,7 +165,10 @@ __all__ = [
     "finetune",
     "generate",
     "inspect_batch",
+    "inspect_lens",
     "inspect_model",
+    "inspect_steps",
+    "inspect_surprise",
     "inspect_text",
     "inspect_word",
     "load",

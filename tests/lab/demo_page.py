@@ -22,7 +22,7 @@ from trivium.lab import (
     samples,
     table,
 )
-from trivium.views import AttentionView, attention_picture
+from trivium.views.attention import AttentionView, attention_picture
 
 HOSTILE = "</p><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&amp;{0}\x00\u202e\ud800"
 
@@ -43,7 +43,8 @@ def view(tokens: list[str], layers: int = 2, heads: int = 4, seed: int = 3) -> A
     offset = generator.integers(-2, 3, size=(layers, heads, 1, 1))
     scores = generator.normal(size=(layers, heads, t, t)) - 1.3 * np.abs(distance - offset)
     weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
-    return AttentionView("encoder", tuple(tokens), tuple(tokens), weights.astype(np.float32))
+    numbers = tuple(range(1, layers + 1)), tuple(range(1, heads + 1))
+    return AttentionView("encoder", tuple(tokens), tuple(tokens), weights.astype(np.float32), *numbers, "none", ())
 
 
 def sections() -> list[Section]:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from trivium.transformer import TransformerConfig
 from trivium.transformer.attention import Attention, attend, attention_weights, choose_kernel, project_jointly
+from trivium.transformer.looks import Looks
 from trivium.transformer.masks import Mask, additive, causal, same_document
 
 CPU = torch.device("cpu")
@@ -104,7 +105,7 @@ def test_both_kernels_agree_forward_and_backward(groups, mask):
 
 def test_recorded_weights_are_what_mixes_the_values_and_their_rows_sum_to_one():
     q, k, v = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
-    record: list[torch.Tensor] = []
+    record = Looks()
     out = attend(q, k, v, Mask(causal=True), scale=0.3, kernel="fused", record=record)
     assert record[0].shape == (2, 4, 5, 5)
     torch.testing.assert_close(record[0].sum(-1), torch.ones(2, 4, 5))

@@ -138,10 +138,11 @@ def test_keys_and_values_come_from_the_encoder(make, ids):
 
     memory = torch.randn(3, 7, 32, requires_grad=True)
     x = torch.randn(3, 4, 32, requires_grad=True)
+    from trivium.transformer.looks import Looks
     from trivium.transformer.masks import Mask
 
     cross = model.decoder.layers[0].cross
-    record: list[torch.Tensor] = []
+    record = Looks()
     cross(x, memory, Mask(), record=record)
     q, k = cross.query(x).view(3, 4, 4, 8), cross.key(memory).view(3, 7, 4, 8)
     expected = torch.softmax(torch.einsum("bthd,bshd->bhts", q, k) / 8**0.5, -1)

@@ -1,90 +1,183 @@
-"""Attention views: numbers that sum to 1 and agree with brute force, then a picture that shows those numbers."""
+"""Attention of some layers and heads: as the reference computes it, however it is asked for; and its picture."""
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import transformers
 
-from trivium.errors import TriviumError
-from trivium.transformer import Record
-from trivium.views import attention, attention_picture, head_summaries
+from trivium.errors import RefusedError, SettingsError, TriviumError
+from trivium.transformer import looks
+from trivium.verbs.inspect import inspect_text
+from trivium.verbs.load import load
+from trivium.views.attention import _Chosen, attention, attention_picture
+from trivium.views.passage import passage
 
-TOKENS = ["<s>", "Return", " the", " <b>list</b>", "</s>"]
+TEXT = "Every model reads tokens and writes tokens."
+ANSWER = "A list is a mutable sequence."
+CLASSES = {
+    "bert": transformers.BertForMaskedLM,
+    "gpt2": transformers.GPT2LMHeadModel,
+    "llama": transformers.LlamaForCausalLM,
+    "t5": transformers.T5ForConditionalGeneration,
+    "bart": transformers.BartForConditionalGeneration,
+    "xlnet": transformers.XLNetLMHeadModel,
+}
+STACKS = [
+    ("bert", "encoder"), ("gpt2", "decoder"), ("llama", "decoder"), ("xlnet", "encoder"), ("t5", "encoder"),
+    ("t5", "decoder"), ("t5", "cross"), ("bart", "encoder"), ("bart", "decoder"), ("bart", "cross"),
+]  # fmt: skip
 
 
-def recorded(layers: int = 2, heads: int = 3, queries: int = 7, keys: int = 7, valid: int = 5) -> Record:
-    """Attention of a batch of 2 whose second row has ``valid`` real tokens; padding keys get nothing."""
-    generator = torch.Generator().manual_seed(0)
-    record = Record.empty()
-    for _ in range(layers):
-        scores = torch.randn(2, heads, queries, keys, generator=generator)
-        scores[1, :, :, valid:] = -torch.inf
-        record.encoder_attention.append(scores.softmax(-1))
-    return record
+def of_reference(folder: Path, name: str, stack: str) -> np.ndarray:
+    """(L, H, T, S) by ``transformers``."""
+    loaded = load(folder)
+    read = passage(loaded.model, loaded.tokenizer, TEXT, ANSWER if name in ("t5", "bart") else None)
+    reference = CLASSES[name].from_pretrained(folder, attn_implementation="eager").eval()
+    side = read.source or read.target
+    given = {"input_ids": torch.tensor([side.ids]), "output_attentions": True}
+    if read.source and read.target:
+        given["decoder_input_ids"] = torch.tensor([read.target.ids])
+    with torch.no_grad():
+        made = reference(**given)
+    both = {"encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
+    found = getattr(made, both[stack]) if read.source and read.target else made.attentions
+    return torch.stack(found)[:, 0].numpy()
 
 
-def test_rows_sum_to_one_without_padding() -> None:
-    view = attention(recorded(), TOKENS, row=1)
-    assert view.weights.shape == (2, 3, 5, 5)
+@pytest.mark.parametrize(("name", "stack"), STACKS)
+def test_weights_are_those_of_the_reference(tiny_models, monkeypatch, name: str, stack: str) -> None:
+    monkeypatch.setattr(looks, "_AT_ONCE", 40)  # three rows at a time
+    expected = of_reference(tiny_models[name], name, stack)
+    asked = {"stack": stack, "answer": ANSWER if name in ("t5", "bart") else None}
+    view = inspect_text(tiny_models[name], TEXT, **asked).attention
+    np.testing.assert_allclose(view.weights, expected, atol=2e-5)
     np.testing.assert_allclose(view.weights.sum(-1), 1, atol=1e-5)
+    some = inspect_text(tiny_models[name], TEXT, layers=[2], heads=[2], **asked).attention
+    assert some.layers == some.heads == (2,)
+    np.testing.assert_allclose(some.weights[0, 0], expected[1, 1], atol=2e-5)
+    mean = inspect_text(tiny_models[name], TEXT, summary="mean", layers=[1], **asked).attention
+    np.testing.assert_allclose(mean.weights[0, 0], expected[0].mean(0), atol=2e-5)
+    assert mean.heads == () and len(mean.summaries) == expected.shape[1]
 
 
-def test_tokens_that_leave_out_weight_are_refused() -> None:
-    with pytest.raises(TriviumError, match="rows sum to"):
-        attention(recorded(), TOKENS[:3], row=1)
-    with pytest.raises(TriviumError, match=r"8 x 8 tokens were given for attention of 7 x 7"):
-        attention(recorded(), [str(i) for i in range(8)])
-    with pytest.raises(TriviumError, match="no decoder attention"):
-        attention(recorded(), TOKENS, stack="decoder")
+@pytest.mark.parametrize(("name", "stack"), [each for each in STACKS if each[1] != "cross"])
+def test_rollout_is_that_of_its_paper(tiny_models, name: str, stack: str) -> None:
+    """Abnar and Zuidema 2020, section 3, on the reference's weights: A = 0.5 W + 0.5 I, normalised, multiplied up."""
+    expected = np.eye(1)
+    for layer in of_reference(tiny_models[name], name, stack).mean(1):
+        with_residual = layer + np.eye(len(layer))
+        with_residual /= with_residual.sum(-1, keepdims=True)
+        expected = with_residual @ expected if len(expected) > 1 else with_residual
+    answer = ANSWER if name in ("t5", "bart") else None
+    view = inspect_text(tiny_models[name], TEXT, answer, stack=stack, summary="rollout").attention
+    assert view.weights.shape[:2] == (1, 1) and view.layers == (2,)
+    np.testing.assert_allclose(view.weights[0, 0], expected, atol=2e-5)
 
 
-def test_cross_attention_has_its_own_columns() -> None:
-    record = Record.empty()
-    record.cross_attention.append(torch.full((1, 2, 3, 4), 0.25))
-    view = attention(record, list("abc"), list("wxyz"), stack="cross")
-    assert view.weights.shape == (1, 2, 3, 4)
-    with pytest.raises(TriviumError, match="source tokens"):
-        attention(record, list("abc"), stack="cross")
+def test_layers_after_the_last_one_asked_for_are_not_computed(tiny_models, monkeypatch) -> None:
+    loaded = load(tiny_models["gpt2"])
+    reached: list[int] = []
+    for number, layer in enumerate(loaded.model.decoder.layers, 1):
+        layer.register_forward_hook(lambda *_, number=number: reached.append(number))
+    inspect_text(loaded, TEXT, layers=[1])
+    assert reached == [1]
+
+
+def test_no_more_weights_are_in_memory_than_are_asked_for(tiny_models, monkeypatch) -> None:
+    """Of a mean the largest tensor made has one head's numbers, though the layer has two."""
+    loaded, sizes = load(tiny_models["gpt2"]), []
+    monkeypatch.setattr(looks, "_AT_ONCE", 64)
+    made = looks.Looking.block
+    monkeypatch.setattr(looks.Looking, "block", lambda *a: sizes.append(made(*a).numel()) or made(*a))
+    monkeypatch.setattr(looks.Looking, "weights", lambda *_: pytest.fail("all weights were computed"))
+    inspect_text(loaded, TEXT, summary="mean")
+    assert max(sizes) <= 64
+
+
+def test_two_texts_of_an_encoder_are_read_as_a_pair(tiny_models) -> None:
+    view = inspect_text(tiny_models["bert"], "A list", "An error")
+    assert view.tokens.count("</s>") == 2 and view.attention.weights.shape[-1] == len(view.tokens)
+    with pytest.raises(SettingsError, match="reads one text"):
+        inspect_text(tiny_models["gpt2"], "A list", "An error")
+
+
+def test_an_answer_that_is_not_given_is_the_models_own(tiny_models) -> None:
+    from trivium.generation.sampling import Sampling
+
+    loaded = load(tiny_models["t5"])
+    view = inspect_text(loaded, TEXT, stack="cross").attention
+    written = loaded.generate(TEXT, Sampling(temperature=0, max_tokens=48)).tokens
+    assert len(view.queries) == len(written) + 1
+
+
+def test_what_is_not_there_is_refused(tiny_models) -> None:
+    for asked, sentence in (
+        ({"layers": [0]}, "layers has 0: this model has layers 1 to 2"),
+        ({"heads": [1, 9]}, "heads has 9"),
+        ({"heads": []}, "heads is empty"),
+        ({"stack": "cross"}, "this model has decoder attention"),
+        ({"summary": "sum"}, "choose none, mean, rollout"),
+    ):
+        with pytest.raises(SettingsError, match=sentence):
+            inspect_text(tiny_models["gpt2"], TEXT, **asked)
+    with pytest.raises(SettingsError, match="another stack"):
+        inspect_text(tiny_models["t5"], TEXT, ANSWER, stack="cross", summary="rollout")
+    with pytest.raises(RefusedError, match="may be asked for at once"):
+        inspect_text(tiny_models["gpt2"], TEXT, most=10)
+
+
+def test_what_memory_does_not_hold_is_refused(tiny_models, monkeypatch) -> None:
+    monkeypatch.setattr("trivium.views.attention.physical_memory", lambda: 1000)
+    loaded = load(tiny_models["gpt2"])
+    with pytest.raises(RefusedError, match="half of this machine's memory"):
+        attention(loaded.model, passage(loaded.model, loaded.tokenizer, TEXT))
 
 
 def test_summaries_of_known_heads() -> None:
     t = 4
     previous = np.eye(t, k=-1)
     previous[0, 0] = 1
-    record = Record.empty()
-    heads = [np.eye(t), previous, np.full((t, t), 1 / t)]
-    record.decoder_attention.append(torch.tensor(np.stack(heads))[None])
-    same, before, uniform = head_summaries(attention(record, list("abcd"), stack="decoder"))
+    heads = torch.tensor(np.stack([np.eye(t), previous, np.full((t, t), 1 / t)]))
+    chosen = _Chosen([1], [1, 2, 3], "none")
+    chosen.append(heads[None])
+    same, before, uniform = chosen.summaries
     assert (same.entropy, same.same, same.previous, same.next) == (0, 1, 0, 0)
     assert (before.previous, before.first) == (1, 0.5)
     assert uniform.entropy == pytest.approx(2)
     assert (uniform.previous, uniform.same, uniform.next, uniform.first) == pytest.approx((0.25,) * 4)
 
 
-def test_json_carries_the_numbers() -> None:
-    view = attention(recorded(), TOKENS, row=1)
+def test_summaries_do_not_depend_on_how_many_rows_are_computed_at_once(tiny_models, monkeypatch) -> None:
+    whole = inspect_text(tiny_models["bert"], TEXT).attention.summaries
+    monkeypatch.setattr(looks, "_AT_ONCE", 1)
+    for one, other in zip(whole, inspect_text(tiny_models["bert"], TEXT).attention.summaries, strict=True):
+        assert vars(one) == pytest.approx(vars(other), abs=1e-6)
+
+
+def test_json_carries_the_numbers(tiny_models) -> None:
+    view = inspect_text(tiny_models["bert"], TEXT).attention
     read = json.loads(json.dumps(view.to_json()))
     np.testing.assert_allclose(np.array(read["weights"]), view.weights, atol=1e-6)
-    assert read["queries"] == TOKENS
-    assert [(h["layer"], h["head"]) for h in read["heads"]] == [(la, h) for la in (1, 2) for h in (1, 2, 3)]
+    assert read["queries"] == list(view.queries)
+    assert [(h["layer"], h["head"]) for h in read["summaries"]] == [(la, h) for la in (1, 2) for h in (1, 2)]
 
 
-def test_picture_has_a_map_for_each_head_and_prints_its_weights() -> None:
-    view = attention(recorded(), TOKENS, row=1)
-    picture = str(attention_picture(view, "demo", start=(2, 3)))
-    assert "<b>" not in picture
-    assert "&lt;b&gt;list&lt;/b&gt;" in picture
-    assert re.findall(r'id="demo-([lh]\d)" aria-label="[^"]*" checked', picture) == ["l2", "h3"]
+def test_picture_has_a_map_for_each_head_and_prints_its_weights(tiny_models) -> None:
+    view = inspect_text(tiny_models["bert"], "Return <b>list</b>").attention
+    picture = str(attention_picture(view, "demo", start=(2, 1)))
+    assert "<b>" not in picture and "&lt;" in picture
+    assert re.findall(r'id="demo-([lh]\d)" aria-label="[^"]*" checked', picture) == ["l2", "h1"]
     maps = re.split(r'<div class="l\d+h\d+">', picture)[1:]
-    assert len(maps) == 6
+    assert len(maps) == 4
     for index, one in enumerate(maps):
         printed = sorted(map(int, re.findall(r'class="(?:value|over)">(\d+)<', one)))
-        weights = view.weights[index // 3, index % 3]
-        assert printed == sorted(int(100 * w + 0.5) for w in weights.flat if w >= 0.095)
+        assert printed == sorted(int(100 * w + 0.5) for w in view.weights[index // 2, index % 2].flat if w >= 0.095)
 
 
-def test_identifiers_are_checked() -> None:
+def test_identifiers_are_checked(tiny_models) -> None:
     with pytest.raises(TriviumError, match="no identifier"):
-        attention_picture(attention(recorded(), TOKENS, row=1), 'x"><script>')
+        attention_picture(inspect_text(tiny_models["bert"], TEXT).attention, 'x"><script>')

@@ -139,13 +139,12 @@ def _show_word(view: "WordView", html: Path | None, as_json: bool) -> None:
 
 def _show_attention(model: Path, text: str, html: Path | None, as_json: bool) -> None:
     from trivium.verbs.inspect import attention_page, inspect_text
-    from trivium.views import head_summaries
 
     view = inspect_text(model, text)
     if html is not None:
         write_page(html, attention_page(view, f"Attention in {model}"))
     head = ("layer", "head", "entropy", "previous", "itself", "next", "first")
-    rows = [(s.layer, s.head, s.entropy, s.previous, s.same, s.next, s.first) for s in head_summaries(view.attention)]
+    rows = [(s.layer, s.head, s.entropy, s.previous, s.same, s.next, s.first) for s in view.attention.summaries]
     cut = " ".join(repr(token) for token in view.tokens)
     explained = (
         "entropy in bits; then the share of attention that goes to the token before, itself, the next, the first"

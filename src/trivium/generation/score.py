@@ -86,16 +86,20 @@ def _answer(model: Network, questions: Sequence[Question]) -> list[_Read]:
     config = model.config
     if config.limit is None and not config.encoder_layers and max(len(q.ids) for q in questions) > _STRETCH:
         return [_read_through(model, question, device) for question in questions]
+    return _asked(model, read_by(model, questions), questions, 0, max(len(q.ids) for q in questions), None)
+
+
+def read_by(model: Network, questions: Sequence[Question]) -> Inputs:
+    """What a model reads to answer questions side by side, padded to the longest."""
+    device, config = next(model.parameters()).device, model.config
     last = right_padded([q.ids for q in questions], config.pad_token, device)
     if config.two_stream:
-        inputs = Inputs(target=read_both_ways(last, [q.known for q in questions]))
-    elif config.decoder_layers == 0:
-        inputs = Inputs(source=last)
-    elif config.encoder_layers == 0:
-        inputs = Inputs(target=last)
-    else:
-        inputs = Inputs(right_padded([q.source or () for q in questions], config.pad_token, device), last)
-    return _asked(model, inputs, questions, 0, last.ids.shape[1], None)
+        return Inputs(target=read_both_ways(last, [q.known for q in questions]))
+    if config.decoder_layers == 0:
+        return Inputs(source=last)
+    if config.encoder_layers == 0:
+        return Inputs(target=last)
+    return Inputs(right_padded([q.source or () for q in questions], config.pad_token, device), last)
 
 
 def _beginning(model: Network, rows: Sequence[Question], shared: int) -> Progress:

@@ -13,9 +13,10 @@ from trivium.tasks import (
     SpanRelations,
     Tagging,
 )
-from trivium.transformer import TransformerConfig
 from trivium.verbs.reward_models import is_reward_model
 from trivium.verbs.tuning import Tuned
+from trivium.views.attention import stacks
+from trivium.views.lens import has_lens
 
 if TYPE_CHECKING:
     from trivium.tokenizers import Tokenizer
@@ -62,9 +63,11 @@ def abilities_of(model: "LanguageModel", predictor: "Predictor | None", talks: b
         found.add("fill")
     if model.kind == "encoder" or predictor is None:
         found.add("embed")
-    if isinstance(model.config, TransformerConfig):
-        found |= {"attention", "words", *(["lens"] if words else [])}
-    return frozenset(found)
+    if stacks(model.model):
+        found.add("attention")
+    if words and has_lens(model.model):
+        found.add("lens")
+    return frozenset({*found, "words"})
 
 
 def infilling_tokens(tokenizer: "Tokenizer") -> tuple[int, int, int] | None:

@@ -26,6 +26,7 @@ from trivium.serving import (
     runs,
     tasks,
     tokens,
+    views,
 )
 from trivium.serving.guard import SECURITY, Guard
 from trivium.serving.house import House
@@ -43,6 +44,7 @@ ROUTES = (
     costs,
     fill,
     tasks,
+    views,
     runs,
     metrics_page,
     reference,

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from trivium.transformer.cache import Cache
 from trivium.transformer.config import TransformerConfig
 from trivium.transformer.dropout import drop
+from trivium.transformer.looks import Looking, Looks
 from trivium.transformer.masks import Mask
 from trivium.transformer.positions import rotate
 
@@ -33,22 +34,19 @@ def choose_kernel(queries: int, keys: int, device: torch.device, gradients: bool
 
 def attend(
     query: Tensor, key: Tensor, value: Tensor, mask: Mask, *, scale: float, dropout: float = 0.0,
-    kernel: Kernel | None = None, record: list[Tensor] | None = None,
+    kernel: Kernel | None = None, record: Looks | None = None,
 ) -> Tensor:  # fmt: skip
     """(B, H, T, D) queries, (B, G, S, D) keys and values, G dividing H -> (B, T, H * D).
 
-    ``record`` receives the attention weights (B, H, T, S), which only the batched kernel has.
+    ``record`` is told of the attention weights (B, H, T, S).
     """
     if record is not None:
-        kernel = "batched"
+        record.take(Looking(query.detach(), key.detach(), mask, scale))
     gradients = torch.is_grad_enabled() and query.requires_grad
     kernel = kernel or choose_kernel(query.shape[2], key.shape[2], query.device, gradients)
     if kernel == "fused":
         return _fused(query, key, value, mask, scale, dropout)
-    weights = attention_weights(query, key, mask, scale)
-    if record is not None:
-        record.append(weights.detach())
-    return _mix(drop(weights, dropout), value)
+    return _mix(drop(attention_weights(query, key, mask, scale), dropout), value)
 
 
 def attention_weights(query: Tensor, key: Tensor, mask: Mask, scale: float) -> Tensor:
@@ -119,7 +117,7 @@ class Attention(nn.Module):
 
     def forward(
         self, x: Tensor, memory: Tensor | None, mask: Mask, rotation: tuple[Tensor, Tensor] | None = None,
-        cache: Cache | None = None, record: list[Tensor] | None = None,
+        cache: Cache | None = None, record: Looks | None = None,
     ) -> Tensor:  # fmt: skip
         """``x`` (B, T, W) asks; it is also asked, unless ``memory`` (B, S, W) is, which for cross-attention may be None
         once the cache holds its keys. ``rotation``: cosines and sines of rotary positions."""

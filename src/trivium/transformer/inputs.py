@@ -9,6 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from trivium.transformer.looks import Looks
+
 
 @dataclass(frozen=True)
 class SpanPlaces:
@@ -108,18 +110,22 @@ class Inputs:
 
 @dataclass
 class Record:
-    """Filled by a forward pass that is given one: everything the views show. Slower, explicit attention is used.
-    Hidden states are part of the graph where gradients are computed: look at a model under ``torch.no_grad()``."""
+    """Filled by a forward pass that is given one: everything the views show, each in lists that take what they want.
+    Hidden states are part of the graph where gradients are computed: look at a model under ``torch.no_grad()``.
+    ``encoder_last``, ``decoder_last``: no layer of that stack after this one is computed, and what the pass gives back
+    is none of the model's."""
 
     encoder_hidden: list[Tensor]  # (B, S, W) each: embeddings first, then after each layer
     decoder_hidden: list[Tensor]  # (B, T, W)
-    encoder_attention: list[Tensor]  # (B, H, S, S)
-    decoder_attention: list[Tensor]  # (B, H, T, T)
-    cross_attention: list[Tensor]  # (B, H, T, S)
+    encoder_attention: Looks  # (B, H, S, S)
+    decoder_attention: Looks  # (B, H, T, T)
+    cross_attention: Looks  # (B, H, T, S)
+    encoder_last: int | None = None
+    decoder_last: int | None = None
 
     @classmethod
     def empty(cls) -> Self:
-        return cls([], [], [], [], [])
+        return cls([], [], Looks(), Looks(), Looks())
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from trivium.transformer.attention import Attention
 from trivium.transformer.cache import Cache
 from trivium.transformer.config import TransformerConfig
 from trivium.transformer.dropout import drop
+from trivium.transformer.looks import Looks
 from trivium.transformer.masks import Mask
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -115,8 +116,8 @@ class Surroundings:
     memory: Tensor | None = None  # (B, S, W): the encoder's output
     cross_mask: Mask = Mask()
     cache: Cache | None = None
-    attention: list[Tensor] | None = None  # records, filled by each layer
-    cross_attention: list[Tensor] | None = None
+    attention: Looks | None = None  # records, filled by each layer
+    cross_attention: Looks | None = None
     near_mask: Mask = Mask()  # of the layers that see only what is near
 
 

@@ -24,6 +24,13 @@ class Mask:
         """The bias, also for the plain lower triangle."""
         return triangle_bias(queries, keys, device, dtype) if self.causal else self.bias
 
+    def of_rows(self, rows: slice, queries: int, keys: int, device: torch.device, dtype: torch.dtype) -> Tensor | None:
+        """The bias of some queries, ``rows`` of all; of the plain lower triangle no more than these are made."""
+        if self.causal:
+            start, stop, _ = rows.indices(queries)
+            return additive(causal(stop - start, keys - queries + stop, device), dtype)[None, None]
+        return None if self.bias is None else self.bias[:, :, rows]
+
     def at_places(self, places: Tensor, tokens: Tensor) -> "Mask":
         """Of one query in each row, at ``places`` (B,); ``tokens``: (B, T, W), which are asked."""
         bias = self.explicit(tokens.shape[1], tokens.shape[1], tokens.device, tokens.dtype)

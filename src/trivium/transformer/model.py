@@ -47,7 +47,9 @@ class Model(Network):
         mixed: list[Tensor] | None = [] if self.mixes(heads) else None
         if self.encoder is not None and (inputs.source is not None or self.decoder is None):
             side = given(inputs.source, "source")
-            records = Records(record.encoder_hidden, record.encoder_attention) if record else Records(mixed)
+            records = Records(mixed)
+            if record:
+                records = Records(record.encoder_hidden, record.encoder_attention, last=record.encoder_last)
             source = self.encoder(self.tokens(side.ids), side, records=records)
         if self.decoder is not None:
             side = given(inputs.target, "target")
@@ -55,7 +57,9 @@ class Model(Network):
                 raise SettingsError("an encoder-decoder needs inputs.source in the first call")
             records = Records([] if mixed is not None else None)
             if record:
-                records = Records(record.decoder_hidden, record.decoder_attention, record.cross_attention)
+                records = Records(
+                    record.decoder_hidden, record.decoder_attention, record.cross_attention, record.decoder_last
+                )
             target = self.decoder(self.tokens(side.ids), side, source, inputs.source, cache, records)
         elif cache is not None:
             raise SettingsError("a model without a decoder has nothing to cache: leave out the cache")

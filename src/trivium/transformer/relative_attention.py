@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from trivium.transformer.attention import attend
 from trivium.transformer.dropout import drop
+from trivium.transformer.looks import Looks
 from trivium.transformer.masks import Mask
 from trivium.transformer.positions import remembered
 from trivium.transformer.two_stream_config import TwoStreamConfig
@@ -71,7 +72,7 @@ class RelativeAttention(nn.Module):
 
     def forward(
         self, x: Tensor, key: Tensor, value: Tensor, distances: Tensor, view: View,
-        record: list[Tensor] | None = None,
+        record: Looks | None = None,
     ) -> Tensor:  # fmt: skip
         """``x`` (B, R, W) asks (B, H, S, D) keys and values; ``distances``: (H, N, D), of S + 1 downwards."""
         query, scale = self.split(self.query(x)), self.per_head**-0.5  # (B, H, R, D)

@@ -12,6 +12,7 @@ from trivium.transformer.config import Learned, RelativeBias, Rotary, Sinusoidal
 from trivium.transformer.dropout import drop
 from trivium.transformer.inputs import Tokens
 from trivium.transformer.layers import Layer, Surroundings, norm
+from trivium.transformer.looks import Looks
 from trivium.transformer.masks import Mask, cross_mask, self_mask
 from trivium.transformer.positions import RelativePositions, rotations, sinusoids
 
@@ -21,8 +22,9 @@ class Records:
     """Lists that a pass fills, or None where nothing is asked for."""
 
     hidden: list[Tensor] | None = None
-    attention: list[Tensor] | None = None
-    cross_attention: list[Tensor] | None = None
+    attention: Looks | None = None
+    cross_attention: Looks | None = None
+    last: int | None = None  # no layer after it is computed
 
 
 class Stack(nn.Module):
@@ -74,6 +76,8 @@ class Stack(nn.Module):
         if records.hidden is not None:
             records.hidden.append(x)
         for index, layer in enumerate(self.layers, 1):
+            if records.last is not None and index > records.last:
+                break
             x = layer(x, around, only if index == len(self.layers) else None)
             if records.hidden is not None:
                 records.hidden.append(x)

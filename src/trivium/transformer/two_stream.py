@@ -91,7 +91,10 @@ class TwoStreamStack(nn.Module):
         queries = None
         if views[1] is not None:
             queries = drop(self.start.expand(len(content), rows, -1), self.config.dropout, self.training)
+        last = record.encoder_last if record else None
         for index, layer in enumerate(self.layers):
+            if last is not None and index >= last:
+                break
             _note(record, content, queries)
             distances = self._distances(index, keys, content, read)
             content, queries = layer(content, queries, views, distances, read, record)

@@ -1,16 +1,20 @@
 """``trivium inspect``: what a model is made of, and where it looks when it reads a text."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
-
-from trivium.errors import SettingsError
-from trivium.generation.prompts import opening, source_ids, start_token
-from trivium.transformer import Inputs, Record, Tokens
+from trivium.generation.sampling import Sampling
+from trivium.transformer.network import answers
 from trivium.verbs.load import LanguageModel, load
-from trivium.views import AttentionView, attention
+from trivium.views.attention import AttentionView, StackName, Summary, attention
+from trivium.views.lens import LensView, lens
+from trivium.views.passage import Passage, passage
+from trivium.views.steps import StepsView, decoding
+from trivium.views.surprise import SurpriseView, surprises
+
+_ANSWER = 48  # tokens that an encoder-decoder writes where it is given no answer
 
 
 @dataclass(frozen=True)
@@ -61,40 +65,81 @@ def inspect_model(model: str | Path | LanguageModel) -> ModelView:
     )
 
 
-@torch.inference_mode()
-def inspect_text(model: str | Path | LanguageModel, text: str) -> TextView:
-    """The attention inside a model while it reads ``text``: in an encoder-decoder, that of its encoder."""
+def inspect_text(
+    model: str | Path | LanguageModel,
+    text: str,
+    answer: str | None = None,
+    *,
+    stack: StackName | None = None,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    summary: Summary = "none",
+    most: int | None = None,
+) -> TextView:
+    """The attention inside a model while it reads ``text``, of ``layers`` and ``heads``, both from 1 (None: all).
+
+    ``answer``: what an encoder-decoder writes (if not given, what it would write), or an encoder's second text.
+    ``stack``: ``encoder``, ``decoder`` or ``cross``; if not given, the one that reads. ``summary``: ``mean``
+    over the heads, or ``rollout`` up to the last of the layers. ``most``: more numbers than these are refused.
+    """
     loaded = load(model)
-    tokenizer, device = loaded.tokenizer, next(loaded.model.parameters()).device
-    stack: Literal["decoder", "encoder"] = "decoder" if loaded.kind == "decoder" else "encoder"
-    if loaded.kind == "encoder":
-        ids = tokenizer.encode(text, specials=True).ids
-    else:
-        plain = tokenizer.encode(text).ids
-        ids = list(opening(tokenizer, plain) if loaded.kind == "decoder" else source_ids(tokenizer, plain))
-    limit = loaded.config.limit
-    if limit is not None and len(ids) > limit:
-        raise SettingsError(f"the text has {len(ids)} tokens and the model reads at most {limit}: give a shorter one")
-    read = Tokens(torch.tensor([ids], device=device))  # (1, T)
-    if loaded.kind == "encoder-decoder":
-        inputs = Inputs(source=read, target=Tokens(torch.tensor([[start_token(loaded.model)]], device=device)))
-    else:
-        inputs = Inputs(source=read) if loaded.kind == "encoder" else Inputs(target=read)
-    record = Record.empty()
-    loaded.model(inputs, record=record)
-    if not (record.encoder_attention or record.decoder_attention):
-        raise SettingsError(
-            f"the model in {loaded.directory} has no attention to show: look at a word in its "
-            "contexts with --word, or at its weights with trivium inspect model"
-        )
-    shown = [tokenizer.decode([number], skip_special=False) for number in ids]
-    return TextView(shown, ids, attention(record, shown, stack=stack))
+    read = as_read(loaded, text, answer, writes=stack in ("decoder", "cross"))
+    view = attention(loaded.model, read, stack=stack, layers=layers, heads=heads, summary=summary, most=most)
+    side = read.source or read.target
+    assert side is not None
+    return TextView(list(side.tokens), list(side.ids), view)
+
+
+def inspect_lens(
+    model: str | Path | LanguageModel,
+    text: str,
+    answer: str | None = None,
+    *,
+    top: int = 5,
+    layers: Sequence[int] | None = None,
+    most: int | None = None,
+) -> LensView:
+    """What the model would say after each of ``layers`` (None: all; 0: the embeddings), by the logit lens.
+
+    An encoder says what stands at each place (``___`` is one that it must not see), a decoder what comes next, and an
+    encoder-decoder what comes next in ``answer``; if not given, in what it would write.
+    """
+    loaded = load(model)
+    read = as_read(loaded, text, answer, writes=True)
+    return lens(loaded.model, loaded.tokenizer, read, top=top, layers=layers, most=most)
+
+
+def inspect_surprise(
+    model: str | Path | LanguageModel, text: str, answer: str | None = None, *, top: int = 5
+) -> SurpriseView:
+    """What each token of ``text`` costs the model, or each of ``answer`` after it, and what else was likely there."""
+    loaded = load(model)
+    return surprises(loaded.model, loaded.tokenizer, text, answer, top)
+
+
+def inspect_steps(
+    model: str | Path | LanguageModel, prompt: str, *, max_tokens: int = 16, top: int = 5, layer: int | None = None
+) -> StepsView:
+    """What the model writes after ``prompt``, token by token: what was likely at each step, and where ``layer`` (None:
+    the last) looked, as a mean over its heads."""
+    loaded = load(model)
+    return decoding(
+        loaded.model, loaded.tokenizer, prompt, max_tokens=max_tokens, top=top, layer=layer, files=loaded.generation
+    )
+
+
+def as_read(loaded: LanguageModel, text: str, answer: str | None, *, writes: bool) -> Passage:
+    """What the views look at. ``writes``: an encoder-decoder's answer is wanted, its own where none is given."""
+    said: str | tuple[int, ...] | None = answer
+    if answers(loaded.config) and answer is None and writes:
+        said = loaded.generate(text, Sampling(max_tokens=_ANSWER, temperature=0)).tokens
+    return passage(loaded.model, loaded.tokenizer, text, said)
 
 
 def attention_page(view: TextView, title: str) -> str:
     """The attention of a text as one offline HTML page."""
     from trivium.lab import Section, page
-    from trivium.views import attention_picture
+    from trivium.views.attention import attention_picture
 
     picture = Section("Attention", [attention_picture(view.attention)], kicker=f"{view.attention.stack}")
     return page(title, [picture], subtitle=" ".join(view.tokens))

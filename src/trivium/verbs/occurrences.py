@@ -122,7 +122,7 @@ def _static(vectors: Vectors, found: Concordance, name: str, neighbours: int) ->
         for start, end in word_spans(hit.text):
             text = hit.text[start:end]
             if text in vectors and _counts(text) and text.casefold() != found.word.casefold():
-                words.setdefault(text, Word(text, line, context_of(hit.text, start, end)))
+                words.setdefault(text, Word(text, line, context_of(hit.text, start, end), hit.document))
     chosen = list(words.values())[:_MOST_WORDS]
     others = np.array([vectors[each.text] for each in chosen], np.float32).reshape(len(chosen), vectors.dimensions)
     rows = np.tile(row, (len(found.hits), 1))
@@ -136,28 +136,32 @@ def _contextual(loaded: "LanguageModel", found: Concordance, name: str, layer: i
     numbers: dict[str, int] = {}
     lines = [numbers.setdefault(hit.text, len(numbers)) for hit in found.hits]
     rows: list[np.ndarray] = []
+    static: list[np.ndarray] = []
     words: list[Word] = []
     others: list[np.ndarray] = []
     seen: set[tuple[int, int]] = set()
     for hit, line, reading in zip(found.hits, lines, readings, strict=True):
         own = [n for n, (start, end) in enumerate(reading.words) if start >= hit.span[0] and end <= hit.span[1]]
         rows.append(reading.states[own].mean(0))
+        if reading.static is not None:
+            static.append(reading.static[own].mean(0))
         for number, (start, end) in enumerate(reading.words):
             text = hit.text[start:end]
             if (line, start) in seen or not _counts(text) or text.casefold() == found.word.casefold():
                 continue
             seen.add((line, start))
             if len(words) < _MOST_WORDS:
-                words.append(Word(text, line, context_of(hit.text, start, end)))
+                words.append(Word(text, line, context_of(hit.text, start, end), hit.document))
                 others.append(reading.states[number])
     width = rows[0].shape[0]
-    last = _layers(loaded) if layer is None else layer
+    last = layers_of(loaded) if layer is None else layer
     return view_of(
-        found, name, last, np.stack(rows), lines, words, np.array(others, np.float32).reshape(-1, width), neighbours
-    )
+        found, name, last, np.stack(rows), lines, words, np.array(others, np.float32).reshape(-1, width), neighbours,
+        np.stack(static) if static else None,
+    )  # fmt: skip
 
 
-def _layers(loaded: "LanguageModel") -> int:
+def layers_of(loaded: "LanguageModel") -> int:
     """The number of the last layer."""
     return loaded.config.encoder_layers or loaded.config.decoder_layers
 

@@ -2,45 +2,37 @@
 
 Rows are the positions that look (queries), columns those looked at (keys); each row sums to 1 (Vaswani et al. 2017,
 section 3.2.1). The summaries of a head follow Clark et al. 2019, "What Does BERT Look At?", section 3: entropy and the
-share given to the previous, the next and the same token. Weights say where a head reads, not why the model decided.
+share given to the previous, the next and the same token. Rollout is that of Abnar and Zuidema 2020, "Quantifying
+Attention Flow in Transformers", section 3: the mean over heads of each layer, half of it the residual connection, and
+the product over all layers up to one. Weights say where a head reads, not why the model decided.
+
+What is not asked for is not kept, and layers after the last one asked for are not computed; weights are computed some
+rows at a time, so that a text may fill the context.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from trivium.errors import TriviumError
+from trivium.errors import RefusedError, SettingsError, TriviumError
+from trivium.recurrent import RecurrentConfig
+from trivium.transformer import Network, Record, TransformerConfig, TwoStreamConfig
+from trivium.transformer.looks import Looking, Looks
+from trivium.vectors.room import physical_memory
 from trivium.views.markup import Markup, html, joined
+from trivium.views.passage import Passage
 
-if TYPE_CHECKING:
-    from trivium.transformer import Record
+StackName = Literal["encoder", "decoder", "cross"]
+Summary = Literal["none", "mean", "rollout"]
 
 _CELL = 26  # pixels of a cell at full size
 _LABEL = 7.2  # pixels of a character in a label
 _SHADES = 16
-
-
-@dataclass(frozen=True)
-class AttentionView:
-    """Attention of every layer and head for one row of a batch."""
-
-    stack: str  # "encoder" | "decoder" | "cross"
-    queries: tuple[str, ...]  # T tokens that look
-    keys: tuple[str, ...]  # S tokens looked at
-    weights: np.ndarray  # (L, H, T, S) float32, rows sum to 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain lists, for ``--json`` and for other programs."""
-        return {
-            "stack": self.stack,
-            "queries": list(self.queries),
-            "keys": list(self.keys),
-            "weights": np.round(self.weights.astype(np.float64), 6).tolist(),
-            "heads": [asdict(summary) for summary in head_summaries(self)],
-        }
 
 
 @dataclass(frozen=True)
@@ -56,58 +48,215 @@ class HeadSummary:
     first: float  # share given to the first token: where heads with nothing to say often look
 
 
+@dataclass(frozen=True)
+class AttentionView:
+    """Attention of some layers and heads on one text, numbered from 1. ``summary``: weights are the mean over the
+    heads of each layer (H = 1), or the rollout up to the last layer (L = H = 1); then ``heads`` is empty."""
+
+    stack: StackName
+    queries: tuple[str, ...]  # T tokens that look
+    keys: tuple[str, ...]  # S tokens looked at
+    weights: np.ndarray  # (L, H, T, S) float32, rows sum to 1
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    summary: Summary
+    summaries: tuple[HeadSummary, ...]  # of each head that was looked at
+
+    def to_json(self, digits: int = 6, *, weights: bool = True) -> dict[str, Any]:
+        """Plain lists, for ``--json`` and for other programs."""
+        numbers = {"weights": np.round(self.weights.astype(np.float64), digits).tolist()} if weights else {}
+        return {
+            "stack": self.stack,
+            "queries": list(self.queries),
+            "keys": list(self.keys),
+            "layers": list(self.layers),
+            "heads": list(self.heads),
+            "summary": self.summary,
+            **numbers,
+            "summaries": [
+                {name: round(value, digits) for name, value in asdict(each).items()} for each in self.summaries
+            ],
+        }
+
+
+def stacks(model: Network) -> dict[StackName, tuple[int, int]]:
+    """Where a model has attention: how many layers and heads each stack has."""
+    config = model.config
+    if isinstance(config, TwoStreamConfig):
+        return {"encoder": (config.encoder_layers, config.heads)}
+    if isinstance(config, TransformerConfig):
+        found: dict[StackName, tuple[int, int]] = {}
+        if config.encoder_layers:
+            found["encoder"] = (config.encoder_layers, config.heads)
+        if config.decoder_layers:
+            found["decoder"] = (config.decoder_layers, config.heads)
+        if config.encoder_layers and config.decoder_layers:
+            found["cross"] = (config.decoder_layers, config.heads)
+        return found
+    if isinstance(config, RecurrentConfig) and config.encoder_layers and config.decoder_layers:
+        return {"cross": (1, 1)}
+    return {}
+
+
+@torch.inference_mode()
 def attention(
-    record: "Record",
-    queries: Sequence[str],
-    keys: Sequence[str] | None = None,
-    *,
-    stack: Literal["encoder", "decoder", "cross"] = "encoder",
-    row: int = 0,
-) -> AttentionView:
-    """The weights that a forward pass left in ``record``, for row ``row`` of the batch, padding cut off.
-
-    ``queries``: the T tokens as text, without padding; ``keys``: the S source tokens, needed for ``"cross"`` only.
-    """
-    layers = {
-        "encoder": record.encoder_attention,
-        "decoder": record.decoder_attention,
-        "cross": record.cross_attention,
-    }[stack]
-    if not layers:
-        raise TriviumError(f"the record holds no {stack} attention: run the model with record=Record.empty() first")
-    seen = tuple(queries if keys is None else keys)
-    if stack == "cross" and keys is None:
-        raise TriviumError("cross attention looks from target to source tokens: give the source tokens as keys")
-    weights = np.stack([layer[row].detach().float().cpu().numpy() for layer in layers])  # (L, H, T, S)
-    if weights.shape[2] < len(queries) or weights.shape[3] < len(seen):
-        raise TriviumError(
-            f"{len(queries)} x {len(seen)} tokens were given for attention of {weights.shape[2]} x {weights.shape[3]}"
+    model: Network, text: Passage, *, stack: StackName | None = None, layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None, summary: Summary = "none", most: int | None = None,
+) -> AttentionView:  # fmt: skip
+    """The weights of ``layers`` and ``heads`` (None: of all). ``stack``: if not given, the one that reads the text.
+    ``most``: how many numbers there may be; if not given, as many as memory holds."""
+    if summary not in get_args(Summary):
+        raise SettingsError(f"summary is {summary!r}: choose {', '.join(get_args(Summary))}")
+    there = stacks(model)
+    if not there:
+        raise SettingsError(
+            "this model has no attention to show: look at a word in its contexts with --word, or at its weights with "
+            "trivium inspect model"
         )
-    weights = weights[:, :, : len(queries), : len(seen)]
-    sums = weights.sum(-1)
-    if weights.size and not np.allclose(sums, 1.0, atol=0.02):
-        worst = float(sums.flat[np.abs(sums - 1).argmax()])
-        raise TriviumError(f"attention rows sum to {worst:.4f}, not 1: were all tokens of the row given, in order?")
-    return AttentionView(stack, tuple(queries), seen, weights)
+    name = stack or next(iter(there))
+    if name not in there:
+        raise SettingsError(f"stack is {name!r}: this model has {' and '.join(there)} attention")
+    if summary == "rollout" and name == "cross":
+        raise SettingsError("rollout follows a text through layers of self-attention: choose another stack")
+    count, width = there[name]
+    of_layers = _numbers("layers", layers, count)
+    of_heads = _numbers("heads", heads, width)
+    asking, asked = (text.source, text.source) if name == "encoder" else (text.target, text.target)
+    if name == "cross":
+        asked = text.source
+    assert asking is not None and asked is not None
+    T, S = len(asking.ids), len(asked.ids)
+    kept = 1 if summary == "rollout" else len(of_layers) * (1 if summary == "mean" else len(of_heads))
+    _check_room(kept, T, S, most)
+    last = max(of_layers)
+    looks = _Chosen(range(1, last + 1) if summary == "rollout" else of_layers, of_heads, summary)
+    record = Record(Dropped(), Dropped(), Unwanted(), Unwanted(), Unwanted())
+    if name == "encoder":
+        record.encoder_attention, record.encoder_last = looks, last
+    else:
+        record.decoder_last = last
+        if name == "decoder":
+            record.decoder_attention = looks
+        else:
+            record.cross_attention = looks
+    model(text.inputs(next(model.parameters()).device), record=record)
+    weights = looks.weights()
+    shown = (last,) if summary == "rollout" else of_layers
+    own = of_heads if summary == "none" else ()
+    return AttentionView(name, asking.tokens, asked.tokens, weights, shown, own, summary, tuple(looks.summaries))
 
 
-def head_summaries(view: AttentionView) -> list[HeadSummary]:
-    """What each head does on this text, layer by layer."""
-    summaries = []
-    for layer, heads in enumerate(view.weights, 1):
-        for head, weights in enumerate(heads, 1):
-            p = weights.astype(np.float64)  # (T, S)
-            positive = np.where(p > 0, p, 1.0)
-            entropy = float(-(p * np.log2(positive)).sum(-1).mean())
-            previous, same, following = (_diagonal_mean(p, offset) for offset in (-1, 0, 1))
-            first = float(p[:, 0].mean())
-            summaries.append(HeadSummary(layer, head, entropy, previous, same, following, first))
-    return summaries
+def _numbers(what: str, asked: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    """In rising order, each once."""
+    if asked is None:
+        return tuple(range(1, count + 1))
+    if not asked:
+        raise SettingsError(f"{what} is empty: leave it out for all, or name some of 1 to {count}")
+    for number in asked:
+        if not 1 <= number <= count:
+            raise SettingsError(f"{what} has {number}: this model has {what} 1 to {count}")
+    return tuple(sorted({*asked}))
 
 
-def _diagonal_mean(weights: np.ndarray, offset: int) -> float:
-    diagonal = np.diagonal(weights, offset)
-    return float(diagonal.mean()) if diagonal.size else 0.0
+def _check_room(kept: int, T: int, S: int, most: int | None) -> None:
+    numbers, present = kept * T * S, physical_memory()
+    if most is not None and numbers > most:
+        raise RefusedError(
+            f"{kept} x {T} x {S} weights are {numbers:,} numbers, and {most:,} may be asked for at once: name fewer "
+            "layers or heads, or give a shorter text"
+        )
+    if present is not None and 4 * numbers > present / 2:
+        raise RefusedError(
+            f"{kept} x {T} x {S} weights take {4 * numbers / 1e9:,.1f} GB, more than half of this machine's memory: "
+            "name fewer layers or heads"
+        )
+
+
+class Dropped(list[Tensor]):
+    """Of hidden states nothing is kept."""
+
+    def append(self, state: Tensor) -> None:
+        """It is let go of."""
+
+
+class Unwanted(Looks):
+    """Of another stack no weights are computed."""
+
+    def take(self, layer: Looking) -> None:
+        """It is let go of."""
+
+    def append(self, weights: Tensor) -> None:
+        """It is let go of."""
+
+
+class _Chosen(Looks):
+    """Some layers' weights of some heads, each numbered from 1, of a batch of one row."""
+
+    def __init__(self, layers: Sequence[int], heads: Sequence[int], summary: Summary):
+        super().__init__()
+        self.layers, self.heads, self.summary = frozenset(layers), heads, summary
+        self.summaries: list[HeadSummary] = []
+        self._passed = 0
+        self._kept: list[Tensor] = []  # (H, T, S) each
+
+    def take(self, layer: Looking) -> None:
+        """A layer that says how its weights are computed."""
+        self._note(layer.queries, layer.keys, layer.blocks(), lambda head, rows: layer.block(head, rows)[0])
+
+    def append(self, weights: Tensor) -> None:
+        """A layer whose weights (1, H, T, S) are there already: a recurrent model's."""
+        T, S = weights.shape[2:]
+        self._note(T, S, [slice(0, T)], lambda head, rows: weights[0, head, rows])
+
+    def weights(self) -> np.ndarray:
+        """(L, H, T, S) float32."""
+        return np.stack([each.cpu().numpy() for each in self._kept])
+
+    def _note(self, T: int, S: int, blocks: Sequence[slice], weigh: Callable[[int, slice], Tensor]) -> None:
+        self._passed += 1
+        if self._passed not in self.layers:
+            return
+        alone = self.summary == "none"
+        found = torch.zeros(len(self.heads) if alone else 1, T, S)
+        for place, head in enumerate(self.heads):
+            figures = _Figures(S)
+            for rows in blocks:
+                weights = weigh(head - 1, rows).float().cpu()
+                figures.add(weights, rows.start)
+                found[place if alone else 0, rows] += weights
+            self.summaries.append(figures.summary(self._passed, head))
+        if not alone:
+            found /= len(self.heads)
+        if self.summary == "rollout":
+            found = found / 2 + torch.eye(T) / 2
+            self._kept = [torch.bmm(found, before) for before in self._kept] or [found]
+        else:
+            self._kept.append(found)
+
+
+class _Figures:
+    """Sums over the rows of one head."""
+
+    def __init__(self, keys: int) -> None:
+        self.keys, self.rows, self.entropy, self.first = keys, 0, 0.0, 0.0
+        self.diagonals = {offset: [0.0, 0] for offset in (-1, 0, 1)}
+
+    def add(self, weights: Tensor, start: int) -> None:
+        """(rows, S) weights, the first row numbered ``start``."""
+        self.rows += len(weights)
+        self.entropy -= float(torch.xlogy(weights, weights).double().sum()) / math.log(2)
+        self.first += float(weights[:, 0].double().sum())
+        for offset, (total, count) in self.diagonals.items():
+            if start + offset < self.keys:
+                along = weights.diagonal(start + offset)
+                self.diagonals[offset] = [total + float(along.double().sum()), count + len(along)]
+
+    def summary(self, layer: int, head: int) -> HeadSummary:
+        """The means."""
+        previous, same, following = (total / count if count else 0.0 for total, count in self.diagonals.values())
+        return HeadSummary(
+            layer, head, max(0.0, self.entropy / self.rows), previous, same, following, self.first / self.rows
+        )
 
 
 def attention_picture(view: AttentionView, identifier: str = "attention", start: tuple[int, int] = (1, 1)) -> Markup:
@@ -117,19 +266,19 @@ def attention_picture(view: AttentionView, identifier: str = "attention", start:
     """
     if not identifier.replace("-", "").isalnum() or not identifier.isascii():
         raise TriviumError(f"{identifier!r} is no identifier for a picture: use letters, digits and hyphens")
-    layers, heads = view.weights.shape[:2]
+    kinds = (("l", "layer", view.layers, start[0]), ("h", "head", view.heads or (1,), start[1]))
     rules = [
         f"#{identifier}-l{layer}:checked~#{identifier}-h{head}:checked~.heat>.l{layer}h{head}{{display:block}}"
-        for layer in range(1, layers + 1)
-        for head in range(1, heads + 1)
+        for layer in view.layers
+        for head in view.heads or (1,)
     ]
-    for kind, count in (("l", layers), ("h", heads)):
+    for kind, _, numbers, _ in kinds:
         rules += [
             f'#{identifier}-{kind}{i}:checked~.pick label[for="{identifier}-{kind}{i}"]{{'
             "background:var(--accent);color:var(--on-accent);border-color:var(--accent)}"
             f'#{identifier}-{kind}{i}:focus-visible~.pick label[for="{identifier}-{kind}{i}"]{{'
             "outline:2px solid var(--accent);outline-offset:2px}"
-            for i in range(1, count + 1)
+            for i in numbers
         ]
     inputs = [
         html(
@@ -140,20 +289,26 @@ def attention_picture(view: AttentionView, identifier: str = "attention", start:
             word,
             Markup(" checked") if i == chosen else "",
         )
-        for kind, word, count, chosen in (("l", "layer", layers, start[0]), ("h", "head", heads, start[1]))
-        for i in range(1, count + 1)
+        for kind, word, numbers, wanted in kinds
+        for i, chosen in ((each, wanted if wanted in numbers else numbers[0]) for each in numbers)
     ]
     pick = joined(
         html(
             '<div class="pick"><span>{}</span>{}</div>',
-            word,
-            joined(html('<label for="{}-{}{}">{}</label>', identifier, kind, i, i) for i in range(1, count + 1)),
+            word.capitalize(),
+            joined(html('<label for="{}-{}{}">{}</label>', identifier, kind, i, i) for i in numbers),
         )
-        for kind, word, count in (("l", "Layer", layers), ("h", "Head", heads))
+        for kind, word, numbers, _ in kinds
+        if kind == "l" or view.heads
     )
+    said = {(each.layer, each.head): _sentence(each) for each in view.summaries} if view.heads else {}
     maps = joined(
-        html('<div class="l{0}h{1}">{2}{3}</div>', s.layer, s.head, _heat_map(view, s), _sentence(s))
-        for s in head_summaries(view)
+        html(
+            '<div class="l{0}h{1}">{2}{3}</div>',
+            *(layer, head, _heat_map(view, row, column), said.get((layer, head), "")),
+        )
+        for row, layer in enumerate(view.layers)
+        for column, head in enumerate(view.heads or (1,))
     )
     return html(
         '<div class="attention"><style>{}</style>{}{}<div class="heat">{}</div></div>',
@@ -172,9 +327,11 @@ def _sentence(summary: HeadSummary) -> Markup:
     )
 
 
-def _heat_map(view: AttentionView, summary: HeadSummary) -> Markup:
-    """One head as SVG: a path for each shade keeps 20 x 20 tokens at a few kilobytes; weights from 10 % are printed."""
-    weights = view.weights[summary.layer - 1, summary.head - 1]  # (T, S)
+def _heat_map(view: AttentionView, layer: int, head: int) -> Markup:
+    """One head, by its place, as SVG: a path for each shade keeps 20 x 20 tokens at a few kilobytes; weights from 10 %
+    are printed."""
+    weights = view.weights[layer, head]  # (T, S)
+    which = f"head {view.heads[head]}" if view.heads else {"mean": "mean of heads", "rollout": "rollout"}[view.summary]
     rows, columns = weights.shape
     queries, keys = [_shown(t) for t in view.queries], [_shown(t) for t in view.keys]
     left = 10 + _LABEL * max(map(len, queries), default=0)
@@ -209,10 +366,10 @@ def _heat_map(view: AttentionView, summary: HeadSummary) -> Markup:
     return html(
         '<div class="scroll" tabindex="0"><svg class="map" width="{0:.0f}" height="{1:.0f}"'
         ' viewBox="0 0 {0:.0f} {1:.0f}" role="img"'
-        ' aria-label="{2} attention, layer {3}, head {4}: rows look at columns, in percent">'
+        ' aria-label="{2} attention, layer {3}, {4}: rows look at columns, in percent">'
         '<g class="cells" transform="translate({5:.0f} {6:.0f}) scale({7})"><rect width="{8}" height="{9}"/>{10}</g>'
         "{11}{12}{13}</svg></div>",
-        *(width, height, view.stack, summary.layer, summary.head, left, top, _CELL, columns, rows, joined(paths)),
+        *(width, height, view.stack, view.layers[layer], which, left, top, _CELL, columns, rows, joined(paths)),
         *(row_labels, column_labels, printed),
     )
 

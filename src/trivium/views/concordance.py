@@ -16,10 +16,12 @@ _NOTED = 200_000  # words of the text kept to suggest a spelling from
 
 @dataclass(frozen=True)
 class Hit:
-    """One occurrence: the line it is in, and where in it."""
+    """One occurrence: the line it is in, and where in it; of which text that line is, from 0, and where it begins."""
 
     text: str
     span: Span
+    document: int = 0
+    offset: int = 0
 
     def around(self, letters: int = 60) -> tuple[str, str, str]:
         """What stands before, the word, what stands after; each side cut between words to about so many letters."""
@@ -52,13 +54,13 @@ def concordance(documents: Iterable[str], word: str, most: int, ignore_case: boo
     hits: list[Hit] = []
     noted: dict[str, None] = {}
     lines = 0
-    for line in (line for document in documents for line in document.splitlines()):
+    for line, document, offset in _lines(documents):
         if not line.strip():
             continue
         if len(hits) >= most:
             return Concordance(word, tuple(hits), lines, more=True)
         lines += 1
-        hits += _in_line(line, parts, ignore_case)
+        hits += [Hit(line, span, document, offset) for span in _in_line(line, parts, ignore_case)]
         if not hits and len(noted) < _NOTED:
             noted |= dict.fromkeys(line.split())
     if not hits:
@@ -67,7 +69,16 @@ def concordance(documents: Iterable[str], word: str, most: int, ignore_case: boo
     return Concordance(word, tuple(hits[:most]), lines, more=len(hits) > most)
 
 
-def _in_line(line: str, parts: list[str], ignore_case: bool) -> Iterator[Hit]:
+def _lines(documents: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    """Each line, of which text it is and where it begins there."""
+    for number, document in enumerate(documents):
+        offset = 0
+        for whole in document.splitlines(keepends=True):
+            yield whole.splitlines()[0], number, offset
+            offset += len(whole)
+
+
+def _in_line(line: str, parts: list[str], ignore_case: bool) -> Iterator[Span]:
     wanted = [part.casefold() for part in parts] if ignore_case else parts
     if wanted[0] not in (line.casefold() if ignore_case else line):
         return  # most lines end here, without being cut into words
@@ -77,7 +88,7 @@ def _in_line(line: str, parts: list[str], ignore_case: bool) -> Iterator[Hit]:
         words = [each.casefold() for each in words]
     for first in range(len(words) - len(wanted) + 1):
         if words[first : first + len(wanted)] == wanted:
-            yield Hit(line, (spans[first][0], spans[first + len(wanted) - 1][1]))
+            yield spans[first][0], spans[first + len(wanted) - 1][1]
 
 
 def _advice(word: str, noted: Iterable[str]) -> str:

@@ -23,16 +23,20 @@ _MOST_BACKGROUND = 5000  # words that the mean cosine of different words is comp
 
 @dataclass(frozen=True)
 class WordNeighbour:
-    """Another word of the text, and how near its nearest occurrence is; ``context``: that occurrence."""
+    """Another word of the text, and how near its nearest occurrence is; ``context``: that occurrence; ``document``: the
+    text that it is in, from 0."""
 
     word: str
     cosine: float
     context: str
+    document: int = 0
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One place of the word. ``nearest``: numbers of other occurrences with their cosines; ``words``: other words."""
+    """One place of the word. ``nearest``: numbers of other occurrences with their cosines; ``words``: other words;
+    ``document``: the text that it is in, from 0, and ``span`` where in it; ``static``: the cosine between its vector
+    and the word's own, which is the same in every context, in contextual models that have one."""
 
     number: int
     before: str
@@ -41,6 +45,9 @@ class Occurrence:
     point: tuple[float, float]
     nearest: tuple[tuple[int, float], ...]
     words: tuple[WordNeighbour, ...]
+    document: int = 0
+    span: tuple[int, int] = (0, 0)
+    static: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,30 +65,33 @@ class WordView:
     mean_cosine: float | None  # of different occurrences; None for a single one
     background: float | None  # of different words, where there are several
     shares: tuple[float, float]  # of the variance, on the map's axes
+    static_cosines: np.ndarray | None = None  # (n, n) float64, before any context: 1 where the tokens are the same
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word of the text that may be a neighbour: its spelling, which line it is of, and the words around it."""
+    """A word of the text that may be a neighbour: its spelling, which line it is of, the words around it, the text."""
 
     text: str
     line: int
     context: str
+    document: int = 0
 
 
 def view_of(
     found: Concordance, model: str, layer: int | None, vectors: np.ndarray, lines: Sequence[int], words: Sequence[Word],
-    word_vectors: np.ndarray, neighbours: int,
+    word_vectors: np.ndarray, neighbours: int, static_vectors: np.ndarray | None = None,
 ) -> WordView:  # fmt: skip
-    """``vectors`` (n, W) of the occurrences and the ``lines`` (n,) they are of; ``word_vectors`` (m, W) of ``words``.
+    """``vectors`` (n, W) of the occurrences and the ``lines`` (n,) they are of; ``word_vectors`` (m, W) of ``words``;
+    ``static_vectors`` (n, W): what each occurrence begins with, before any context.
 
     Where vectors are contextual, words of an occurrence's own line are not its neighbours, unless there is one line
     only: they are near because they stand together.
     """
     static = layer is None
     unit, others = _unit(vectors), _unit(word_vectors)
-    cosines = np.clip(unit @ unit.T, -1, 1)
-    np.fill_diagonal(cosines, 1.0)
+    cosines = _cosines(unit)
+    own = None if static_vectors is None else _unit(static_vectors)
     points, shares = principal_components(unit)
     if np.abs(points).max() < _SAME:  # what is left is rounding
         points, shares = np.zeros_like(points), (0.0, 0.0)
@@ -96,12 +106,15 @@ def view_of(
                 point=(float(points[place, 0]), float(points[place, 1])),
                 nearest=tuple((int(other) + 1, float(cosines[place, other])) for other in order),
                 words=near[place],
+                document=hit.document,
+                span=(hit.offset + hit.span[0], hit.offset + hit.span[1]),
+                static=None if own is None or own.shape != unit.shape else float(own[place] @ unit[place]),
             )  # fmt: skip
         )
     return WordView(
         word=found.word, model=model, static=static, layer=layer, lines=found.lines, more=found.more,
         occurrences=tuple(made), cosines=cosines, mean_cosine=_mean_apart(unit),
-        background=_background(others, words), shares=shares,
+        background=_background(others, words), shares=shares, static_cosines=None if own is None else _cosines(own),
     )  # fmt: skip
 
 
@@ -110,6 +123,13 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     rows = np.asarray(vectors, np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+
+
+def _cosines(unit: np.ndarray) -> np.ndarray:
+    """(n, n) of rows of length 1."""
+    cosines = np.clip(unit @ unit.T, -1, 1)
+    np.fill_diagonal(cosines, 1.0)
+    return cosines
 
 
 def _mean_apart(unit: np.ndarray) -> float | None:
@@ -145,7 +165,10 @@ def _nearest_words(
         _, first = np.unique(spelt[order], return_index=True)  # the nearest occurrence of each word
         best = order[np.sort(first)[:count]]
         found.append(
-            tuple(WordNeighbour(words[n].text, min(1.0, float(cosines[n])), words[n].context) for n in best.tolist())
+            tuple(
+                WordNeighbour(words[n].text, min(1.0, float(cosines[n])), words[n].context, words[n].document)
+                for n in best.tolist()
+            )
         )
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trivium.errors import SettingsError
 from trivium.generation.prompts import beginning, frame, source_ids, start_token
@@ -25,10 +25,12 @@ BATCH_TOKENS = 8192
 
 @dataclass(frozen=True)
 class Reading:
-    """The words of a line, or of the part of it that was read, and what the model made of each."""
+    """The words of a line, or of the part of it that was read, what the model made of each, and what each is before
+    any context: the mean of its tokens' embeddings, None where a model reads characters."""
 
     words: tuple[Span, ...]
     states: np.ndarray  # (n, W) float32
+    static: np.ndarray | None = None  # (n, E) float32
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,16 @@ def read_words(
         for some in _batches([distinct[number] for number in order]):
             for line, states in zip(some, _states(model, some, layer), strict=True):
                 means = [states[list(places)].mean(0) for places in line.places]
-                found[line.ids, line.words] = Reading(line.words, np.stack(means))
+                found[line.ids, line.words] = Reading(line.words, np.stack(means), _static(model, line))
     return [found[line.ids, line.words] for line in cut]
+
+
+def _static(model: Network, line: _Line) -> np.ndarray | None:
+    if not isinstance(model.tokens, nn.Embedding):
+        return None
+    table = model.tokens.weight
+    rows = [table[[line.ids[place] for place in places]].float().mean(0).cpu().numpy() for places in line.places]
+    return np.stack(rows)
 
 
 def _cut(model: Network, tokenizer: Tokenizer, text: str, span: Span) -> _Line:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import torch
-
 from trivium.generation.sampling import Sampling
 from trivium.lab.report import (
     Sample,
@@ -17,11 +15,11 @@ from trivium.lab.report import (
     samples,
 )
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, Record, Tokens
+from trivium.verbs.inspect import inspect_text
 from trivium.verbs.load import LanguageModel
 from trivium.verbs.quickstart.stations import Trained
 from trivium.verbs.quickstart.story import BLANK, Story
-from trivium.views.attention import attention, attention_picture
+from trivium.views.attention import attention_picture
 
 _SAMPLING = Sampling(max_tokens=48, temperature=0.7, top_p=0.9, seed=1)
 
@@ -78,12 +76,6 @@ def attention_section(story: Story, model: LanguageModel) -> Section:
         story.sentences[0][0].replace(BLANK, story.sentences[0][1] or "True") if story.sentences else story.excerpt
     )
     sentence = " ".join(sentence.split()[:14])
-    tokenizer = model.tokenizer
-    ids = list(tokenizer.encode(sentence, specials=True).ids)[:24]
-    record = Record.empty()
-    with torch.inference_mode():
-        model.model(Inputs(source=Tokens(torch.tensor([ids]))), record=record)
-    names = [tokenizer.piece(i) if i in _control(tokenizer) else tokenizer.decode([i]) for i in ids]
     return Section(
         "Where the encoder looks",
         [
@@ -91,14 +83,10 @@ def attention_section(story: Story, model: LanguageModel) -> Section:
                 "Each row is a token that looks, each column one that it looks at; a row sums to 1. Choose a layer "
                 "and a head. Weights say where a head reads from, not why the model decides."
             ),
-            attention_picture(attention(record, names)),
+            attention_picture(inspect_text(model, sentence).attention),
         ],
         kicker="Inside",
     )
-
-
-def _control(tokenizer: Tokenizer) -> set[int]:
-    return {i for i in (tokenizer.classify, tokenizer.separator, tokenizer.mask, tokenizer.begin, tokenizer.end) if i}
 
 
 def pieces(tokenizer: Tokenizer, text: str) -> list[str]:
