@@ -44,7 +44,9 @@ export function written({ label, choose, shade = doubt }) {
       card.enter();
     } else if (event.key === "Escape") card.close();
   });
-  node.addEventListener("blur", () => card.leave(true));
+  node.addEventListener("blur", (event) => {
+    if (!card.node.contains(/** @type {Node | null} */ (event.relatedTarget)) && !card.node.matches(":hover")) card.close();
+  });
 
   return {
     node,
@@ -86,10 +88,10 @@ export function word(text) {
   return [space, text && el("i", {}, text.slice(space.length))];
 }
 
-/** The less likely, the more colour. @param {HTMLElement} span @param {Token} token */
+/** The less likely, the more colour: by bits, full at eight. @param {HTMLElement} span @param {Token} token */
 function doubt(span, token) {
   if (token.probability === null) return;
-  span.style.setProperty("--doubt", ((1 - token.probability) ** 1.5).toFixed(2)); // what is fairly likely stays pale
+  span.style.setProperty("--doubt", Math.min(1, -Math.log2(token.probability) / 8).toFixed(2));
 }
 
 /** @param {Token} token */
@@ -120,10 +122,9 @@ const card = {
     if (this.pinned) return;
     this.timer = setTimeout(() => this.open(owner, at), this.owner ? 60 : 160);
   },
-  leave(now = false) {
+  leave() {
     clearTimeout(this.timer);
-    if (now && !this.node.matches(":focus-within, :hover")) this.close();
-    else if (!this.pinned) this.timer = setTimeout(() => this.close(), 220);
+    if (!this.pinned) this.timer = setTimeout(() => this.close(), 220);
   },
   /** @param {any} owner @param {number} at */
   pin(owner, at) {
