@@ -239,7 +239,7 @@ def test_writing_is_walked_through_token_by_token(opened: Callable[..., Opened])
     page.get_by_label("Text to go on with").fill("So it is")
     page.get_by_role("button", name="Watch it write").click()
     page.get_by_role("button", name="Pause").click()
-    assert found.bodies("/views/steps") == [{"model": "large", "prompt": "So it is", "max_tokens": 24, "top": 6}]
+    assert found.bodies("/views/steps") == [{"model": "large", "prompt": "So it is", "max_tokens": 24, "top": 6, "layer": None}]
     page.get_by_role("slider", name="Step", exact=True).fill("0")
     expect(page.locator(".next")).to_have_text("Paris")
     page.get_by_role("button", name="One step on").click()

@@ -54,7 +54,7 @@ export function written({ label, choose, shade = doubt }) {
     /** @param {Token} token */
     add(token) {
       // An end token adds no text; neither does the first byte of a character, whose name is the sign for that.
-      const ends = token.text === "" && !(token.name ?? "").includes("\uFFFD");
+      const ends = token.text === "" && !/\uFFFD|^bytes:/.test(token.name ?? "");
       const span = el("span", { class: ends ? "token end" : "token" }, word(token.text), ends && el("i"));
       shade(span, token);
       tokens.push(token);
@@ -221,5 +221,5 @@ function row(owner, at, each, chosen) {
 }
 
 /** Whether text can go on after it: not with a part of a character, nor with a token that no text becomes. @param {string} text */
-const whole = (text) => text !== "" && !text.includes("\uFFFD") && !CONTROL.test(text);
+const whole = (text) => text !== "" && !text.includes("\uFFFD") && !text.startsWith("bytes:") && !CONTROL.test(text);
 const CONTROL = /^(<\|.*\|>|<\/?s>|<(pad|unk|bos|eos|mask|extra_id_\d+|start_of_turn|end_of_turn)>|\[[A-Z]+\])$/;
