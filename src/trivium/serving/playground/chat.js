@@ -17,6 +17,10 @@ const STARTS = [
   "What is the difference between a simile and a metaphor?",
 ];
 
+const EXPLAINED =
+  "Its words are coloured by how likely it found them. Point at one to see what else it could have said; choose that, " +
+  "and the answer goes on from there.";
+
 /** @type {HTMLElement | null} */
 let view = null;
 
@@ -59,7 +63,7 @@ function build(context) {
         "div",
         { class: "hello" },
         el("h2", {}, `Talk to ${name}`),
-        el("p", { class: "lead" }, "Its words are coloured by how likely it found them. Point at one to see what else it could have said; choose that, and the answer goes on from there."),
+        el("p", { class: "lead" }, EXPLAINED),
         scale(),
         el("div", { class: "starts" }, STARTS.map((text) => button(text, () => ask(text)))),
       ),

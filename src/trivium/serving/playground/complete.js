@@ -133,7 +133,13 @@ function build(context) {
     });
     const one = {
       text,
-      node: el("article", { class: "sample" }, label && el("h3", {}, label), el("p", { class: "text" }, el("span", { class: "given" }, ending(start)), text.node), under),
+      node: el(
+        "article",
+        { class: "sample" },
+        label && el("h3", {}, label),
+        el("p", { class: "text" }, el("span", { class: "given" }, ending(start)), text.node),
+        under,
+      ),
       begin() {
         over = false;
         begun = performance.now();
@@ -189,7 +195,15 @@ function build(context) {
   return el(
     "div",
     { class: "split" },
-    el("div", { class: "work" }, prompt.node, el("div", { class: "row bar-of-ways" }, go, stepwise.controls, legend, mode.node), trouble, bench, stepwise.stage),
+    el(
+      "div",
+      { class: "work" },
+      prompt.node,
+      el("div", { class: "row ways" }, go, stepwise.controls, legend, mode.node),
+      trouble,
+      bench,
+      stepwise.stage,
+    ),
     side("Model and settings", model.node, beside.node, count.node, drawn.node, stepwise.settings),
   );
 }

@@ -41,7 +41,11 @@ export function sampling(context, tab, defaults, colour) {
       numeric("Repetition penalty", "repetition_penalty", { min: 1, max: 2, step: 0.05 }),
       numeric("Presence penalty", "presence_penalty", { min: -2, max: 2, step: 0.1 }),
       numeric("Frequency penalty", "frequency_penalty", { min: -2, max: 2, step: 0.1 }),
-      line("Stop at", { value: held.stop, changed: (value) => keep("stop", value), hint: "The text ends before these words; \\n is a new line." }).node,
+      line("Stop at", {
+        value: held.stop,
+        changed: (value) => keep("stop", value),
+        hint: "The text ends before these words; \\n is a new line.",
+      }).node,
     ),
   );
   return {

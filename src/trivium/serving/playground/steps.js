@@ -22,7 +22,8 @@ export function steps(context, { text, model }) {
   let film;
 
   const length = number("Steps", { value: 24, min: 1, max: 64, step: 1 });
-  const settings = el("div", {}, length.node);
+  const layer = number("Layer", { value: null, min: 1, max: 999, step: 1, slider: false, hint: "Whose attention is shown; empty: the last." });
+  const settings = el("div", {}, length.node, layer.node);
   const stage = el("div", { class: "stage" });
   const start = button("Watch it write", read, { class: "main" });
   const controls = el("div", { class: "row" }, start);
@@ -40,7 +41,7 @@ export function steps(context, { text, model }) {
     pause();
     start.disabled = true;
     try {
-      const body = { model: model().id, prompt: text(), max_tokens: length.value() ?? 24, top: 6 };
+      const body = { model: model().id, prompt: text(), max_tokens: length.value() ?? 24, top: 6, layer: layer.value() };
       trace = await context.api.post("views/steps", body);
       at = 0;
       slider.max = String(trace.steps.length - 1);
@@ -93,12 +94,14 @@ export function steps(context, { text, model }) {
     back.disabled = at === 0;
     forth.disabled = at === trace.steps.length - 1;
     const seen = [...trace.prompt, ...trace.steps.slice(0, at).map((each) => each.text)];
-    const most = Math.max(...step.attention, 1e-9);
+    // An encoder-decoder looks at the prompt, and apart from it at what it has written, after a token to start with.
+    const looks = [...step.attention, ...(step.written ?? []).slice(1)];
+    const most = Math.max(...looks, 1e-9);
     show(
       words,
       seen.map((piece, place) =>
-        el("span", { class: place < trace.prompt.length ? "seen first" : "seen", title: percent(step.attention[place] ?? 0),
-          vars: { "--weight": ((step.attention[place] ?? 0) / most).toFixed(3) } }, word(piece)),
+        el("span", { class: place < trace.prompt.length ? "seen first" : "seen", title: percent(looks[place] ?? 0),
+          vars: { "--weight": ((looks[place] ?? 0) / most).toFixed(3) } }, word(piece)),
       ),
       el("span", { class: "next" }, word(step.text)),
     );

@@ -7,9 +7,9 @@ export function percent(probability) {
   return `${share < 10 ? share.toFixed(1) : share.toFixed(0)} %`;
 }
 
-/** A token alone: its spaces and breaks can be seen. @param {string} text */
+/** A token alone: its spaces and breaks can be seen, and the bytes of a part of a character. @param {string} text */
 export const visible = (text) =>
-  text === "" ? "(nothing)" : text.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
+  text === "" ? "(nothing)" : /^bytes:(\\x[0-9a-f]{2})+$/.test(text) ? `byte${text.slice(6).replaceAll("\\x", " ")}` : text.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
 
 /** @param {number} count @param {string} word */
 export const counted = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;

@@ -44,7 +44,9 @@ export function written({ label, choose, shade = doubt }) {
       card.enter();
     } else if (event.key === "Escape") card.close();
   });
-  node.addEventListener("blur", () => card.leave(true));
+  node.addEventListener("blur", (event) => {
+    if (!card.node.contains(/** @type {Node | null} */ (event.relatedTarget)) && !card.node.matches(":hover")) card.close();
+  });
 
   return {
     node,
@@ -52,7 +54,7 @@ export function written({ label, choose, shade = doubt }) {
     /** @param {Token} token */
     add(token) {
       // An end token adds no text; neither does the first byte of a character, whose name is the sign for that.
-      const ends = token.text === "" && !(token.name ?? "").includes("\uFFFD");
+      const ends = token.text === "" && !/\uFFFD|^bytes:/.test(token.name ?? "");
       const span = el("span", { class: ends ? "token end" : "token" }, word(token.text), ends && el("i"));
       shade(span, token);
       tokens.push(token);
@@ -86,10 +88,10 @@ export function word(text) {
   return [space, text && el("i", {}, text.slice(space.length))];
 }
 
-/** The less likely, the more colour. @param {HTMLElement} span @param {Token} token */
+/** The less likely, the more colour: by bits, full at eight. @param {HTMLElement} span @param {Token} token */
 function doubt(span, token) {
   if (token.probability === null) return;
-  span.style.setProperty("--doubt", ((1 - token.probability) ** 1.5).toFixed(2)); // what is fairly likely stays pale
+  span.style.setProperty("--doubt", Math.min(1, -Math.log2(token.probability) / 8).toFixed(2));
 }
 
 /** @param {Token} token */
@@ -120,10 +122,9 @@ const card = {
     if (this.pinned) return;
     this.timer = setTimeout(() => this.open(owner, at), this.owner ? 60 : 160);
   },
-  leave(now = false) {
+  leave() {
     clearTimeout(this.timer);
-    if (now && !this.node.matches(":focus-within, :hover")) this.close();
-    else if (!this.pinned) this.timer = setTimeout(() => this.close(), 220);
+    if (!this.pinned) this.timer = setTimeout(() => this.close(), 220);
   },
   /** @param {any} owner @param {number} at */
   pin(owner, at) {
@@ -220,5 +221,5 @@ function row(owner, at, each, chosen) {
 }
 
 /** Whether text can go on after it: not with a part of a character, nor with a token that no text becomes. @param {string} text */
-const whole = (text) => text !== "" && !text.includes("\uFFFD") && !CONTROL.test(text);
+const whole = (text) => text !== "" && !text.includes("\uFFFD") && !text.startsWith("bytes:") && !CONTROL.test(text);
 const CONTROL = /^(<\|.*\|>|<\/?s>|<(pad|unk|bos|eos|mask|extra_id_\d+|start_of_turn|end_of_turn)>|\[[A-Z]+\])$/;
