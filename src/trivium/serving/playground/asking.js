@@ -3,15 +3,16 @@
  * back. A question that is asked again stops the one before; a problem stands where the answer would.
  */
 import { announce, el, show } from "./dom.js";
+import { side } from "./fields.js";
 import { problemUnlessStopped } from "./notice.js";
 
 /**
  * @param {Element} root
- * @param {{main: any[], side: any[], action: string, ask: (signal: AbortSignal) => Promise<any>, live?: boolean}} options
- *   `ask` gives the nodes of the answer
+ * @param {{main: any[], beside: any[], action: string, ask: (signal: AbortSignal) => Promise<any>, wide?: boolean}} options
+ *   `ask` gives the nodes of the answer; `wide`: it needs the room below the settings too
  * @returns {{ask: () => Promise<void>, clear: () => void, leave: () => void}}
  */
-export function asking(root, { main, side, action, ask }) {
+export function asking(root, { main, beside, action, ask, wide = false }) {
   const result = el("div", { class: "result" });
   /** @type {AbortController | null} */
   let running = null;
@@ -39,7 +40,6 @@ export function asking(root, { main, side, action, ask }) {
   const form = el(
     "form",
     {
-      class: "ask",
       on: {
         submit: (/** @type {Event} */ event) => {
           event.preventDefault();
@@ -52,10 +52,12 @@ export function asking(root, { main, side, action, ask }) {
         },
       },
     },
-    el("div", { class: "ask-main" }, main, el("button", { type: "submit", class: "main" }, action)),
-    el("div", { class: "ask-side" }, side),
+    main,
+    el("button", { type: "submit", class: "main" }, action),
   );
-  root.append(form, result);
+  const settings = side("Model and settings", beside);
+  const work = el("div", { class: "work" }, form, wide ? null : result);
+  root.append(el("div", { class: wide ? "split above" : "split" }, work, settings), ...(wide ? [result] : []));
   return {
     ask: run,
     clear: () => {

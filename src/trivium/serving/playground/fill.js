@@ -46,8 +46,8 @@ export function mount(root, context) {
       asked.clear();
     },
   });
-  const starts = el("div", { class: "starts" }, STARTS.map((each) => button(each, () => put(each), { class: "quiet" })));
-  const asked = asking(root, { main: [box.node, starts], side: [model.node, top.node, size.node], action: "Fill the blanks", ask });
+  const starts = el("div", { class: "starts" }, STARTS.map((each) => button(each, () => put(each))));
+  const asked = asking(root, { main: [box.node, starts], beside: [model.node, top.node, size.node], action: "Fill the blanks", ask });
   sized(model.value());
 
   /** @param {string} whole */

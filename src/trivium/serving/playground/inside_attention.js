@@ -46,7 +46,7 @@ export function mount(root, context, texts) {
   let chosen;
   /** The layer and the head that are shown, from 1. */
   let at = { layer: 1, head: 1 };
-  const asked = asking(root, { main: fields.nodes, side: [model.node, options], action: "Show attention", ask });
+  const asked = asking(root, { main: fields.nodes, beside: [model.node, options], action: "Show attention", ask, wide: true });
   build();
   asked.ask();
 

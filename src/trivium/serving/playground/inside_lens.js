@@ -5,7 +5,7 @@ import { modelChoice } from "./fields.js";
 import { textFields } from "./inside_text.js";
 import { lensTable } from "./lens.js";
 
-export const title = "Layer by layer";
+export const title = "Layers";
 export const needs = ["lens"];
 export const lead = "The model's last step, applied after every layer: how an answer takes shape on the way up.";
 export const offers = (/** @type {any} */ model) => model.trivium.abilities.includes("lens");
@@ -20,7 +20,7 @@ export function mount(root, context, texts) {
     },
   });
   fields.fit(model.value());
-  const asked = asking(root, { main: fields.nodes, side: [model.node], action: "Show every layer", ask });
+  const asked = asking(root, { main: fields.nodes, beside: [model.node], action: "Show every layer", ask, wide: true });
   asked.ask();
 
   /** @param {AbortSignal} signal */

@@ -22,7 +22,7 @@ export function mount(root, context, texts) {
   const able = { ...context, models: context.models.filter(offers) };
   const model = modelChoice(able, "inside.surprise", needs, { changed: () => asked.clear() });
   fields.fit(model.value());
-  const asked = asking(root, { main: fields.nodes, side: [model.node], action: "Show surprise", ask });
+  const asked = asking(root, { main: fields.nodes, beside: [model.node], action: "Show surprise", ask });
   asked.ask();
 
   /** @param {AbortSignal} signal */

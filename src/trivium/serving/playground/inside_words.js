@@ -8,7 +8,7 @@ import { el, show } from "./dom.js";
 import { area, line, modelChoice, number } from "./fields.js";
 import { scatter } from "./scatter.js";
 
-export const title = "A word in context";
+export const title = "Words";
 export const needs = ["words"];
 export const lead = "One spelling, several senses: where a model puts the word in each sentence.";
 export const offers = (/** @type {any} */ model) => model.trivium.abilities.includes("words");
@@ -41,7 +41,7 @@ export function mount(root, context) {
       build();
     },
   });
-  const asked = asking(root, { main: [word.node, lines.node], side: [model.node, layerBox], action: "Compare", ask });
+  const asked = asking(root, { main: [word.node, lines.node], beside: [model.node, layerBox], action: "Compare", ask, wide: true });
   build();
   asked.ask();
 

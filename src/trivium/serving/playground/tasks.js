@@ -82,7 +82,7 @@ export function mount(root, context) {
     },
   });
   const labels = el("div", { class: "field" });
-  const asked = asking(root, { main: [inputs], side: [model.node, labels], action: "Ask the model", ask });
+  const asked = asking(root, { main: [inputs], beside: [model.node, labels], action: "Ask the model", ask });
   build();
 
   function build() {

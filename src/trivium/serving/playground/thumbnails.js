@@ -67,7 +67,10 @@ export function thumbnails({ layers, weights, summaries, mean = false, first = 1
   const node = el("div", { class: "thumb-scroll" }, grid);
   const draw = () => {
     const shade = accent();
-    for (const [canvas, layer, head] of canvases) paint(canvas, weights[layer][head], shade);
+    for (const [canvas, layer, head] of canvases) {
+      paint(canvas, weights[layer][head], shade);
+      canvas.classList.toggle("small", canvas.width < 40);
+    }
   };
   draw();
   onTheme(node, draw);

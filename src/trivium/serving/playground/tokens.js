@@ -1,7 +1,7 @@
 /** The tab Tokens: the same text as each model reads it, cut into tokens, with how many there are and what they cost. */
 import { cutText } from "./cut.js";
 import { el, show } from "./dom.js";
-import { area, check, number } from "./fields.js";
+import { area, check, number, side } from "./fields.js";
 import { problemUnlessStopped } from "./notice.js";
 import { counted } from "./words.js";
 
@@ -19,6 +19,24 @@ export function cost(count, price) {
   return value === 0 ? "0" : value >= 0.01 ? value.toFixed(2) : value.toPrecision(2).replace(/\.?0+$/, "").replace(/e(.+)/, "e$1");
 }
 
+/**
+ * Models that read the text alike, in one group.
+ * @param {string[]} names @param {PromiseSettledResult<any>[]} answers
+ * @returns {{names: string[], found?: any, problem?: unknown}[]}
+ */
+export function alike(names, answers) {
+  /** @type {Map<string, {names: string[], found?: any, problem?: unknown}>} */
+  const groups = new Map();
+  answers.forEach((answer, at) => {
+    const found = answer.status === "fulfilled" ? answer.value : undefined;
+    const key = found ? JSON.stringify(found.tokens) : String(/** @type {any} */ (answer).reason);
+    const group = groups.get(key);
+    if (group) group.names.push(names[at]);
+    else groups.set(key, { names: [names[at]], found, problem: /** @type {any} */ (answer).reason });
+  });
+  return [...groups.values()];
+}
+
 /** @param {HTMLElement} root @param {any} context */
 export function mount(root, context) {
   const box = area("Text", { value: text, rows: 4, spell: false });
@@ -32,10 +50,7 @@ export function mount(root, context) {
   let running = null;
   let timer = 0;
   box.box.addEventListener("input", again);
-  root.append(
-    el("div", { class: "ask" }, el("div", { class: "ask-main" }, box.node), el("div", { class: "ask-side" }, specials.node, price.node)),
-    result,
-  );
+  root.append(el("div", { class: "split" }, el("div", { class: "work" }, box.node, result), side("Settings", specials.node, price.node)));
   ask();
 
   function again() {
@@ -49,19 +64,16 @@ export function mount(root, context) {
   async function ask() {
     running?.abort();
     const own = (running = new AbortController());
-    const sections = await Promise.all(context.models.map(async (/** @type {any} */ model) => {
-      try {
-        const body = { model: model.id, text, specials: specials.value() };
-        return section(model.id, await context.api.post("tokenize", body, { signal: own.signal }));
-      } catch (found) {
-        return el("section", { class: "panel" }, el("h3", {}, model.id), problemUnlessStopped(found));
-      }
-    }));
-    if (running === own) show(result, sections);
+    const ids = context.models.map((/** @type {any} */ model) => model.id);
+    const answers = await Promise.allSettled(ids.map((/** @type {string} */ id) =>
+      context.api.post("tokenize", { model: id, text, specials: specials.value() }, { signal: own.signal })));
+    if (running === own) show(result, alike(ids, answers).map(section));
   }
 
-  /** @param {string} name @param {any} found */
-  function section(name, found) {
+  /** @param {{names: string[], found?: any, problem?: unknown}} group */
+  function section({ names, found, problem }) {
+    const name = names.join(", ");
+    if (!found) return el("section", { class: "panel" }, el("h3", {}, name), problemUnlessStopped(problem));
     const characters = Array.from(text).length;
     const own = found.tokens.filter((/** @type {any} */ token) => !token.control).length;
     const facts = [
