@@ -120,7 +120,7 @@ export function scores(all) {
   const same = new Set(results.map(({ line }) => examples(line.signature))).size === 1;
   return [el("h3", {}, "Scores on dev"), el("div", { class: "scroll" }, el("table", {},
     el("caption", {}, "In brackets: 95 % intervals.", !same && " These runs were scored on different examples: their scores do not compare."),
-    el("thead", {}, el("tr", {}, el("td", {}), results.map(({ each }) =>
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Measure"), results.map(({ each }) =>
       el("th", { scope: "col" }, key(each.look), el("bdi", {}, each.run.name))))),
     el("tbody", {}, measures.map((name) => el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")),
       results.map(({ line }) => {
