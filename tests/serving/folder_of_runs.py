@@ -1,8 +1,6 @@
 """Runs as files: what a training leaves behind, written by hand; and a server that shows them, on a socket."""
 
 import json
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from tests.serving.live_server import live
 
 from trivium.serving.app import application
 from trivium.serving.house import House
@@ -51,18 +49,8 @@ def course(steps: int, start: float = 6.0, every: int = 10) -> list[dict[str, An
 @contextmanager
 def serving(settings: ServeSettings) -> Iterator[str]:
     """The application on a free port; gives its address."""
-    server = uvicorn.Server(
-        uvicorn.Config(application(House({}, Scheduler(), settings)), port=0, log_level="error", lifespan="on")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with live(application(House({}, Scheduler(), settings))) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def ask(url: str, body: object = None) -> tuple[int, Any]:

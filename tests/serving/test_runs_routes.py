@@ -11,6 +11,10 @@ import pytest
 from tests.serving.folder_of_runs import add_lines, ask, course, serving, write_run
 
 from trivium.cli.output import plain
+from trivium.errors import SettingsError
+from trivium.serving.house import House
+from trivium.serving.runs import routes
+from trivium.serving.scheduler import Scheduler
 from trivium.serving.settings import ServeSettings
 from trivium.verbs.compare_runs import compare_runs
 
@@ -130,6 +134,11 @@ def test_without_a_folder_there_are_no_runs() -> None:
         assert ask(f"{address}/runs") == (200, {"folder": None, "runs": []})
         status, said = ask(f"{address}/runs/0123456789abcdef")
         assert status == 404 and "--runs DIR" in said["error"]["message"]
+
+
+def test_a_folder_that_is_not_there_is_said_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--runs .*nowhere is not a folder"):
+        routes(House({}, Scheduler(), ServeSettings(runs=str(tmp_path / "nowhere"))))
 
 
 def test_bad_requests_are_named(url: str) -> None:

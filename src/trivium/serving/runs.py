@@ -20,9 +20,10 @@ from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from trivium.errors import SettingsError
 from trivium.metrics import holm
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
@@ -48,6 +49,8 @@ def routes(house: House) -> APIRouter:
     """``GET /runs``, ``GET /runs/{id}``, ``POST /runs/compare``."""
     router = APIRouter(tags=["runs"])
     root = Path(house.settings.runs).resolve() if house.settings.runs is not None else None
+    if root is not None and not root.is_dir():
+        raise SettingsError(f"--runs {house.settings.runs} is not a folder: name one that holds runs, or make it")
     comparisons = Comparisons(root, house.settings.deadline)
 
     @router.get("/runs")
@@ -64,19 +67,13 @@ def routes(house: House) -> APIRouter:
         return await asyncio.to_thread(lambda: _course(_find(root, id), after))
 
     @router.post("/runs/compare")
-    async def compare(body: CompareBody, request: Request) -> dict[str, Any]:
+    async def compare(body: CompareBody) -> dict[str, Any]:
         """Each run against the first, on the text that both held out: difference, 95 % interval, test, and the p value
         corrected for the number of comparisons (Holm 1979)."""
         if len(set(body.ids)) < len(body.ids):
             raise Refusal(400, "a run is named twice in ids: name each once", param="ids")
         found = await asyncio.to_thread(lambda: [_find(root, each) for each in body.ids])
-        making = asyncio.ensure_future(comparisons.against_first(found))
-        while not making.done():
-            await asyncio.wait([making], timeout=0.5)
-            if await request.is_disconnected():
-                making.cancel()
-                raise Refusal(499, "the client left")
-        return {"pairs": making.result()}
+        return {"pairs": await comparisons.against_first(found)}
 
     return router
 

@@ -4,6 +4,7 @@ import { button } from "./fields.js";
 import { problemUnlessStopped } from "./notice.js";
 import { key } from "./curves.js";
 import { spelt } from "./axes.js";
+import { counted } from "./words.js";
 
 /**
  * A button that compares the chosen runs with the first of them, and what came out.
@@ -119,7 +120,7 @@ export function scores(all) {
   const same = new Set(results.map(({ line }) => examples(line.signature))).size === 1;
   return [el("h3", {}, "Scores on dev"), el("div", { class: "scroll" }, el("table", {},
     el("caption", {}, "In brackets: 95 % intervals.", !same && " These runs were scored on different examples: their scores do not compare."),
-    el("thead", {}, el("tr", {}, el("td", {}), results.map(({ each }) =>
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Measure"), results.map(({ each }) =>
       el("th", { scope: "col" }, key(each.look), el("bdi", {}, each.run.name))))),
     el("tbody", {}, measures.map((name) => el("tr", {}, el("th", { scope: "row" }, name.replaceAll("_", " ")),
       results.map(({ line }) => {
@@ -131,10 +132,12 @@ export function scores(all) {
 /** Which examples a signature names. @param {unknown} signature */
 const examples = (signature) => String(signature).split("|").filter((part) => /^(dev|examples|task|fields):/.test(part)).join("|");
 
+const kept = { open: false }; // the table stays unfolded while its runs go on
+
 /** The settings in which the runs differ; of one run all of them. @param {any[]} all */
 export function differences(all) {
   const recipes = all.map((each) => flat(each.course.recipe));
-  const names = [...new Set(recipes.flatMap((recipe) => [...recipe.keys()]))];
+  const names = [...new Set(recipes.flatMap((recipe) => [...recipe.keys()]))].filter((name) => !name.endsWith("sha256")).sort();
   if (!names.length) return null;
   const one = all.length === 1;
   const shown = one ? names : names.filter((name) => new Set(recipes.map((recipe) => recipe.get(name))).size > 1);
@@ -144,8 +147,11 @@ export function differences(all) {
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Setting"), all.map((each) =>
       el("th", { scope: "col" }, key(each.look), el("bdi", {}, each.run.name))))),
     el("tbody", {}, rows)));
-  if (one) return el("details", {}, el("summary", {}, "The recipe"), grid);
-  return [el("h3", {}, "What sets them apart"), rows.length ? grid : el("p", { class: "note" }, "Their recipes are the same.")];
+  if (!rows.length) return el("p", { class: "note" }, "Their recipes are the same.");
+  const title = one ? "The recipe" : `What sets them apart: ${counted(rows.length, "setting")}`;
+  const node = el("details", { open: kept.open }, el("summary", {}, title), grid);
+  node.addEventListener("toggle", () => (kept.open = node.open));
+  return node;
 }
 
 /** training.optimizer.beta1 and its value as text. @param {any} table @param {string} [before] @returns {Map<string, string>} */

@@ -204,7 +204,8 @@ function firstChoice(runs) {
 /** "gpt2 mini, causal · running, 1,200 of 5,000". @param {any} run */
 function about(run) {
   const steps = run.step === null ? "" : `, step ${spelt(run.step)}${run.steps ? ` of ${spelt(run.steps)}` : ""}`;
-  const what = [run.model, run.objective].filter((each) => each !== "-").join(", ");
+  const model = run.model.split("/").slice(-2).join("/"); // of a folder that was fine-tuned its end
+  const what = [model, run.objective].filter((each) => each !== "-").join(", ");
   return [el("span", { class: `state ${run.state}` }, run.state), steps, what && [el("br"), el("bdi", {}, what)], el("br"), run.changed];
 }
 
