@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from trivium.errors import DataError, SettingsError, StoppedError
 from trivium.text.chats import Message
 from trivium.transformer import Inputs, Tokens
 from trivium.verbs.align import Aligned, Alignment, align, alignment
+from trivium.verbs.align_preference_page import preference_page
 from trivium.verbs.load import load
 from trivium.verbs.predict import predict
 from trivium.verbs.preference_pairs import Reading, read_pairs
@@ -192,7 +195,7 @@ def _pairs(base: Any, settings: Alignment) -> TokenPairs:
         base, CHAT_TEMPLATES["plain"], Path(settings.train), Path(settings.dev or ""), {}, None, "full", settings.lora,
         settings.training, Path(), SimpleNamespace,  # type: ignore[arg-type]
     )  # fmt: skip
-    dev = read_pairs(start, Reading(2048, "error", "error")).dev
+    dev = read_pairs(start, Reading(too_long="error")).dev
     assert dev is not None and dev.shared is reads_endings(base.config)
     return dev
 
@@ -353,8 +356,42 @@ def test_equal_pairs_are_counted_when_that_is_asked_for(tiny_models, files, tmp_
     (note,) = [each for each in made.notes if "equal" in each]
     assert note.startswith("1 of 4 pairs of train were left out, with equal sides") and note.endswith("train.jsonl:3")
     alone = written(tmp_path / "train.jsonl", [some[2]])
-    with pytest.raises(DataError, match="all pairs of train have equal sides, the first of them .*train.jsonl:1"):
+    with pytest.raises(DataError, match="no pair of train can be learnt from: 1 of 1 pairs .* equal sides; the first "):
         align(asked("dpo", tiny_models["llama"], (alone, files[1]), "method.equal=drop"), tmp_path / "b", quiet=True)
+
+
+EMPTY_TURN = "\n\nHuman: what is a list\n\nAssistant:\n\nHuman: and a file\n\nAssistant: "
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ({"chosen": f"{EMPTY_TURN}it is a file", "rejected": f"{EMPTY_TURN}none"}, "message 2 is empty"),
+        ({"chosen": "\n\nHuman: a list?\n\nAssistant: yes", "rejected": "\n\nHuman: a list?\n\nAssistant:"},
+         "message 2 is empty"),
+        ({"prompt": " ", "chosen": "it is a file", "rejected": "none"}, "the text in 'prompt' is empty"),
+        ({"prompt": [{"role": "user", "content": ""}], "chosen": "it is a file", "rejected": "none"},
+         r"prompt\[0\]: the text in 'content' is empty"),
+    ],
+)  # fmt: skip
+def test_pairs_with_an_empty_turn_are_counted_when_that_is_asked_for(
+    tiny_models, files, tmp_path, row: dict[str, Any], fault: str
+) -> None:
+    some = rows(4)
+    some[1:1] = [row]
+    train = written(tmp_path / "train.jsonl", some)
+    with pytest.raises(DataError, match=f"train.jsonl:2: {fault}"):
+        align(asked("reward", tiny_models["llama"], (train, files[1])), tmp_path / "a", quiet=True)
+    settings = asked("reward", tiny_models["llama"], (train, files[1]), "method.empty=drop", "training.steps=1")
+    made = align(settings, tmp_path / "run", quiet=True)
+    assert made.examples == 4
+    (note,) = [each for each in made.notes if "empty turn" in each]
+    assert note.startswith("1 of 5 pairs of train were left out, with an empty turn") and note.endswith("train.jsonl:2")
+    assert note[1:] in (tmp_path / "run" / "README.md").read_text("utf-8")
+    some[1] = {"prompt": "a", "chosen": "b", "rejected": "b"}  # another fault is still refused
+    written(tmp_path / "train.jsonl", some)
+    with pytest.raises(DataError, match="are equal"):
+        align(settings, tmp_path / "b", quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +399,7 @@ def test_equal_pairs_are_counted_when_that_is_asked_for(tiny_models, files, tmp_
     [
         (["method.beta=0"], {}, "beta = 0"),
         (["method.judge=x", "method.samples=0"], {}, "method.judge compares replies"),
+        (["method.judge=x"], {"dev": None}, "method.judge compares replies to prompts of dev: give --dev"),
         (["method.reply_tokens=100000"], {}, "no prompt of dev leaves room for a reply"),
         (["lora.dropout=0.1"], {"weights": "lora"}, "lora.dropout = 0.1: the model is compared"),
         (["method.lenght=3"], {}, "lenght"),
@@ -377,6 +415,83 @@ def test_a_judge_that_is_a_language_model_is_refused(tiny_models, files, tmp_pat
     settings = asked("dpo", tiny_models["llama"], files, f"method.judge={tiny_models['llama']}")
     with pytest.raises(SettingsError, match="is no reward model"):
         align(settings, tmp_path / "run", quiet=True)
+
+
+def test_a_judge_is_written_down_and_stays_the_same(tiny_models, files, judge, tmp_path) -> None:
+    from trivium.durable import file_digest
+    from trivium.settings import read_toml
+
+    mine = tmp_path / "mine"
+    shutil.copytree(judge.directory, mine)
+    made = align(asked("dpo", tiny_models["llama"], files, f"method.judge={mine}"), tmp_path / "run", quiet=True)
+    digest = file_digest(mine / "model.safetensors")
+    assert read_toml(tmp_path / "run" / "trivium.toml")["method"]["judge_sha256"] == digest
+    card = (tmp_path / "run" / "README.md").read_text("utf-8")
+    assert f"- Judge of its replies: mine (SHA-256 of its weights: {digest})" in card and str(tmp_path) not in card
+    again = align(None, tmp_path / "run", resume=True, quiet=True)
+    assert again.after == made.after
+    shutil.copy(tiny_models["llama"] / "model.safetensors", mine / "model.safetensors")
+    with pytest.raises(SettingsError, match=r"the judge .*mine is not what the run was begun with \(its SHA-256 begins"):
+        align(None, tmp_path / "run", resume=True, quiet=True)
+
+
+# ---- the page ----
+
+
+class Parsed(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href") and not value.startswith("#")]
+
+
+def read_page(folder: Path) -> str:
+    text = (folder / "report.html").read_text("utf-8")
+    page = Parsed()
+    page.feed(text)
+    assert not page.links and "script" not in page.tags  # one file that loads nothing and runs nothing
+    return text
+
+
+def test_runs_draw_their_course(tiny_models, files, judge: Aligned, tmp_path) -> None:
+    page = read_page(judge.directory)
+    for words in ("Loss by update", "Accuracy by update", "Margin by update", "0.7225 to 1", "30 updates"):
+        assert words in page, words
+    assert "What it writes" not in page  # it writes nothing
+    settings = asked("dpo", tiny_models["llama"], files, f"method.judge={judge.directory}", "training.evaluations=3")
+    made = align(settings, tmp_path / "run", quiet=True)
+    page = read_page(tmp_path / "run")
+    for name in ("Distance from the reference", "Length of the replies", "Repetition in the replies", "Win rate",
+                 "Reward of the replies", "Log-probability of both replies"):  # fmt: skip
+        assert f"{name} by update" in page, name
+    evaluations = [line for line in made.history if line["kind"] == "evaluation"]
+    assert [line["step"] for line in evaluations] == [0, 2, 4, 6]
+    for line in evaluations:  # what is compared is compared at each of them
+        assert {"kl_low", "reply_tokens_difference", "win_rate", "reward_difference_high"} <= line.keys()
+        assert f"{line['win_rate']:.4g}" in page
+    assert evaluations[0]["reward_difference"] == 0  # the model is the reference
+    alone = alignment("dpo", {"model": str(tiny_models["llama"]), "train": files[0], "template": "plain"}, QUICK)
+    align(alone, tmp_path / "alone", quiet=True)
+    page = read_page(tmp_path / "alone")
+    assert "There was no dev file" in page and "What to look at" not in page and "rejected, in training" in page
+
+
+def test_the_page_says_where_a_figure_may_deceive() -> None:
+    first = {"kind": "evaluation", "step": 0, "loss": 0.7, "accuracy": 0.0, "accuracy_low": 0.0, "accuracy_high": 0.1,
+             "margin": 0.0, "kl": 0.0, "log_probability_chosen": -9.0}  # fmt: skip
+    last = {**first, "step": 5, "accuracy": 0.6, "accuracy_low": 0.4, "accuracy_high": 0.8, "repetition": 0.9,
+            "reference_repetition": 0.1, "reply_tokens_difference_low": 3.0, "log_probability_chosen": -12.0}  # fmt: skip
+    page = preference_page("dpo", [first, last], "base")
+    for words in ("cannot be told from that of guessing", "became less probable", "are longer", "repeat themselves"):
+        assert words in page
+    good = {**first, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95, "reply_tokens_difference_high": -1.0}
+    page = preference_page("dpo", [first, good], "base")
+    assert "are shorter than the reference" in page and "guessing" not in page
+    assert "Nothing here gives reason" in preference_page("reward", [first, {**good, "reply_tokens_difference_high": 1}], "")
 
 
 # ---- figures ----

@@ -16,7 +16,7 @@ from pathlib import Path
 from trivium.errors import DataError, SettingsError
 from trivium.text.chats import Chat, Message, Preference
 from trivium.text.examples import Located
-from trivium.text.fields import Columns, number_of, objects_of, text_of
+from trivium.text.fields import Columns, EmptyTextError, number_of, objects_of, text_of
 from trivium.text.readers import Row, read_rows
 
 ROLES = {
@@ -50,17 +50,19 @@ class EqualSidesError(DataError):
 
 
 def read_preferences(
-    path: Path, columns: Columns | None = None, format: str | None = None, equal: list[str] | None = None
-) -> list[Located[Preference]]:
-    """All pairs of a file. ``equal``: takes the places of those whose sides are the same, which are then left out."""
+    path: Path, columns: Columns | None = None, format: str | None = None,
+    left_out: Mapping[type[DataError], list[str]] | None = None,
+) -> list[Located[Preference]]:  # fmt: skip
+    """All pairs of a file. ``left_out``: takes the places of pairs with equal sides (``EqualSidesError``) or with a
+    turn without words (``EmptyTextError``), which are then left out."""
     found = []
     for place, row in read_rows(path, format):
         try:
             found.append(Located(preference_of(place, _renamed(row, columns)), place))
-        except EqualSidesError:
-            if equal is None:
+        except (EqualSidesError, EmptyTextError) as fault:
+            if left_out is None or type(fault) not in left_out:
                 raise
-            equal.append(place)
+            left_out[type(fault)].append(place)
     return found
 
 
@@ -167,7 +169,7 @@ def _ordered(place: str, messages: Sequence[Message], answered: bool) -> tuple[M
         if message.role == "system" and number:
             raise DataError(f"{place}: message {number + 1} is the system's, which may only be the first")
         if not message.content.strip():
-            raise DataError(f"{place}: message {number + 1} is empty: remove this row")
+            raise EmptyTextError(f"{place}: message {number + 1} is empty: remove this row")
     if answered and not any(message.role == "assistant" for message in messages):
         raise DataError(f"{place}: the assistant says nothing, so there is nothing to learn: remove this row")
     return tuple(messages)

@@ -11,13 +11,17 @@ Columns = Mapping[str, str]
 """What a task calls a field to what the user's file calls it, where that differs."""
 
 
+class EmptyTextError(DataError):
+    """Of a text with no words in it."""
+
+
 def text_of(place: str, row: Mapping[str, object], field: str) -> str:
     """A text that is not empty."""
     value = _value(place, row, field)
     if not isinstance(value, str):
         raise DataError(f"{place}: the text in {field!r} is {_kind(value)}, not a string")
     if not value.strip():
-        raise DataError(f"{place}: the text in {field!r} is empty: remove this row")
+        raise EmptyTextError(f"{place}: the text in {field!r} is empty: remove this row")
     return _encodable(place, value, field)
 
 

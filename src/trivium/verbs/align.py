@@ -41,7 +41,7 @@ from trivium.verbs.align_ppo import PpoRun
 from trivium.verbs.align_reward import RewardMethod
 from trivium.verbs.align_sft import Sft
 from trivium.verbs.alignment_card import alignment_card
-from trivium.verbs.alignment_parts import AlignTraining, Method, Prepared, Start
+from trivium.verbs.alignment_parts import AlignTraining, Method, Prepared, Start, check_unchanged
 from trivium.verbs.finetuning_folder import REPORT
 from trivium.verbs.learning_parts import check_layers, layers_of
 from trivium.verbs.load import LanguageModel, load
@@ -185,12 +185,7 @@ def _identified(settings: Alignment, base: LanguageModel) -> Alignment:
             raise DataError(f"{file} is not a file: check the name")
         found[name] = file_digest(Path(file)) if file is not None else None
     for name, digest in found.items():
-        recorded = getattr(settings, name)
-        if recorded is not None and recorded != digest:
-            raise SettingsError(
-                f"{names[name]} is not what the run was begun with (its SHA-256 begins with {(digest or '')[:12]}, not "
-                f"{recorded[:12]}): put that back, or begin a new run with another --out"
-            )
+        check_unchanged(str(names[name]), digest, getattr(settings, name))
     return replace(settings, **found)  # type: ignore[arg-type]
 
 

@@ -5,7 +5,8 @@ kept in the run's ``data`` folder; with LoRA it is the same network with its ada
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,8 +19,10 @@ from trivium.errors import SettingsError
 from trivium.objectives import Batch
 from trivium.training.precision import choose_device, choose_precision
 from trivium.transformer import Network
-from trivium.verbs.alignment_parts import Prepared, Start
-from trivium.verbs.preference_pairs import Reading, Unfit, pair_feed, pair_figures, read_pairs
+from trivium.verbs.align_preference_page import preference_page
+from trivium.verbs.alignment_parts import Prepared, Start, check_unchanged
+from trivium.verbs.load import find
+from trivium.verbs.preference_pairs import Reading, pair_feed, pair_figures, read_pairs
 from trivium.verbs.reply_comparison import ReplyComparison
 from trivium.verbs.source_model import weights_digest
 
@@ -27,34 +30,28 @@ SCORES = "reference-{}.safetensors"
 
 
 @dataclass(frozen=True)
-class Dpo(PreferenceOptimisation):
-    """``length``, ``too_long`` and ``equal``: as of a reward model. ``samples``: of so many prompts of dev the model
-    and the reference each write a reply, for how far the model went (a Kullback-Leibler distance), how long its replies
-    are and how they repeat themselves; with a judge, a reward model, also for how often the model's is the better."""
+class Dpo(PreferenceOptimisation, Reading):
+    """``samples``: of so many prompts of dev the model and the reference each write a reply at each evaluation, for how
+    far the model went (a Kullback-Leibler distance), how long its replies are and how they repeat themselves; with a
+    judge, a reward model, also for how often the model's is the better. ``judge_sha256``: of the judge's weights, as
+    the run writes it down."""
 
     kind: Literal["dpo"] = "dpo"
-    length: int = 2048
-    too_long: Unfit = "drop"
-    equal: Unfit = "error"
     samples: int = 16
     reply_tokens: int = 48  # of these replies, at most
     judge: str | None = None
+    judge_sha256: str | None = None
 
     defaults: ClassVar[Mapping[str, Any]] = {"training": {"epochs": 1}}
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        self.reading  # noqa: B018 (refuses impossible settings)
+        PreferenceOptimisation.__post_init__(self)
+        Reading.__post_init__(self)
         for name, least in (("samples", 0), ("reply_tokens", 1)):
             if getattr(self, name) < least:
                 raise SettingsError(f"method.{name} = {getattr(self, name)}: it must be at least {least}")
         if self.judge is not None and not self.samples:
             raise SettingsError("method.judge compares replies, and method.samples = 0 writes none: leave one out")
-
-    @property
-    def reading(self) -> Reading:
-        """Of files."""
-        return Reading(self.length, self.too_long, self.equal)
 
     def prepare(self, start: Start) -> Prepared:
         """The pairs as tokens, the reference's numbers, and the model that learns."""
@@ -63,7 +60,10 @@ class Dpo(PreferenceOptimisation):
                 f"lora.dropout = {start.lora.dropout}: the model is compared with a reference that drops nothing, so "
                 "it drops nothing either: leave it out"
             )
-        data = read_pairs(start, self.reading)
+        if self.judge is not None and start.dev is None:
+            raise SettingsError("method.judge compares replies to prompts of dev: give --dev, or leave the judge out")
+        recorded = replace(self, judge_sha256=self._judge_digest())
+        data = read_pairs(start, self)
         comparison = self._comparison(start, data.dev_preferences) if data.dev_preferences and self.samples else None
         model = start.learner()
         reference = self._reference("train", model, data.train, start)
@@ -83,10 +83,19 @@ class Dpo(PreferenceOptimisation):
             fingerprint=data.fingerprint,
             evaluate=dev,
             sample=(lambda: comparison.shown(model)) if comparison is not None else None,
-            judge=(lambda: comparison.figures(model)) if comparison is not None else None,
+            page=partial(preference_page, self.kind, base=start.model.directory.name),
+            method=recorded,
             notes=data.notes,
             examples=len(data.train),
         )
+
+    def _judge_digest(self) -> str | None:
+        """Of the judge's weights, which are those that the run was begun with."""
+        if self.judge is None:
+            return None
+        digest = weights_digest(find(self.judge))
+        check_unchanged(f"the judge {self.judge}", digest, self.judge_sha256)
+        return digest
 
     def _evaluation(
         self, model: Network, pairs: TokenPairs, start: Start, comparison: ReplyComparison | None
@@ -98,7 +107,7 @@ class Dpo(PreferenceOptimisation):
                 model, pairs, lambda numbers: self.batch(pairs, numbers, reference), self.loss,
                 start.training.micro_tokens,
             )  # fmt: skip
-            return found | ({"kl": comparison.distance(model).value} if comparison is not None else {})
+            return found | (comparison.figures(model) if comparison is not None else {})
 
         return evaluate
 

@@ -35,7 +35,7 @@ from trivium.training.precision import choose_device
 from trivium.training.trainer import Step
 from trivium.transformer import VALUE
 from trivium.verbs.align_policy_page import policy_page, recent
-from trivium.verbs.alignment_parts import Prepared, Start
+from trivium.verbs.alignment_parts import Prepared, Start, check_unchanged
 from trivium.verbs.reward_models import open_reward_model
 from trivium.verbs.source_model import weights_digest
 
@@ -154,8 +154,7 @@ def opened_rewards(asked: OnPolicy, start: Start) -> list[Reward]:
             made = replace(own(named[_spelt(given)]), name=given) if recorded is None else _same(named, given, recorded)
         elif Path(weight_of(given)[1]).is_dir():
             made = _reward_model(given, start)
-            if recorded not in (None, made.sha256):
-                raise _changed(given, made.sha256, recorded or "")
+            check_unchanged(f"the reward {given}", made.sha256, recorded)
         else:
             made = built_in(given)
         found.append(made)
@@ -175,8 +174,7 @@ def _same(named: Mapping[tuple[float, str], str], given: str, recorded: str) -> 
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise SettingsError(f"the reward {given} cannot be read: {error.strerror}: give the path of its file") from None
-    if digest != recorded:
-        raise _changed(given, digest, recorded)
+    check_unchanged(f"the reward {given}", digest, recorded)
     return replace(own(named[_spelt(given)]), name=given)
 
 
@@ -198,13 +196,6 @@ def _reward_model(given: str, start: Start) -> Reward:
 
     return Reward(
         given, weight, lambda asked: judge.token_rewards(list(rows(asked)), shifted=True), weights_digest(Path(folder))
-    )
-
-
-def _changed(given: str, digest: str, recorded: str) -> SettingsError:
-    return SettingsError(
-        f"the reward {given} is not what the run was begun with (its SHA-256 begins with {digest[:12]}, not "
-        f"{recorded[:12]}): put that back, or begin a new run with another --out"
     )
 
 

@@ -1,14 +1,13 @@
 """The page of a run that learns from rewards: what it is worth, how far it went, and what its texts became."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from trivium.alignment.hacking import average, warnings
-from trivium.lab import Section, Series, Shown, key_figures, line_chart, note, page, table
+from trivium.lab import Section, key_figures, line_chart, note, page, table
 from trivium.lab.report import Cell
+from trivium.verbs.alignment_page import Line, curve, digits, first_and_last, of_kind
 from trivium.views.markup import Markup
 
-Line = Mapping[str, Any]
 RECENT = 5  # rounds whose mean is the present
 
 
@@ -20,9 +19,7 @@ def recent(rounds: Sequence[Line]) -> dict[str, float]:
 
 def policy_page(method: str, lines: Sequence[Line], rewards: Sequence[str], base: str) -> str:
     """One offline HTML document, of the lines of ``metrics.jsonl``."""
-    rounds = [line for line in lines if line["kind"] == "rollouts"]
-    judged = [line for line in lines if line["kind"] == "evaluation"]
-    samples = [line for line in lines if line["kind"] == "sample"]
+    rounds, judged, samples = (of_kind(lines, kind) for kind in ("rollouts", "evaluation", "sample"))
     if not rounds:
         return page(f"Aligned: {method}", [Section("Rounds", ["No round was begun."])], meta=[f"from {base}"])
     sections = [Section("What it is worth", _worth(rounds, judged, rewards))]
@@ -30,7 +27,7 @@ def policy_page(method: str, lines: Sequence[Line], rewards: Sequence[str], base
     sections.append(Section("How far it went", _distance(rounds, judged)))
     sections.append(Section("What the texts became", _texts(rounds, judged)))
     if samples:
-        sections.append(Section("Responses", _samples(samples)))
+        sections.append(Section("Responses", first_and_last(samples)))
     meta = [f"method {method}", f"from {base}", f"{len(rounds)} rounds", f"rewards: {', '.join(rewards)}"]
     return page(f"Aligned: {method}", sections, meta=meta)
 
@@ -38,23 +35,23 @@ def policy_page(method: str, lines: Sequence[Line], rewards: Sequence[str], base
 def _worth(rounds: Sequence[Line], judged: Sequence[Line], rewards: Sequence[str]) -> list[Markup | str]:
     first, now = rounds[0], recent(rounds)
     figures: dict[str, Cell] = {
-        "reward of the first round": _digits(first["reward"]),
-        f"of the last {min(RECENT, len(rounds))}": _digits(now["reward"]),
-        "nats a response from the reference": _digits(now["kl"]),
+        "reward of the first round": digits(first["reward"]),
+        f"of the last {min(RECENT, len(rounds))}": digits(now["reward"]),
+        "nats a response from the reference": digits(now["kl"]),
     }
-    lines = [_series(rounds, "reward", "reward in training")]
+    lines = [curve(rounds, "reward", "reward in training")]
     pieces: list[Markup | str] = []
     if judged:
-        figures["win rate on dev"] = _digits(judged[-1]["win_rate"])
-        lines.append(_series(judged, "reward", "reward on dev"))
+        figures["win rate on dev"] = digits(judged[-1]["win_rate"])
+        lines.append(curve(judged, "reward", "reward on dev"))
     pieces.append(key_figures(figures))
     if len(rewards) > 1:
-        lines += [_series(rounds, f"reward.{name}", name) for name in rewards]
+        lines += [curve(rounds, f"reward.{name}", name) for name in rewards]
     pieces.append(line_chart(lines, x_label="update", y_label="reward", label="The reward by update"))
     if judged:
         pieces.append(
             line_chart(
-                [_series(judged, "win_rate", "win rate")], x_label="update", y_label="share of prompts",
+                [curve(judged, "win_rate", "win rate")], x_label="update", y_label="share of prompts",
                 label="Win rate against the reference by update",
                 caption="How often the policy's response on dev is worth more than the reference's to the same prompt; "
                 "equal ones count half.",
@@ -76,46 +73,32 @@ def _looked_at(rounds: Sequence[Line]) -> list[Markup | str]:
 
 
 def _distance(rounds: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]:
-    away = [_series(rounds, "kl", "in training")] + ([_series(judged, "kl", "on dev")] if judged else [])
+    away = [curve(rounds, "kl", "in training")] + ([curve(judged, "kl", "on dev")] if judged else [])
     pieces: list[Markup | str] = [
         line_chart(away, x_label="update", y_label="nats a response", label="Distance from the reference by update"),
         line_chart(
-            [_series(rounds, "entropy", "entropy")], x_label="update", y_label="nats a token",
+            [curve(rounds, "entropy", "entropy")], x_label="update", y_label="nats a token",
             label="Entropy of the policy by update",
         ),
     ]  # fmt: skip
     if len({line["price"] for line in rounds}) > 1:
-        prices = [_series(rounds, "price", "price")]
+        prices = [curve(rounds, "price", "price")]
         pieces.append(line_chart(prices, x_label="update", y_label="price of a nat", label="The price by update"))
     return pieces
 
 
 def _texts(rounds: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]:
-    lengths = [_series(rounds, "length", "in training")] + ([_series(judged, "length", "on dev")] if judged else [])
+    lengths = [curve(rounds, "length", "in training")] + ([curve(judged, "length", "on dev")] if judged else [])
     shares = [
-        _series(rounds, "ended", "end by themselves"),
-        _series(rounds, "repeated", "repeated sequences of four"),
-        _series(rounds, "distinct_2", "different pairs of tokens"),
+        curve(rounds, "ended", "end by themselves"),
+        curve(rounds, "repeated", "repeated sequences of four"),
+        curve(rounds, "distinct_2", "different pairs of tokens"),
     ]
     names = ("reward", "kl", "entropy", "length", "ended", "repeated", "distinct_1", "distinct_2", "equal_groups")
     first, now = rounds[0], recent(rounds)
-    rows: list[list[Cell]] = [[name, _digits(first[name]), _digits(now[name])] for name in names if name in first]
+    rows: list[list[Cell]] = [[name, digits(first[name]), digits(now[name])] for name in names if name in first]
     return [
         line_chart(lengths, x_label="update", y_label="tokens", label="Length of the responses by update"),
         line_chart(shares, x_label="update", y_label="share", label="Ends, repetition and variety by update"),
         table(("figure", "first round", f"mean of the last {min(RECENT, len(rounds))}"), rows),
     ]
-
-
-def _samples(samples: Sequence[Line]) -> list[Markup | str]:
-    kept = [samples[0], *samples[-1:]] if len(samples) > 1 else list(samples)
-    return [table(("update", "prompt -> response"), [[str(line["step"]), line["text"]] for line in kept])]
-
-
-def _series(lines: Sequence[Line], name: str, title: str) -> Series:
-    kept = [line for line in lines if line.get(name) is not None]
-    return Series(title, [line["step"] for line in kept], [line[name] for line in kept])
-
-
-def _digits(value: float) -> Shown:
-    return Shown(value, f"{value:.4g}")

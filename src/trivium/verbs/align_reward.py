@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,35 +12,27 @@ from trivium.alignment.pairs import TokenPairs
 from trivium.alignment.reward import RewardModelling
 from trivium.tasks.batching import within_budget
 from trivium.transformer import SEQUENCE, Network, Pooled, make_head
+from trivium.verbs.align_preference_page import preference_page
 from trivium.verbs.alignment_parts import Prepared, Start
-from trivium.verbs.preference_pairs import Reading, Unfit, pair_feed, pair_figures, read_pairs
+from trivium.verbs.preference_pairs import Reading, pair_feed, pair_figures, read_pairs
 from trivium.verbs.reward_models import write_shift
 
 
 @dataclass(frozen=True)
-class RewardMethod(RewardModelling):
-    """``length``: tokens of a prompt with a reply, as far as the model's context goes; pairs with a longer side are
-    left out, or with ``too_long`` "error" refused, and those whose sides are ``equal`` the other way about."""
+class RewardMethod(RewardModelling, Reading):
+    """A new head on the model, which learns from files of pairs."""
 
     kind: Literal["reward"] = "reward"
-    length: int = 2048
-    too_long: Unfit = "drop"
-    equal: Unfit = "error"
 
     defaults: ClassVar[Mapping[str, Any]] = {"training": {"epochs": 1}}
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        self.reading  # noqa: B018 (refuses impossible settings)
-
-    @property
-    def reading(self) -> Reading:
-        """Of files."""
-        return Reading(self.length, self.too_long, self.equal)
+        RewardModelling.__post_init__(self)
+        Reading.__post_init__(self)
 
     def prepare(self, start: Start) -> Prepared:
         """The pairs as tokens, and the model with a new head in place of the vocabulary's projection."""
-        data = read_pairs(start, self.reading)
+        data = read_pairs(start, self)
         head = Pooled(1, "last", bias=False)  # GPT-2's and LLaMA's for sequence classification
         heads = {SEQUENCE: make_head(start.model.config, head)}
         model = start.learner(heads, vocabulary_head="none", pad_token=_padding(start))
@@ -60,6 +53,7 @@ class RewardMethod(RewardModelling):
             fingerprint=data.fingerprint,
             evaluate=evaluate if data.dev is not None else None,
             figures=self._shifted(model, data.train, start),
+            page=partial(preference_page, self.kind, base=start.model.directory.name),
             notes=data.notes,
             examples=len(data.train),
         )

@@ -16,7 +16,8 @@ def alignment_card(
     base = PurePath(recipe["model"])
     training, method = recipe["training"], recipe["method"]
     learnt = {"full": "all weights", "lora": "low-rank adapters"}.get(recipe["weights"], recipe["weights"])
-    told = ", ".join(f"{name} {value}" for name, value in leaves(method) if name != "kind")
+    own_line = ("kind", "judge", "judge_sha256")
+    told = ", ".join(f"{name} {value}" for name, value in leaves(method) if name not in own_line)
     lines = [
         "## Alignment",
         "",
@@ -27,6 +28,9 @@ def alignment_card(
     for split in ("train", "dev"):
         if recipe.get(split):
             lines.append(f"- {split}: {PurePath(recipe[split]).name} (SHA-256: {recipe[f'{split}_sha256']})")
+    if method.get("judge"):
+        name = PurePath(method["judge"]).name
+        lines.append(f"- Judge of its replies: {name} (SHA-256 of its weights: {method['judge_sha256']})")
     lines += [f"- {note[:1].upper()}{note[1:]}" for note in notes]
     before, after = figures
     if before:

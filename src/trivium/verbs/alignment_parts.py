@@ -165,6 +165,15 @@ class Prepared:
     examples: int = 0
 
 
+def check_unchanged(what: str, digest: str | None, recorded: str | None) -> None:
+    """Refuses to go on with something else than the run was begun with."""
+    if recorded is not None and recorded != digest:
+        raise SettingsError(
+            f"{what} is not what the run was begun with (its SHA-256 begins with {(digest or '')[:12]}, not "
+            f"{recorded[:12]}): put that back, or begin a new run with another --out"
+        )
+
+
 class Method(Protocol):
     """One way to align a model. ``defaults``: values of the run's other tables that suit it."""
 

@@ -17,6 +17,7 @@ from trivium.randomness import key
 from trivium.tasks.batching import training_batches, within_budget
 from trivium.text.chat_fields import EqualSidesError, read_preferences
 from trivium.text.chats import Preference
+from trivium.text.fields import EmptyTextError
 from trivium.transformer import Network
 from trivium.verbs.alignment_parts import Start
 
@@ -24,13 +25,20 @@ Unfit = Literal["drop", "error"]
 """What happens to a pair that cannot be learnt from: it is left out and counted, or refused."""
 
 
+FAULTS: tuple[tuple[type[DataError], str], ...] = ((EqualSidesError, "equal"), (EmptyTextError, "empty"))
+"""Of rows that no pair can be made of, and the setting that says what happens to them."""
+
+
 @dataclass(frozen=True)
 class Reading:
-    """``length``: tokens of a prompt with a reply, as far as the model's context goes."""
+    """``length``: tokens of a prompt with a reply, as far as the model's context goes; pairs with a longer side are
+    left out, or with ``too_long`` "error" refused; those with ``equal`` sides, or with an ``empty`` turn in the prompt
+    or a reply, the other way about."""
 
-    length: int
-    too_long: Unfit
-    equal: Unfit
+    length: int = 2048
+    too_long: Unfit = "drop"
+    equal: Unfit = "error"
+    empty: Unfit = "error"
 
     def __post_init__(self) -> None:
         if self.length < 2:
@@ -70,8 +78,10 @@ def _tokens(
 ) -> tuple[TokenPairs, list[Preference]]:
     limit = start.model.config.limit
     room = reading.length if limit is None else min(reading.length, limit)
-    equal: list[str] | None = [] if reading.equal == "drop" else None
-    located = read_preferences(file, start.columns, start.format, equal)
+    left_out: dict[type[DataError], list[str]] = {
+        fault: [] for fault, setting in FAULTS if getattr(reading, setting) == "drop"
+    }
+    located = read_preferences(file, start.columns, start.format, left_out)
     renderer = start.renderer()
     ends = start.generation(renderer).ends
     made: list[TokenPair] = []
@@ -81,9 +91,9 @@ def _tokens(
         try:
             pair = pair_of(renderer, each, ends)
         except EqualSidesError:
-            if equal is None:
+            if EqualSidesError not in left_out:
                 raise
-            equal.append(each.place)
+            left_out[EqualSidesError].append(each.place)
             continue
         longest = max(len(pair.chosen.ids), len(pair.rejected.ids))
         if longest <= room:
@@ -102,12 +112,16 @@ def _tokens(
             f"no pair of {name} fits into {room} tokens, the first of them {long[0]}: raise method.length as far as "
             "the model's context goes, or give shorter ones"
         )
+    equal, empty = left_out.get(EqualSidesError, []), left_out.get(EmptyTextError, [])
+    why = ((f"longer than {room} tokens", long), ("with equal sides", equal), ("with an empty turn", empty))
+    total = len(made) + len(long) + len(equal) + len(empty)
+    told = [
+        f"{len(places)} of {total} pairs of {name} were left out, {fault}; the first is {places[0]}"
+        for fault, places in why if places
+    ]  # fmt: skip
     if not made:
-        raise DataError(f"all pairs of {name} have equal sides, the first of them {(equal or [''])[0]}: give others")
-    total = len(made) + len(long) + len(equal or ())
-    for why, places in ((f"longer than {room} tokens", long), ("with equal sides", equal or ())):
-        if places:
-            notes.append(f"{len(places)} of {total} pairs of {name} were left out, {why}; the first is {places[0]}")
+        raise DataError(f"no pair of {name} can be learnt from: {', and '.join(told)}: give others")
+    notes += told
     return TokenPairs(made, reads_endings(start.model.config)), kept
 
 

@@ -20,7 +20,7 @@ from trivium.generation.prompts import Prompt
 from trivium.generation.sampling import Sampling
 from trivium.generation.score import answers
 from trivium.generation.score_rows import Question
-from trivium.metrics.intervals import Interval, mean_t
+from trivium.metrics.intervals import Interval, mean_t, paired_t
 from trivium.randomness import key
 from trivium.text.chats import Message, Preference
 from trivium.transformer import Network
@@ -43,6 +43,7 @@ class ReplyComparison:
     ends: frozenset[int]
     judge: RewardModel | None
     _reference: list[Written] = field(default_factory=list)
+    _judged: list[list[float]] = field(default_factory=list)  # the reference's rewards and the chosen replies'
 
     @classmethod
     def of(
@@ -71,28 +72,25 @@ class ReplyComparison:
             sampling, start.generation(renderer).ends, model,
         )  # fmt: skip
 
-    def distance(self, model: Network) -> Interval:
-        """The mean over the model's replies of log pi - log ref, in nats a reply, with its 95% interval."""
-        return self._distance(model, self._written(model))
-
     def figures(self, model: Network) -> dict[str, float]:
-        """How far the model went, how its replies look beside the reference's, and which of them the judge prefers;
-        means with 95% intervals."""
+        """How far the model went (the mean over its replies of log pi - log ref, in nats a reply), how its replies look
+        beside the reference's, and which of them the judge prefers; means with 95% intervals."""
         own = self._written(model)
         theirs = self._theirs(model)
         found = spread("kl", self._distance(model, own))
         for name, written in (("", own), ("reference_", theirs)):
             found[f"{name}reply_tokens"] = float(np.mean([len(each.tokens) for each in written]))
             found[f"{name}repetition"] = float(np.mean([repetition(each.tokens) for each in written]))
+        lengths = [[float(len(each.tokens)) for each in written] for written in (own, theirs)]
+        found |= spread("reply_tokens_difference", paired_t(*lengths))
         if self.judge is not None:
-            rewards = [self._rewards(written) for written in (own, theirs)]
-            preferred = self.judge.rewards(
-                [(*prompt, *chosen) for (prompt, _), chosen in zip(self.prompts, self.chosen, strict=True)]
-            )
-            found |= spread("win_rate", win_rate(*rewards))
-            found |= spread("win_rate_over_chosen", win_rate(rewards[0], preferred))
+            rewards = self._rewards(own)
+            reference, preferred = self._beside(theirs)
+            found |= spread("win_rate", win_rate(rewards, reference))
+            found |= spread("win_rate_over_chosen", win_rate(rewards, preferred))
+            found |= spread("reward_difference", paired_t(rewards, reference))
             found |= {
-                "reward": float(np.mean(rewards[0])), "reference_reward": float(np.mean(rewards[1])),
+                "reward": float(np.mean(rewards)), "reference_reward": float(np.mean(reference)),
                 "chosen_reward": float(np.mean(preferred)),
             }  # fmt: skip
         return found
@@ -117,6 +115,15 @@ class ReplyComparison:
             with self._as_reference(model) as reference:
                 self._reference = self._written(reference)
         return self._reference
+
+    def _beside(self, theirs: Sequence[Written]) -> list[list[float]]:
+        """The rewards of the reference's replies and of the chosen ones, which do not change."""
+        assert self.judge is not None
+        if not self._judged:
+            pairs = zip(self.prompts, self.chosen, strict=True)
+            preferred = self.judge.rewards([(*prompt, *chosen) for (prompt, _), chosen in pairs])
+            self._judged = [self._rewards(theirs), preferred]
+        return self._judged
 
     def _distance(self, model: Network, written: Sequence[Written]) -> Interval:
         questions = []

@@ -1,0 +1,31 @@
+"""What the pages of aligned models share: curves of the lines of ``metrics.jsonl``, their figures, and samples."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trivium.lab import Series, Shown, table
+from trivium.views.markup import Markup
+
+Line = Mapping[str, Any]
+
+
+def of_kind(lines: Sequence[Line], kind: str) -> list[Line]:
+    """With the parts of a loss as figures of their own, where there are any."""
+    return [{**line.get("losses", {}), **line} for line in lines if line["kind"] == kind]
+
+
+def curve(lines: Sequence[Line], name: str, title: str) -> Series:
+    """A figure by update, where it is known."""
+    kept = [line for line in lines if line.get(name) is not None]
+    return Series(title, [line["step"] for line in kept], [line[name] for line in kept])
+
+
+def digits(value: float) -> Shown:
+    """Four of them."""
+    return Shown(value, f"{value:.4g}")
+
+
+def first_and_last(samples: Sequence[Line]) -> list[Markup | str]:
+    """What was written at the first evaluation and at the last."""
+    kept = [samples[0], *samples[-1:]] if len(samples) > 1 else list(samples)
+    return [table(("update", "prompt -> response"), [[str(line["step"]), line["text"]] for line in kept])]
