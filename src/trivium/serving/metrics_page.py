@@ -30,7 +30,7 @@ def routes(house: House) -> APIRouter:
 
 def lines(house: House) -> Iterator[str]:
     """The page, line by line."""
-    traffic, work = house.traffic, house.scheduler.figures
+    traffic, work = house.traffic, house.scheduler.load
     yield from _family("trivium_info", "gauge", "The version that runs", [({"version": __version__}, 1)])
     models = [({"model": name}, 1) for name in house.models]
     yield from _family("trivium_model_info", "gauge", "The models that are served", models)
