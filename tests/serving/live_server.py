@@ -67,10 +67,10 @@ def send(port: int, raw: bytes, seconds: float = 10.0) -> bytes:
             connection.sendall(raw)
         except (BrokenPipeError, ConnectionResetError):
             pass
-        return received(connection)
+        return received(connection, raw.startswith(b"HEAD"))
 
 
-def received(connection: socket.socket) -> bytes:
+def received(connection: socket.socket, without_body: bool = False) -> bytes:
     """One answer with a length, or all until the end."""
     got = b""
     while True:
@@ -78,7 +78,7 @@ def received(connection: socket.socket) -> bytes:
         length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         if blank and length and len(body) >= int(length[0].split(b":")[1]):
             return got
-        if blank and head.split(b" ", 2)[1] == b"204":
+        if blank and (without_body or head.split(b" ", 2)[1] in (b"204", b"304")):
             return got
         try:
             part = connection.recv(1 << 16)

@@ -204,3 +204,13 @@ def test_pipelined_requests_are_answered_in_order(port: int) -> None:
             got += connection.recv(1 << 16)
         places = [got.index(b'{"n":%d}' % number) for number in range(20)]
         assert places == sorted(places)
+
+
+def test_a_body_is_no_head_however_its_bytes_are_cut(port: int) -> None:
+    whole = request(body=b'{"a": "' + b"x" * 300_000 + b'"}')
+    assert status(send(port, whole)) == 200
+    with open_one(port) as connection:
+        connection.sendall(whole + whole[:30])
+        assert status(received(connection)) == 200
+        connection.sendall(whole[30:])
+        assert status(received(connection)) == 200

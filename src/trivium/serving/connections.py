@@ -27,8 +27,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.timeout_keep_alive = self.caps.idle_seconds  # type: ignore[assignment]
         self._born = self.loop.time()
-        self._headers_come = True  # until those of the next request are complete
-        self._header_bytes = 0
+        self._in_head = True  # until a request's headers are complete
+        self._head_bytes = 0
         self._ended = False  # a request, in the bytes at hand
         self._refused = False
         self._reading: asyncio.TimerHandle | None = None  # ends the wait for headers or body
@@ -52,19 +52,19 @@ class Connection(HttpToolsProtocol):
             self._wait(self.caps.header_seconds)
         self._ended = False
         super().data_received(data)
-        if self._headers_come and not self._ended and not self._refused:  # else these are bytes of a body
-            self._header_bytes += len(data)
-            if self._header_bytes > self.caps.header_bytes + self.caps.url_bytes:
+        if self._in_head and not self._ended and not self._refused:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.caps.header_bytes + self.caps.url_bytes:
                 self._refuse(_too_many_headers())
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._headers_come, self._header_bytes = True, 0
+        self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Its headers are complete: the application is called, unless they are too many."""
-        self._headers_come = False
+        self._in_head = False
         size = sum(len(name) + len(value) + 4 for name, value in self.headers)
         if len(self.url) > self.caps.url_bytes:
             self._refuse(Refusal(414, f"the address is longer than {self.caps.url_bytes:,} bytes", code="url_too_long"))
@@ -81,7 +81,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request has come whole."""
-        self._headers_come, self._header_bytes, self._ended = True, 0, True
+        self._ended = True
         self._stop_waiting()
         if not self._refused:
             super().on_message_complete()
@@ -102,8 +102,8 @@ class Connection(HttpToolsProtocol):
     def _too_late(self, seconds: float) -> None:
         self._reading = None
         answering = self.cycle is not None and not self.cycle.response_complete
-        if self.pipeline or (self._headers_come and answering):
-            self._wait(seconds)  # nothing is read before the answer at hand is written
+        if self.pipeline or (answering and (self._in_head or not self.cycle.more_body)):
+            self._wait(seconds)  # the next request is not read before this one is answered
         else:
             self._refuse(Refusal(408, "the request did not come in time", code="request_timeout"))
 
