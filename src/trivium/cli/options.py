@@ -19,7 +19,7 @@ Sets = Annotated[
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name, or the path of one.")]
 
 
-def _inspected(model: Path | None) -> Path | None:
+def inspected(model: Path | None) -> Path | None:
     """Damaged files are refused before a command imports torch, which takes seconds."""
     if model is not None:
         from trivium.families.inspection import inspect_model
@@ -34,7 +34,7 @@ ModelDirectory = Annotated[
         "--model",
         metavar="M",
         help="The folder of a model, a .gguf file, or a hub id.",
-        callback=_inspected,
+        callback=inspected,
     ),
 ]
 Temperature = Annotated[float, typer.Option("--temperature", help="0: always the most probable token.")]

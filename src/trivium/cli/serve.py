@@ -55,8 +55,13 @@ def serve(
     device: Device = "auto",
 ) -> None:
     """Serve models: an API that OpenAI's clients speak, and a page to try them and look inside."""
+    from trivium.cli.options import inspected
+    from trivium.serving.names import named_model
     from trivium.serving.server import serve as serve_models
     from trivium.serving.settings import ServeSettings
+
+    for each in (*(model or []), *(adapter or [])):
+        inspected(Path(named_model(each)[1]))
 
     settings = ServeSettings(
         host=host, port=port, keys=keys(key_file), insecure=insecure, origins=tuple(origin or ()),

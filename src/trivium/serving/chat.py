@@ -192,10 +192,14 @@ class _Work:
         steps = self.house.scheduler.write(
             self.key, self.served, [prompt], self.sampling, self.body.n, self.served.turn_ends
         )
-        async with aclosing(steps):
-            async for step in steps:
-                self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
-                yield step
+        try:
+            async with aclosing(steps):
+                async for step in steps:
+                    self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
+                    yield step
+        finally:
+            usage = self._usage()
+            self.house.figures.read_and_wrote(self.served.name, usage["prompt_tokens"], usage["completion_tokens"])
 
     def _log(self, pieces: list[Piece]) -> dict[str, Any]:
         return {"content": chat_log(pieces, self.served.model.tokenizer), "refusal": None}

@@ -241,10 +241,14 @@ class _Work:
     async def _written(self) -> AsyncGenerator[list[Piece]]:
         prompts = [each.prompt for each in self.asked]
         steps = self.house.scheduler.write(self.key, self.served, prompts, self.sampling, self.samples, self.ends)
-        async with aclosing(steps):
-            async for step in steps:
-                self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
-                yield step
+        try:
+            async with aclosing(steps):
+                async for step in steps:
+                    self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
+                    yield step
+        finally:
+            usage = self._usage()
+            self.house.figures.read_and_wrote(self.served.name, usage["prompt_tokens"], usage["completion_tokens"])
 
     async def _prompt_logs(self) -> list[TokenLog]:
         """Of prompts that are echoed with log-probabilities; otherwise empty ones."""

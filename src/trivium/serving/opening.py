@@ -1,6 +1,5 @@
 """From the names on a command line to the models that a server has: found, measured against the memory, loaded."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,12 +7,12 @@ from typing import TYPE_CHECKING
 from trivium.errors import RefusedError, SettingsError
 from trivium.families.adapter_config import base_of, is_adapter
 from trivium.families.chat_template import find_template
-from trivium.families.demo_models import DEMO_MODELS
 from trivium.families.gguf_header import read_header
 from trivium.families.model_folder import stored_tensors
 from trivium.memory import available_memory
 from trivium.serving.abilities import abilities_of
 from trivium.serving.house import House, Served
+from trivium.serving.names import named_adapter, named_model
 from trivium.serving.scheduler import Scheduler
 from trivium.serving.settings import ServeSettings
 from trivium.text.chat_templates import ChatTemplate
@@ -38,13 +37,12 @@ def open_house(
     if not models and not adapters:
         raise SettingsError("there is no model to serve: name one with --model")
     named: dict[str, Path] = {}
-    for each in (*models, *adapters):
-        name, place = named_model(str(each))
+    for name, place in (*map(named_model, map(str, models)), *map(named_adapter, adapters)):
         if name in named:
             raise SettingsError(f"two models are called {name!r}: give one another name, as in --model NAME={place}")
         named[name] = find(place)
     for each in adapters:
-        name, _ = named_model(each)
+        name, _ = named_adapter(each)
         if not is_adapter(named[name]):
             raise SettingsError(f"{named[name]} is no adapter's folder: serve it with --model {name}={named[name]}")
     check_memory(named, precision, device)
@@ -54,17 +52,6 @@ def open_house(
         for name, path in named.items()
     }
     return House(served, Scheduler(settings), settings)
-
-
-def named_model(given: str) -> tuple[str, str]:
-    """The name under which a model is served, and what it is loaded by: of ``NAME=M`` both, of ``M`` its last part."""
-    found = re.fullmatch(r"([\w.:-][\w.:/-]*)=(.+)", given)
-    if found and not Path(given).exists():
-        return found[1], found[2]
-    if given in DEMO_MODELS:
-        return given, given
-    name = re.sub(r"[^\w.:-]+", "-", Path(given).absolute().name.removesuffix(".gguf"))
-    return name or "model", given
 
 
 def check_memory(named: Mapping[str, Path], precision: str, device: str) -> None:
