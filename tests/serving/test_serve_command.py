@@ -16,7 +16,7 @@ import pytest
 
 import trivium
 from trivium.cli.run import run
-from trivium.serving import opening, server
+from trivium.serving import guard, opening
 from trivium.serving.names import named_model
 from trivium.serving.opening import open_house
 from trivium.serving.settings import ServeSettings
@@ -109,7 +109,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest
     ("host", "own"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.example", False)]
 )
 def test_which_addresses_are_this_machine_s_own(host: str, own: bool) -> None:
-    assert server.is_loopback(host) is own
+    assert guard.is_loopback(host) is own
 
 
 def test_a_client_that_leaves_stops_what_is_written_for_it(server) -> None:
@@ -121,7 +121,7 @@ def test_a_client_that_leaves_stops_what_is_written_for_it(server) -> None:
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
         found = {line.split()[0]: float(line.split()[1]) for line in lines if line and line[0] != "#"}
-        return found["trivium_texts_being_written"], found["trivium_requests_waiting"]
+        return found["trivium_texts"], found["trivium_requests_waiting"]
 
     for stream in (True, False):
         for _ in range(3):

@@ -65,14 +65,17 @@ def save_adapter(
 
 
 def load(
-    directory: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> Loaded:
-    """A model's folder, or an adapter's with its base: the weights are those of both, merged in float32."""
+    directory: str | Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
+    base: Loaded | None = None,
+) -> Loaded:  # fmt: skip
+    """A model's folder, or an adapter's with its base: the weights are those of both, merged in float32. ``base``: an
+    adapter's, where it is loaded already, in float32 on the CPU; what the adapter does not change is then shared."""
     folder = Path(directory)
     if not is_adapter(folder):
         return load_whole(folder, device=device, dtype=dtype)
     where = base_of(folder)
-    base = load_whole(where) if where.is_dir() else load_gguf(where)
+    if base is None:
+        base = load_whole(where) if where.is_dir() else load_gguf(where)
     path = folder / "config.json"
     written = read_json(path) if path.exists() else {}
     own = "adapter_base" in written

@@ -50,24 +50,27 @@ class Writer:
 
     def submit(
         self, prompt: str | Prompt, sampling: Sampling = Sampling(), samples: int = 1, *,  # noqa: B008 (frozen)
-        ends: frozenset[int] = frozenset(),
+        ends: frozenset[int] = frozenset(), guide: Guide | None = None,
     ) -> int:  # fmt: skip
         """The handle of ``samples`` texts that go on from a prompt, or answer it; refuses what can never be written.
-        All of them are taken, or none is. ``ends``: tokens that end these texts, beside those that end every text."""
+        All of them are taken, or none is. ``ends``: tokens that end these texts, beside those that end every text.
+        ``guide``: what ``guides`` made of the form that the settings prescribe, if that has been done already."""
         check_samples(samples)
         row = prompt_of(self.model, self.tokenizer, prompt) if isinstance(prompt, str) else prompt
         ends, forced = ends | end_tokens(self.tokenizer, self.files), Forced(self.files.first, self.files.last)
         words, handle = wording(sampling, self.tokenizer), self._handles
         followed: list[Guide] = []
         if sampling.form:  # what is forced to be first writes no text, and what is forced to be last would cut it short
-            followed = guides(self.tokenizer, sampling.form, ends, samples, answers(self.model.config))
+            if guide is None:
+                guide = guides(self.tokenizer, sampling.form, ends, 1, answers(self.model.config))[0]
+            followed = [guide.fork() for _ in range(samples)]
             row, forced = opened(row, self.files.first), Forced()
         taken: list[int] = []
         try:
             for sample in range(samples):
                 one = Prompt(row.ids, row.source, row.sample + sample)
-                guide = followed[sample] if followed else None
-                taken.append(self.engine.submit(Request(one, sampling, ends, forced, words, guide)))
+                own = followed[sample] if followed else None
+                taken.append(self.engine.submit(Request(one, sampling, ends, forced, words, own)))
         except BaseException:
             for each in taken:
                 self.engine.cancel(each)

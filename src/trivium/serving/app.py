@@ -66,15 +66,6 @@ def application(house: House) -> FastAPI:
         title="Trivium", version=__version__, lifespan=life, docs_url=None, redoc_url=None, redirect_slashes=False
     )  # fmt: skip
     app.state.house = house
-    house.figures.gauges |= {
-        "trivium_requests_waiting": ("Requests that nothing was done for yet", lambda: house.scheduler.load.waiting),
-        "trivium_requests_in_flight": ("Requests that compute or wait to", lambda: house.scheduler.load.in_flight),
-        "trivium_requests_refused": ("Requests with no room to wait", lambda: house.scheduler.load.refused),
-        "trivium_texts_being_written": ("Texts that grow at every step", lambda: house.scheduler.load.texts),
-        "trivium_engine_tokens_read": ("Tokens of prompts computed", lambda: house.scheduler.load.tokens_read),
-        "trivium_engine_tokens_reused": ("Tokens of prompts known before", lambda: house.scheduler.load.tokens_reused),
-        "trivium_engine_tokens_written": ("Tokens written", lambda: house.scheduler.load.tokens_written),
-    }
     for file in ROUTES:
         app.include_router(file.routes(house))
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from trivium.errors import DataError
 from trivium.generation.completion import Piece
+from trivium.generation.constraints import Guide
 from trivium.generation.prompts import Prompt, source_ids, start_token
 from trivium.generation.sampling import Sampling
 from trivium.serving.choices import chat_log, reason
@@ -79,7 +80,9 @@ def routes(house: House) -> APIRouter:
         served = house.served(body.model, "chat")
         _check(body, house)
         ids = await asyncio.to_thread(_ids, body, served)
-        work = _Work(house, getattr(request.state, "key", ""), served, body, ids, _sampling(body, served, house, ids))
+        sampling = _sampling(body, served, house, ids)
+        guide = await asyncio.to_thread(served.guide, sampling, served.turn_ends)
+        work = _Work(house, request.state.key, served, body, ids, sampling, guide)
         if body.stream:
             events = work.events()
             first = await anext(events)  # what can be refused is refused before a stream begins
@@ -93,6 +96,10 @@ def _check(body: ChatFields, house: House) -> None:
     if len(body.messages) > house.settings.caps.messages:
         most = house.settings.caps.messages
         raise Refusal(400, f"there are {len(body.messages)} messages: at most {most} are read", param="messages")
+    characters = sum(len(each.message.content) for each in body.messages)
+    if characters > house.settings.caps.text_characters:
+        most = house.settings.caps.text_characters
+        raise Refusal(400, f"the messages have {characters:,} characters: at most {most:,} are read", param="messages")
     if body.top_logprobs is not None and not body.logprobs:
         raise Refusal(400, "top_logprobs needs logprobs: true", param="top_logprobs")
     if None not in (body.max_tokens, body.max_completion_tokens) and body.max_tokens != body.max_completion_tokens:
@@ -145,6 +152,7 @@ class _Work:
     body: ChatFields
     ids: list[int]
     sampling: Sampling
+    guide: Guide | None
 
     def __post_init__(self) -> None:
         self.id, self.created, self.tokens = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), 0
@@ -190,16 +198,12 @@ class _Work:
         else:
             prompt = Prompt(tuple(self.ids))
         steps = self.house.scheduler.write(
-            self.key, self.served, [prompt], self.sampling, self.body.n, self.served.turn_ends
+            self.key, self.served, [prompt], self.sampling, self.body.n, self.served.turn_ends, self.guide
         )
-        try:
-            async with aclosing(steps):
-                async for step in steps:
-                    self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
-                    yield step
-        finally:
-            usage = self._usage()
-            self.house.figures.read_and_wrote(self.served.name, usage["prompt_tokens"], usage["completion_tokens"])
+        async with aclosing(steps):
+            async for step in steps:
+                self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
+                yield step
 
     def _log(self, pieces: list[Piece]) -> dict[str, Any]:
         return {"content": chat_log(pieces, self.served.model.tokenizer), "refusal": None}

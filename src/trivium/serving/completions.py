@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from trivium.generation.completion import Piece, best, joined
+from trivium.generation.constraints import Guide
 from trivium.generation.prompt_scores import Told, prompt_scores
 from trivium.generation.prompts import Prompt, opening, source_ids, start_token
 from trivium.generation.sampling import Sampling
@@ -63,7 +64,8 @@ def routes(house: House) -> APIRouter:
         served = house.served(body.model, "complete" if body.suffix is None else "infill")
         sampling = checked(body, served, house)
         asked, ends = await asyncio.to_thread(_prompts, body, served, house)
-        work = _Work(house, getattr(request.state, "key", ""), served, body, sampling, asked, ends)
+        guide = await asyncio.to_thread(served.guide, sampling, ends)
+        work = _Work(house, request.state.key, served, body, sampling, asked, ends, guide)
         if body.stream:
             events = work.events()
             first = await anext(events)  # what can be refused is refused before a stream begins
@@ -114,6 +116,9 @@ def _prompts(body: CompletionFields, served: Served, house: House) -> tuple[list
             400, f"prompt has {len(given)} texts: at most {house.settings.caps.texts} may be in one request",
             param="prompt",
         )  # fmt: skip
+    most = house.settings.caps.text_characters
+    if any(isinstance(each, str) and len(each) > most for each in (*given, body.suffix or "")):
+        raise Refusal(400, f"a text has more than {most:,} characters: shorten it", param="prompt")
     if body.suffix is not None:
         return _between(given, body.suffix, served)
     return [_asked(each, served) for each in given], frozenset()
@@ -179,6 +184,7 @@ class _Work:
     sampling: Sampling
     asked: list[_Asked]
     ends: frozenset[int]
+    guide: Guide | None
 
     def __post_init__(self) -> None:
         self.id, self.created = f"cmpl-{uuid.uuid4().hex}", int(time.time())
@@ -240,15 +246,13 @@ class _Work:
 
     async def _written(self) -> AsyncGenerator[list[Piece]]:
         prompts = [each.prompt for each in self.asked]
-        steps = self.house.scheduler.write(self.key, self.served, prompts, self.sampling, self.samples, self.ends)
-        try:
-            async with aclosing(steps):
-                async for step in steps:
-                    self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
-                    yield step
-        finally:
-            usage = self._usage()
-            self.house.figures.read_and_wrote(self.served.name, usage["prompt_tokens"], usage["completion_tokens"])
+        steps = self.house.scheduler.write(
+            self.key, self.served, prompts, self.sampling, self.samples, self.ends, self.guide
+        )
+        async with aclosing(steps):
+            async for step in steps:
+                self.tokens += sum(piece.token is not None or piece.end is not None for piece in step)
+                yield step
 
     async def _prompt_logs(self) -> list[TokenLog]:
         """Of prompts that are echoed with log-probabilities; otherwise empty ones."""

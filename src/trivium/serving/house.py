@@ -11,6 +11,8 @@ from trivium.serving.settings import ServeSettings
 from trivium.serving.traffic import Traffic
 
 if TYPE_CHECKING:
+    from trivium.generation.constraints import Guide
+    from trivium.generation.sampling import Sampling
     from trivium.generation.writer import Writer
     from trivium.text.chat_templates import ChatTemplate
     from trivium.tokenizers.chats import ChatRenderer
@@ -45,6 +47,18 @@ class Served:
     def turn_ends(self) -> frozenset[int]:
         """The tokens that end a reply, beside those that end any text."""
         return self.renderer.turn_ends()
+
+    def guide(self, sampling: "Sampling", ends: frozenset[int] = frozenset()) -> "Guide | None":
+        """What keeps a text to the form that the settings prescribe. It may take seconds: not on the event loop."""
+        from trivium.generation.completion import end_tokens
+        from trivium.generation.constraints import guides
+        from trivium.transformer.network import answers
+
+        if not sampling.form:
+            return None
+        model = self.model
+        every = ends | end_tokens(model.tokenizer, model.generation)
+        return guides(model.tokenizer, sampling.form, every, 1, answers(model.config))[0]
 
     def new_writer(self) -> "Writer":
         """What its texts are written with."""

@@ -1,11 +1,14 @@
 """From the names on a command line to the models that a server has: found, measured against the memory, loaded."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trivium.errors import RefusedError, SettingsError
-from trivium.families.adapter_config import base_of, is_adapter
+from trivium.errors import DataError, RefusedError, SettingsError
+from trivium.families.adapter_config import adapter_tensors, base_of, is_adapter
 from trivium.families.chat_template import find_template
 from trivium.families.gguf_header import read_header
 from trivium.families.model_folder import stored_tensors
@@ -46,18 +49,39 @@ def open_house(
         if not is_adapter(named[name]):
             raise SettingsError(f"{named[name]} is no adapter's folder: serve it with --model {name}={named[name]}")
     check_memory(named, precision, device)
+    loaded = load_all(named, precision, device)
     share = SHARE / len(named)
-    served = {
-        name: open_model(name, load(path, precision=precision, device=device), settings, share)
-        for name, path in named.items()
-    }
+    served = {name: open_model(name, loaded[name], settings, share) for name in named}
     return House(served, Scheduler(settings), settings)
 
 
+def load_all(named: Mapping[str, Path], precision: "Precision", device: str) -> "dict[str, LanguageModel]":
+    """Whole models first: an adapter shares what it does not change with a base that several stand on."""
+    loaded, at = {}, {}
+    for name in sorted(named, key=lambda each: is_adapter(named[each])):
+        path = named[name]
+        if not is_adapter(path):
+            loaded[name] = at[path.resolve()] = load(path, precision=precision, device=device)
+            continue
+        ground = base_of(path).resolve()
+        others = [each for each in named.values() if is_adapter(each) and base_of(each).resolve() == ground]
+        if ground not in at and len(others) > 1:
+            at[ground] = load(ground, precision=precision, device=device)
+        loaded[name] = load(path, precision=precision, device=device, base=at.get(ground))
+    return loaded
+
+
 def check_memory(named: Mapping[str, Path], precision: str, device: str) -> None:
-    """Refuses models whose weights do not fit, before any of them is read."""
+    """Refuses models whose weights do not fit, before any of them is read. Adapters in float32 that share a base take
+    the matrices which they change."""
     available = available_memory(device)
-    needed = {name: weights(path) * BYTES[precision] for name, path in named.items()}
+    known = {path.resolve() for path in named.values()}
+    needed = {}
+    for name, path in named.items():
+        ground = base_of(path).resolve() if is_adapter(path) else path
+        shares = is_adapter(path) and precision == "float32" and ground in known
+        needed[name] = (changed_weights(path) if shares else weights(ground)) * BYTES[precision]
+        known.add(ground)
     if available is None or sum(needed.values()) <= available:
         return
     each = ", ".join(f"{name} takes {size / 1e9:,.1f} GB" for name, size in needed.items())
@@ -67,15 +91,20 @@ def check_memory(named: Mapping[str, Path], precision: str, device: str) -> None
 
 def weights(path: Path) -> int:
     """How many numbers a model's files hold, by their headers."""
-    if is_adapter(path):
-        path = base_of(path)
     tensors = stored_tensors(path) if path.is_dir() else read_header(path).tensors
+    return sum(prod(tensor.shape) for tensor in tensors.values())
+
+
+def changed_weights(adapter: Path) -> int:
+    """How many numbers are other ones in a base that has an adapter merged into it."""
+    shapes = {name: tensor.shape for name, tensor in adapter_tensors(adapter).items()}
     total = 0
-    for tensor in tensors.values():
-        size = 1
-        for side in tensor.shape:
-            size *= side
-        total += size
+    for name, shape in shapes.items():
+        partner = name.replace(".lora_A", ".lora_B").replace(".lora_embedding_A", ".lora_embedding_B")
+        if partner != name and partner in shapes:
+            total += shape[-1] * shapes[partner][0]
+        elif ".lora_" not in name:
+            total += prod(shape)
     return total
 
 
@@ -83,7 +112,7 @@ def open_model(name: str, model: "LanguageModel", settings: ServeSettings, share
     """A loaded model with all that is known of it."""
     template = find_template(model.directory)
     predictor = predictor_of(model)
-    return Served(
+    served = Served(
         name,
         model,
         int(model.directory.stat().st_mtime),
@@ -93,6 +122,13 @@ def open_model(name: str, model: "LanguageModel", settings: ServeSettings, share
         longest_text(model, settings, share),
         settings.running,
     )
+    if "chat" in served.abilities:
+        try:
+            assert served.turn_ends is not None  # worked out now: the template is a program that may not run
+        except DataError as problem:
+            print(f"{name} is served without chat: {problem}", file=sys.stderr)
+            return replace(served, template=None, abilities=served.abilities - {"chat"})
+    return served
 
 
 def predictor_of(model: "LanguageModel") -> "Predictor | None":

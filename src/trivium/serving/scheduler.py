@@ -23,6 +23,7 @@ from trivium.serving.turns import Turns
 
 if TYPE_CHECKING:
     from trivium.generation.completion import Piece
+    from trivium.generation.constraints import Guide
     from trivium.generation.prompts import Prompt
     from trivium.generation.sampling import Sampling
     from trivium.generation.writer import Writer
@@ -57,6 +58,7 @@ class _Writing(_Request):
     served: "Served | None" = None
     sampling: "Sampling | None" = None
     ends: frozenset[int] = frozenset()
+    guide: "Guide | None" = None
     texts: "deque[tuple[int, int, Prompt]]" = field(default_factory=deque)  # not begun yet: prompt, sample
     running: dict[int, tuple[int, int]] = field(default_factory=dict)  # by the writer's handle
 
@@ -137,11 +139,13 @@ class Scheduler:
 
     async def write(
         self, key: str, served: "Served", prompts: "Sequence[Prompt]", sampling: "Sampling", samples: int = 1,
-        ends: frozenset[int] = frozenset(),
+        ends: frozenset[int] = frozenset(), guide: "Guide | None" = None,
     ) -> "AsyncGenerator[list[Piece]]":  # fmt: skip
         """The pieces of ``samples`` texts after each prompt, as they come, several of one text never in one list;
-        closing the iterator cancels what is not written yet. ``ends``: further tokens that end these texts."""
-        asked = _Writing(key, asyncio.get_running_loop(), self._until(), served=served, sampling=sampling, ends=ends)
+        closing the iterator cancels what is not written yet. ``ends``: further tokens that end these texts; ``guide``:
+        ``served.guide`` of them, where the settings prescribe a form."""
+        loop, until = asyncio.get_running_loop(), self._until()
+        asked = _Writing(key, loop, until, served=served, sampling=sampling, ends=ends, guide=guide)
         for number, prompt in enumerate(prompts):
             asked.texts.extend((number, sample, replace(prompt, sample=sample)) for sample in range(samples))
         left, begun = len(asked.texts), self._enter(asked)
@@ -273,7 +277,7 @@ class Scheduler:
             try:
                 if name not in self._writers:
                     self._writers[name] = writing.served.new_writer()
-                handle = self._writers[name].submit(prompt, writing.sampling, ends=writing.ends)
+                handle = self._writers[name].submit(prompt, writing.sampling, ends=writing.ends, guide=writing.guide)
             except Exception as problem:  # noqa: BLE001 (told to whoever asked; the others go on)
                 self._fail(writing, _tellable(problem))
                 continue

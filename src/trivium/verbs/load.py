@@ -15,6 +15,7 @@ from trivium.families.demo_models import DEMO_MODELS, find_model
 from trivium.families.generation_config import GENERATION, GenerationConfig
 from trivium.families.gguf_model import load_gguf
 from trivium.families.hub import fetch, hub_model
+from trivium.families.huggingface import Loaded
 from trivium.families.model_folder import PICKLES
 from trivium.families.sentence_modules import SentencePooling
 from trivium.generation.completion import Completion, Piece, complete, stream
@@ -57,6 +58,12 @@ class LanguageModel:
         if self.config.decoder_layers == 0:
             return "encoder"
         return "encoder-decoder" if self.config.encoder_layers else "decoder"
+
+    @property
+    def shareable(self) -> bool:
+        """Whether adapters that stand on it can have its tensors as they are."""
+        weight = next(self.model.parameters())
+        return weight.dtype == torch.float32 and weight.device.type == "cpu" and not len(self.model.heads)
 
     @property
     def search(self) -> Search:
@@ -207,14 +214,16 @@ class LanguageModel:
 
 
 def load(
-    model: "str | Path | LanguageModel", *, precision: Precision = "float32", device: str = "auto"
-) -> LanguageModel:
+    model: "str | Path | LanguageModel", *, precision: Precision = "float32", device: str = "auto",
+    base: LanguageModel | None = None,
+) -> LanguageModel:  # fmt: skip
     """The model in a folder: one that ``trivium`` made, or a Hugging Face model folder on this machine; or a ``.gguf``
     file, the name of a demo model (``families/demo_models.py``), or a hub id (``families/hub.py``).
 
     ``precision``: bfloat16 takes half of float32's memory, int8 (weights alone, CPU alone) a quarter, and both write
     faster; on a CPU they are for inference only, and only float32 can be trained or saved. A model that is loaded
-    already is given back as it is.
+    already is given back as it is. ``base``: of an adapter's folder, the model that it stands on, loaded already; both
+    then share what the adapter does not change, where they can: in float32 on a CPU, without heads.
     """
     if isinstance(model, LanguageModel):
         return model
@@ -222,8 +231,14 @@ def load(
         raise SettingsError(f"precision is {precision!r}: choose {', '.join(get_args(Precision))}")
     directory = find(model)
     where = inference_device(device, precision)
-    read = read_folder if directory.is_dir() else load_gguf
-    loaded = read(directory, device=where, dtype=torch.float32 if precision == "float32" else torch.bfloat16)
+    dtype = torch.float32 if precision == "float32" else torch.bfloat16
+    if not directory.is_dir():
+        loaded = load_gguf(directory, device=where, dtype=dtype)
+    elif base is not None and base.shareable and precision == "float32" and where.type == "cpu":
+        known = Loaded(base.model, base.family, base.tokenizer, base.config, generation=base.generation)
+        loaded = read_folder(directory, base=known)
+    else:
+        loaded = read_folder(directory, device=where, dtype=dtype)
     if loaded.tokenizer is None:
         raise DataError(f"{directory} has no tokenizer.json: get it from where the model came from")
     body = inference_form(loaded.model, precision)
