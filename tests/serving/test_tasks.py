@@ -159,6 +159,16 @@ def test_what_is_refused(server, path, inputs, says, param):
     assert says in message and field == param
 
 
+def test_the_list_of_models_says_what_each_reads(server):
+    told = {each["id"]: each["trivium"] for each in ask(server, "/v1/models")[1]["data"]}
+    assert {name: about["task"] for name, about in told.items()} == {kind: kind for kind in KINDS}
+    assert told["sequence"]["fields"] == ["text", "text2"] and told["tagging"]["fields"] == ["words", "text"]
+    assert told["spans"]["fields"] == ["words", "text"] and told["relations"]["fields"] == ["words", "spans", "text"]
+    assert told["answers"]["fields"] == ["question", "context"]
+    assert told["rewriting"]["fields"] == ["source", "text", "text2"]
+    assert told["choices"]["fields"] == ["context", "question", "options"]
+
+
 def test_who_cannot_says_who_can(server):
     message, field = refused(server, "/tag", {"model": "sequence", "inputs": [{"text": "a"}]})
     assert message == "the model 'sequence' does not tag: ask tagging" and field == "model"

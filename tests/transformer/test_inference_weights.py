@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from trivium.errors import SettingsError
-from trivium.transformer import RelativeBias, Rotary, inference_weights
+from trivium.transformer import Inputs, RelativeBias, Rotary, Tokens, inference_weights, initialise, make_head
+from trivium.transformer.head_config import Pooled
 from trivium.transformer.inference_weights import InferenceLinear, for_inference, quantised, row_product
 
 BODIES = {
@@ -53,6 +54,22 @@ def test_a_prepared_network_computes_the_same(make, ids, inputs, body, precision
         with torch.inference_mode():
             ours = prepared(inputs(prepared, some), at="all").logits.float()
             theirs = wanted(inputs(model, some), at="all").logits
+        assert (ours - theirs).norm() < 0.03 * theirs.norm()
+
+
+@pytest.mark.parametrize("pooling", ["first", "last"])
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_a_head_that_reads_one_place_hears_all_others(make, ids, precision, pooling, kernels) -> None:
+    model = make(**BODIES["bert"], init_std=0.1, pooler=True)
+    model.heads["label"] = make_head(model.config, Pooled(5, pooling))
+    initialise(model, 1)
+    wanted = rounded(model) if precision == "int8" else model
+    prepared = for_inference(deepcopy(model), precision == "int8")
+    padded = torch.tensor([[0] * 10, [0] * 10, [0] * 4 + [-1] * 6])
+    for tokens in (Tokens(ids[:1]), Tokens(ids), Tokens(ids, documents=padded)):
+        with torch.inference_mode():
+            ours = prepared.scores(Inputs(source=tokens), "label").float()
+            theirs = wanted.scores(Inputs(source=tokens), "label")
         assert (ours - theirs).norm() < 0.03 * theirs.norm()
 
 

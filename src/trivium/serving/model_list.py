@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from trivium.serving.house import ABILITIES, House, Served
+from trivium.serving.tasks import fields_of, task_of
 
 
 def routes(house: House) -> APIRouter:
@@ -28,7 +29,6 @@ def described(served: Served) -> dict[str, Any]:
     """As the list has it."""
     model, config = served.model, served.model.config
     predictor = served.predictor
-    task = getattr(getattr(predictor, "task", None), "kind", None)
     about = {
         "kind": model.kind,
         "family": model.family.name,
@@ -39,8 +39,8 @@ def described(served: Served) -> dict[str, Any]:
         "longest": served.longest,
         "abilities": [each for each in ABILITIES if each in served.abilities],
         "labels": [label for labels in model.labels.values() for label in labels],
-        "task": task,
-        "fields": [] if predictor is None else list(predictor.columns),
+        "task": None if predictor is None else task_of(predictor),
+        "fields": [] if predictor is None else list(fields_of(predictor)),
     }
     return {
         "id": served.name, "object": "model", "created": served.created, "owned_by": "trivium", "trivium": about,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trivium.serving.asked import Asked, in_steps, json_answer
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
-from trivium.tasks import Rewriting, SpanLabelling, SpanLabels, WordTags, predict_in_steps
+from trivium.tasks import TASKS, Rewriting, SpanLabelling, SpanLabels, WordTags, predict_in_steps
 from trivium.text.fields import Columns
 from trivium.verbs.predict import Predictor
 from trivium.verbs.tuning import Tuned
@@ -26,6 +26,12 @@ STEP_ROWS = 4  # the same of a reward model's conversations
 CHARACTERS = 1 << 17  # of a request: some fifty pages, which are tokenised with their places
 
 _TRUTHS = frozenset({"label", "labels", "tags", "relations", "answers", "target", "id", "margin"})
+
+
+def task_of(predictor: Predictor) -> str | None:
+    """Its name among ``TASKS``; of a reward model None."""
+    kind = type(predictor.task) if isinstance(predictor, Tuned) else None
+    return next((name for name, each in TASKS.items() if each is kind), None)
 
 
 def fields_of(predictor: Predictor) -> tuple[str, ...]:

@@ -127,10 +127,13 @@ class Attention(nn.Module):
             query = self._split(self.query(x.reshape(B // cache.branches, cache.branches * T, W)))
             key, value = cache.memory(self.index)
         elif self.joined is not None:
-            asking, value = self._split(self.joined(x)).split((self.heads + self.groups, self.groups), dim=1)
+            asked = x if memory is None else memory
+            asking, value = self._split(self.joined(asked)).split((self.heads + self.groups, self.groups), dim=1)
             if rotation is not None:
                 asking = rotate(asking, *rotation)
             query, key = asking.split((self.heads, self.groups), dim=1)
+            if memory is not None:  # of which x is a few places, that ask alone
+                query = self._split(self.joined(x))[:, : self.heads]
             if cache is not None:
                 key, value = cache.extend(self.index, key, value)
         else:
