@@ -101,12 +101,6 @@ def test_refusals_are_one_sentence(trivium_command, tiny_models, arguments, code
     assert outcome.code == code and sentence in outcome.err and len(outcome.err.strip().splitlines()) == 1
 
 
-def test_a_model_without_attention_says_what_to_look_at(trivium_command, tiny_models) -> None:
-    for name in ("elmo", "lstm"):
-        outcome = trivium_command("inspect", "text", "A list", "--model", tiny_models[name])
-        assert outcome.code == 2 and "no attention to show" in outcome.err and "--word" in outcome.err
-
-
 def test_a_file_of_vectors_has_no_attention(trivium_command, vectors) -> None:
     outcome = trivium_command("inspect", "text", "The bank.", "--model", vectors)
     assert outcome.code == 3 and "no model folder" in outcome.err

@@ -22,7 +22,8 @@ from trivium.lab import (
     samples,
     table,
 )
-from trivium.views.attention import AttentionView, attention_picture
+from trivium.views.attention import AttentionView
+from trivium.views.attention_picture import attention_picture
 
 HOSTILE = "</p><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&amp;{0}\x00\u202e\ud800"
 

@@ -1,8 +1,13 @@
 """Attention of some layers and heads: as the reference computes it, however it is asked for; and its picture."""
 
+import base64
 import json
 import re
+import struct
+import sys
+import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,7 +18,8 @@ from trivium.errors import RefusedError, SettingsError, TriviumError
 from trivium.transformer import looks
 from trivium.verbs.inspect import inspect_text
 from trivium.verbs.load import load
-from trivium.views.attention import _Chosen, attention, attention_picture
+from trivium.views.attention import _Chosen, attention
+from trivium.views.attention_picture import LABELLED, attention_picture, picture_file
 from trivium.views.passage import passage
 
 TEXT = "Every model reads tokens and writes tokens."
@@ -181,3 +187,48 @@ def test_picture_has_a_map_for_each_head_and_prints_its_weights(tiny_models) -> 
 def test_identifiers_are_checked(tiny_models) -> None:
     with pytest.raises(TriviumError, match="no identifier"):
         attention_picture(inspect_text(tiny_models["bert"], TEXT).attention, 'x"><script>')
+
+
+def test_a_long_text_is_an_image_of_its_weights(tiny_models) -> None:
+    """The bytes of the picture are decoded again by hand and held against the weights."""
+    view = inspect_text(tiny_models["gpt2"], "list " * 20, layers=[2], heads=[1]).attention
+    assert len(view.queries) > LABELLED
+    encoded = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", str(attention_picture(view)))
+    assert len(encoded) == 1
+    image = base64.b64decode(encoded[0])
+    width, height = struct.unpack(">II", image[16:24])
+    data = zlib.decompress(image[image.index(b"IDAT") + 4 :])
+    levels = np.frombuffer(data, np.uint8).reshape(height, width + 1)[:, 1:]
+    np.testing.assert_allclose((levels / 255.0) ** 2, view.weights[0, 0], atol=0.006)
+
+
+def test_an_image_has_no_more_pixels_than_a_screen(tiny_models, monkeypatch) -> None:
+    monkeypatch.setattr("trivium.views.attention_picture._PIXELS", 30)
+    view = inspect_text(tiny_models["gpt2"], "list " * 20, layers=[2], heads=[1]).attention
+    encoded = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", str(attention_picture(view)))
+    width, height = struct.unpack(">II", base64.b64decode(encoded[0])[16:24])
+    assert width == height <= 30
+
+
+def test_a_picture_in_a_file_is_labelled(tiny_models) -> None:
+    view = inspect_text(tiny_models["bert"], "Return <b>list</b> $x_1$", layers=[2], heads=[1]).attention
+    drawn = picture_file(view, Path("head.svg"))
+    root = ElementTree.fromstring(drawn)
+    texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {token.strip() for token in view.queries if token.strip()} <= set(texts) and root.tag.endswith("svg")
+    assert "layer 2, head 1" in root.find("{http://www.w3.org/2000/svg}title").text
+    for path, sentence in (("head.gif", "must end in"), ("a", "must end in")):
+        with pytest.raises(SettingsError, match=sentence):
+            picture_file(view, Path(path))
+    with pytest.raises(SettingsError, match="shows one head"):
+        picture_file(inspect_text(tiny_models["bert"], TEXT).attention, Path("head.svg"))
+
+
+def test_a_picture_as_png_is_drawn_by_matplotlib(tiny_models, monkeypatch) -> None:
+    view = inspect_text(tiny_models["bert"], "Return $x_1$ {", summary="mean", layers=[1]).attention
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "matplotlib.figure", None)
+        with pytest.raises(SettingsError, match=r"matplotlib, or write an .svg: pip install -e '.\[plots\]'"):
+            picture_file(view, Path("mean.png"))
+    pytest.importorskip("matplotlib", reason="the extra plots is not installed")
+    assert picture_file(view, Path("mean.png")).startswith(b"\x89PNG")

@@ -1,7 +1,8 @@
-"""Commands that open a model: its parts, its attention on a text, a word in its contexts, and a step of training."""
+"""Commands that open a model: its parts, a text inside it, a word in its contexts, and a step of training."""
 
+from math import exp
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -9,9 +10,11 @@ from trivium.cli.options import Data, Json, ModelDirectory, Sets
 from trivium.cli.output import emit, note, table, write_page
 
 if TYPE_CHECKING:
+    from trivium.verbs.inside import InsideView, ViewName
     from trivium.views.occurrences import WordView
 
 _TABLE = 12  # occurrences whose cosines fit on a terminal
+_SHOWN = 8  # places whose predictions do
 
 
 def model(model: ModelDirectory, as_json: Json = False) -> None:
@@ -55,16 +58,46 @@ def text(
     errors: Annotated[
         Literal["strict", "replace"], typer.Option("--errors", help="What to do with bytes that are not UTF-8.")
     ] = "strict",
+    show: Annotated[
+        str | None,
+        typer.Option("--show", metavar="A,B", help="Of attention, lens, surprise and steps; all if not given."),
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option("--answer", help="What an encoder-decoder writes; of an encoder, a second text.")
+    ] = None,
+    stack: Annotated[
+        Literal["encoder", "decoder", "cross"] | None, typer.Option("--stack", help="Whose attention.")
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option("--layers", metavar="N,M", help="Attention and lens of these; all if not given.")
+    ] = None,
+    heads: Annotated[
+        str | None, typer.Option("--heads", metavar="N,M", help="Attention of these heads; all if not given.")
+    ] = None,
+    summary: Annotated[
+        Literal["none", "mean", "rollout"] | None, typer.Option("--summary", help="Of the heads' attention.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", metavar="K", help="Tokens that are told at each place.")] = 5,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", metavar="N", help="Steps that are written.")] = 16,
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a page to this file.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="One head's attention as an .svg or .png.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """How a text is cut and what each attention head does with it; or one word in all its contexts."""
+    """What goes on inside a model while it reads a text; or one word in all its contexts."""
     from trivium.durable import check_file
     from trivium.errors import SettingsError
 
-    if html is not None:
-        check_file(html)
+    for file in (html, picture):
+        if file is not None:
+            check_file(file)
+    inside = (show, answer, stack, layers, heads, summary, picture)
     if word is not None:
+        if any(each is not None for each in inside):
+            raise SettingsError(
+                "--show, --answer, --stack, --layers, --heads, --summary and --picture are for a text: leave out --word"
+            )
         from trivium.verbs.occurrences import inspect_word
 
         found = inspect_word(
@@ -77,7 +110,13 @@ def text(
         raise SettingsError("--data, --corpus, --layer and --ignore-case belong to --word: say which word to look for")
     if texts is None or len(texts) != 1:
         raise SettingsError("give one text to read (in quotes), or a --word to look for in several")
-    _show_attention(model, texts[0], html, as_json)
+    from trivium.verbs.inside import inspect_inside
+
+    view = inspect_inside(
+        model, texts[0], answer, show=_names(show), stack=stack, layers=_numbers("--layers", layers),
+        heads=_numbers("--heads", heads), summary=summary, top=top, max_tokens=max_tokens,
+    )  # fmt: skip
+    _show_inside(view, html, picture, as_json)
 
 
 def batch(
@@ -137,16 +176,61 @@ def _show_word(view: "WordView", html: Path | None, as_json: bool) -> None:
     emit(view, as_json, "\n".join([*blocks, summary(view)]))
 
 
-def _show_attention(model: Path, text: str, html: Path | None, as_json: bool) -> None:
-    from trivium.verbs.inspect import attention_page, inspect_text
+def _names(given: str | None) -> "list[ViewName] | None":
+    return None if given is None else cast("list[ViewName]", [each.strip() for each in given.split(",")])
 
-    view = inspect_text(model, text)
+
+def _numbers(option: str, given: str | None) -> list[int] | None:
+    from trivium.errors import SettingsError
+
+    if given is None:
+        return None
+    try:
+        return [int(each) for each in given.split(",")]
+    except ValueError:
+        raise SettingsError(f"{option} is {given!r}: give numbers with commas between them, such as 1,5") from None
+
+
+def _show_inside(view: "InsideView", html: Path | None, picture: Path | None, as_json: bool) -> None:
+    from trivium.durable import replace_file
+    from trivium.errors import SettingsError
+
     if html is not None:
-        write_page(html, attention_page(view, f"Attention in {model}"))
-    head = ("layer", "head", "entropy", "previous", "itself", "next", "first")
-    rows = [(s.layer, s.head, s.entropy, s.previous, s.same, s.next, s.first) for s in view.attention.summaries]
+        from trivium.verbs.inside import inside_page
+
+        write_page(html, inside_page(view))
+    if picture is not None:
+        from trivium.views.attention_picture import picture_file
+
+        if view.attention is None:
+            raise SettingsError("there is no attention to draw: leave out --picture, or add attention to --show")
+        replace_file(picture, picture_file(view.attention, picture))
+        note(f"wrote {picture}")
     cut = " ".join(repr(token) for token in view.tokens)
-    explained = (
-        "entropy in bits; then the share of attention that goes to the token before, itself, the next, the first"
-    )
-    emit(view.to_json(), as_json, f"{len(view.ids)} tokens: {cut}\n{table(rows, head)}\n{explained}")
+    blocks = [f"{len(view.tokens)} tokens: {cut}"]
+    if view.attention is not None:
+        head = ("layer", "head", "entropy", "previous", "itself", "next", "first")
+        rows = [(s.layer, s.head, s.entropy, s.previous, s.same, s.next, s.first) for s in view.attention.summaries]
+        blocks += [
+            f"{view.attention.stack} attention",
+            table(rows, head),
+            "entropy in bits; then the share of attention that goes to the token before, itself, the next, the first",
+        ]
+    if view.lens is not None:
+        layers = zip(view.lens.layers, view.lens.top, strict=True)
+        said = [(str(layer), " ".join(repr(place[0].text) for place in top[-_SHOWN:])) for layer, top in layers]
+        blocks += ["what each layer would say", table(said, ("layer", "most probable tokens, at the last places"))]
+    if view.surprise is not None:
+        costs = " ".join(f"{each.text!r} {each.bits:.1f}" for each in view.surprise.tokens)
+        blocks += [
+            f"bits of each token: {costs}",
+            f"{view.surprise.bits:.1f} bits, perplexity {view.surprise.perplexity:.2f}, "
+            f"{view.surprise.bits_per_character:.3f} bits per character",
+        ]
+    if view.steps is not None:
+        told = [
+            (repr(step.text), exp(step.log_probability), " ".join(repr(one.text) for one in step.top[1:4]))
+            for step in view.steps.steps
+        ]
+        blocks += ["what it writes", table(told, ("token", "probability", "or"))]
+    emit(view.to_json() if as_json else None, as_json, "\n".join(blocks))

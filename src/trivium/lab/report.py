@@ -141,7 +141,7 @@ def samples(boxes: Sequence[Sample]) -> Markup:
     drawn = joined(
         html(
             '<figure class="sample"><figcaption>{}</figcaption><p dir="auto">{}</p>{}</figure>',
-            *(box.title, joined(map(_token, box.tokens)), note(box.note) if box.note else ""),
+            *(box.title, joined(map(token, box.tokens)), note(box.note) if box.note else ""),
         )
         for box in boxes
     )
@@ -181,7 +181,8 @@ def code(text: str, *, label: str = "Commands") -> Markup:
     return html('<pre tabindex="0" aria-label="{}"><code>{}</code></pre>', label, text.strip("\n"))
 
 
-def _token(token: Token) -> Markup:
+def token(token: Token) -> Markup:
+    """A token shaded by its probability."""
     if token.probability is None:
         return html('<span class="given">{}</span>', token.text)
     level = min(9, max(0, int(10 * token.probability))) if token.probability == token.probability else 0

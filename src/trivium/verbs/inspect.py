@@ -134,12 +134,3 @@ def as_read(loaded: LanguageModel, text: str, answer: str | None, *, writes: boo
     if answers(loaded.config) and answer is None and writes:
         said = loaded.generate(text, Sampling(max_tokens=_ANSWER, temperature=0)).tokens
     return passage(loaded.model, loaded.tokenizer, text, said)
-
-
-def attention_page(view: TextView, title: str) -> str:
-    """The attention of a text as one offline HTML page."""
-    from trivium.lab import Section, page
-    from trivium.views.attention import attention_picture
-
-    picture = Section("Attention", [attention_picture(view.attention)], kicker=f"{view.attention.stack}")
-    return page(title, [picture], subtitle=" ".join(view.tokens))

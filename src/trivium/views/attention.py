@@ -1,4 +1,4 @@
-"""Attention weights of one text: numbers first, then a heat map with a layer and a head to choose, without a script.
+"""Attention weights of one text, as numbers.
 
 Rows are the positions that look (queries), columns those looked at (keys); each row sums to 1 (Vaswani et al. 2017,
 section 3.2.1). The summaries of a head follow Clark et al. 2019, "What Does BERT Look At?", section 3: entropy and the
@@ -19,20 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trivium.errors import RefusedError, SettingsError, TriviumError
+from trivium.errors import RefusedError, SettingsError
 from trivium.recurrent import RecurrentConfig
 from trivium.transformer import Network, Record, TransformerConfig, TwoStreamConfig
 from trivium.transformer.looks import Looking, Looks
 from trivium.vectors.room import physical_memory
-from trivium.views.markup import Markup, html, joined
 from trivium.views.passage import Passage
 
 StackName = Literal["encoder", "decoder", "cross"]
 Summary = Literal["none", "mean", "rollout"]
-
-_CELL = 26  # pixels of a cell at full size
-_LABEL = 7.2  # pixels of a character in a label
-_SHADES = 16
 
 
 @dataclass(frozen=True)
@@ -257,125 +252,3 @@ class _Figures:
         return HeadSummary(
             layer, head, max(0.0, self.entropy / self.rows), previous, same, following, self.first / self.rows
         )
-
-
-def attention_picture(view: AttentionView, identifier: str = "attention", start: tuple[int, int] = (1, 1)) -> Markup:
-    """A heat map with two rows of buttons, layer and head, ``start`` chosen at first. HTML and CSS only.
-
-    ``identifier`` must differ between pictures on one page: letters, digits and hyphens.
-    """
-    if not identifier.replace("-", "").isalnum() or not identifier.isascii():
-        raise TriviumError(f"{identifier!r} is no identifier for a picture: use letters, digits and hyphens")
-    kinds = (("l", "layer", view.layers, start[0]), ("h", "head", view.heads or (1,), start[1]))
-    rules = [
-        f"#{identifier}-l{layer}:checked~#{identifier}-h{head}:checked~.heat>.l{layer}h{head}{{display:block}}"
-        for layer in view.layers
-        for head in view.heads or (1,)
-    ]
-    for kind, _, numbers, _ in kinds:
-        rules += [
-            f'#{identifier}-{kind}{i}:checked~.pick label[for="{identifier}-{kind}{i}"]{{'
-            "background:var(--accent);color:var(--on-accent);border-color:var(--accent)}"
-            f'#{identifier}-{kind}{i}:focus-visible~.pick label[for="{identifier}-{kind}{i}"]{{'
-            "outline:2px solid var(--accent);outline-offset:2px}"
-            for i in numbers
-        ]
-    inputs = [
-        html(
-            '<input type="radio" class="hidden" name="{0}-{1}" id="{0}-{1}{2}" aria-label="{3} {2}"{4}>',
-            identifier,
-            kind,
-            i,
-            word,
-            Markup(" checked") if i == chosen else "",
-        )
-        for kind, word, numbers, wanted in kinds
-        for i, chosen in ((each, wanted if wanted in numbers else numbers[0]) for each in numbers)
-    ]
-    pick = joined(
-        html(
-            '<div class="pick"><span>{}</span>{}</div>',
-            word.capitalize(),
-            joined(html('<label for="{}-{}{}">{}</label>', identifier, kind, i, i) for i in numbers),
-        )
-        for kind, word, numbers, _ in kinds
-        if kind == "l" or view.heads
-    )
-    said = {(each.layer, each.head): _sentence(each) for each in view.summaries} if view.heads else {}
-    maps = joined(
-        html(
-            '<div class="l{0}h{1}">{2}{3}</div>',
-            *(layer, head, _heat_map(view, row, column), said.get((layer, head), "")),
-        )
-        for row, layer in enumerate(view.layers)
-        for column, head in enumerate(view.heads or (1,))
-    )
-    return html(
-        '<div class="attention"><style>{}</style>{}{}<div class="heat">{}</div></div>',
-        Markup("".join(rules)),  # only numbers and the checked identifier
-        joined(inputs),
-        pick,
-        maps,
-    )
-
-
-def _sentence(summary: HeadSummary) -> Markup:
-    return html(
-        '<p class="note">Layer {}, head {}: entropy {:.1f} bits; {:.0%} to the previous token, {:.0%} to itself, '
-        "{:.0%} to the next, {:.0%} to the first.</p>",
-        *(summary.layer, summary.head, summary.entropy, summary.previous, summary.same, summary.next, summary.first),
-    )
-
-
-def _heat_map(view: AttentionView, layer: int, head: int) -> Markup:
-    """One head, by its place, as SVG: a path for each shade keeps 20 x 20 tokens at a few kilobytes; weights from 10 %
-    are printed."""
-    weights = view.weights[layer, head]  # (T, S)
-    which = f"head {view.heads[head]}" if view.heads else {"mean": "mean of heads", "rollout": "rollout"}[view.summary]
-    rows, columns = weights.shape
-    queries, keys = [_shown(t) for t in view.queries], [_shown(t) for t in view.keys]
-    left = 10 + _LABEL * max(map(len, queries), default=0)
-    top = 10 + _LABEL * max(map(len, keys), default=0)
-    width, height = left + columns * _CELL + 4, top + rows * _CELL + 4
-    shade = np.ceil(np.clip(weights, 0, 1) * _SHADES - 0.15).astype(int)
-    paths = []
-    for level in range(1, _SHADES + 1):
-        cells = "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(shade == level))
-        if cells:
-            paths.append(html('<path d="{}" opacity="{:.2f}"/>', cells, level / _SHADES))
-    row_labels = joined(
-        html('<text x="{:.0f}" y="{:.0f}" text-anchor="end">{}</text>', left - 6, top + (i + 0.66) * _CELL, token)
-        for i, token in enumerate(queries)
-    )
-    column_labels = joined(
-        html(
-            '<text transform="translate({:.0f} {:.0f}) rotate(-90)">{}</text>',
-            *(left + (i + 0.66) * _CELL, top - 6, token),
-        )
-        for i, token in enumerate(keys)
-    )
-    printed = joined(
-        html(
-            '<text x="{:.0f}" y="{:.0f}" class="{}">{}</text>',
-            *(left + (x + 0.5) * _CELL, top + (y + 0.64) * _CELL),
-            "over" if weights[y, x] > 0.66 else "value",
-            math.floor(100 * weights[y, x] + 0.5),
-        )
-        for y, x in np.argwhere(weights >= 0.095)
-    )
-    return html(
-        '<div class="scroll" tabindex="0"><svg class="map" width="{0:.0f}" height="{1:.0f}"'
-        ' viewBox="0 0 {0:.0f} {1:.0f}" role="img"'
-        ' aria-label="{2} attention, layer {3}, {4}: rows look at columns, in percent">'
-        '<g class="cells" transform="translate({5:.0f} {6:.0f}) scale({7})"><rect width="{8}" height="{9}"/>{10}</g>'
-        "{11}{12}{13}</svg></div>",
-        *(width, height, view.stack, view.layers[layer], which, left, top, _CELL, columns, rows, joined(paths)),
-        *(row_labels, column_labels, printed),
-    )
-
-
-def _shown(token: str) -> str:
-    """A token as a label: spaces and line ends visible, at most 14 characters."""
-    visible = token.replace("\n", "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}").replace("\t", "\N{RIGHTWARDS ARROW}")
-    visible = visible.replace(" ", "\N{OPEN BOX}") if visible.isspace() or len(visible) == 1 else visible.strip()
-    return visible if len(visible) <= 14 else visible[:13] + "\N{HORIZONTAL ELLIPSIS}"

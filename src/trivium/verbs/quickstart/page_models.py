@@ -19,7 +19,7 @@ from trivium.verbs.inspect import inspect_text
 from trivium.verbs.load import LanguageModel
 from trivium.verbs.quickstart.stations import Trained
 from trivium.verbs.quickstart.story import BLANK, Story
-from trivium.views.attention import attention_picture
+from trivium.views.attention_picture import attention_picture
 
 _SAMPLING = Sampling(max_tokens=48, temperature=0.7, top_p=0.9, seed=1)
 
