@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from trivium.serving import pages
+from trivium.serving.guard import Guard
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
 from trivium.serving.scheduler import Scheduler
@@ -57,9 +58,11 @@ class Script:
 
 def application(script: Script) -> FastAPI:
     """The playground's files and the answers of the script."""
+    house = House({}, Scheduler(), ServeSettings())
     app = FastAPI()
+    app.add_middleware(Guard, house=house)  # its policy is what a page must work under
     app.add_exception_handler(Refusal, lambda _, problem: JSONResponse(problem.body(), problem.status))  # type: ignore[attr-defined]
-    app.include_router(pages.routes(House({}, Scheduler(), ServeSettings())))
+    app.include_router(pages.routes(house))
 
     async def answer(request: Request, chunk: Any) -> Response:
         body = await request.json()

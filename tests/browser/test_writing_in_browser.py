@@ -239,7 +239,8 @@ def test_writing_is_walked_through_token_by_token(opened: Callable[..., Opened])
     page.get_by_label("Text to go on with").fill("So it is")
     page.get_by_role("button", name="Watch it write").click()
     page.get_by_role("button", name="Pause").click()
-    assert found.bodies("/views/steps") == [{"model": "large", "prompt": "So it is", "max_tokens": 24, "top": 6, "layer": None}]
+    asked = {"model": "large", "prompt": "So it is", "max_tokens": 24, "top": 6, "layer": None}
+    assert found.bodies("/views/steps") == [asked]
     page.get_by_role("slider", name="Step", exact=True).fill("0")
     expect(page.locator(".next")).to_have_text("Paris")
     page.get_by_role("button", name="One step on").click()
@@ -255,8 +256,8 @@ def test_writing_is_walked_through_token_by_token(opened: Callable[..., Opened])
 
 
 HOSTILE = (
-    "<img src=x onerror=alert(1)>", "</span><script>alert(1)</script>", "javascript:alert(1)", "\u202egnp.exe", "{{7*7}}",
-    "<svg/onload=alert(1)>", "&lt;b&gt;", "\x00\x1b[31m", "\u2028", "<!--", "'\"`", "\U0001f600",
+    "<img src=x onerror=alert(1)>", "</span><script>alert(1)</script>", "javascript:alert(1)", "\u202egnp.exe",
+    "{{7*7}}", "<svg/onload=alert(1)>", "&lt;b&gt;", "\x00\x1b[31m", "\u2028", "<!--", "'\"`", "\U0001f600",
 )  # fmt: skip
 
 

@@ -9,7 +9,12 @@ export function percent(probability) {
 
 /** A token alone: its spaces and breaks can be seen, and the bytes of a part of a character. @param {string} text */
 export const visible = (text) =>
-  text === "" ? "(nothing)" : /^bytes:(\\x[0-9a-f]{2})+$/.test(text) ? `byte${text.slice(6).replaceAll("\\x", " ")}` : text.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
+  text
+    .replace(/^$/, "(nothing)")
+    .replace(/^bytes:(?=\\x)/, "byte ")
+    .replace(/\n/g, "⏎")
+    .replace(/\t/g, "⇥")
+    .replace(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
 
 /** @param {number} count @param {string} word */
 export const counted = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
