@@ -70,22 +70,32 @@ export function rowOf(values, related) {
 /** @type {Record<string, string>} */
 const kept = {}; // what was typed, as long as the page lasts
 
+/** @type {HTMLElement | null} */
+let view = null;
+
 /** @param {HTMLElement} root @param {any} context */
 export function mount(root, context) {
+  view ??= build(context);
+  root.append(view);
+}
+
+/** @param {any} context */
+function build(context) {
+  const root = el("div", { class: "kept" });
   const inputs = el("div", { class: "inputs" });
   /** @type {Record<string, any>} */
   let boxes = {};
   const model = modelChoice(context, "tasks", needs, {
     changed: () => {
-      build();
+      form();
       asked.clear();
     },
   });
   const labels = el("div", { class: "field" });
   const asked = asking(root, { main: [inputs], beside: [model.node, labels], action: "Ask the model", ask });
-  build();
+  form();
 
-  function build() {
+  function form() {
     const { fields = ["text"], labels: known = [] } = model.value().trivium;
     const related = isRelated(model.value());
     boxes = Object.fromEntries(shownFields(fields).map((name) => [name, FIELDS[name]()]));
@@ -107,7 +117,7 @@ export function mount(root, context) {
     return predicted(row, predictions[0], chosen.trivium.labels ?? []);
   }
 
-  return { leave: asked.leave };
+  return root;
 }
 
 /** Relations are asked for with the spans between which they are looked for. @param {any} model */
