@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from trivium.serving.house import ABILITIES, House, Served
+from trivium.serving.tasks import fields_of, labels_of
 
 
 def routes(house: House) -> APIRouter:
@@ -38,9 +39,9 @@ def described(served: Served) -> dict[str, Any]:
         "context": config.limit,
         "longest": served.longest,
         "abilities": [each for each in ABILITIES if each in served.abilities],
-        "labels": [label for labels in model.labels.values() for label in labels],
+        "labels": [] if predictor is None else list(labels_of(predictor)),
         "task": task,
-        "fields": [] if predictor is None else list(predictor.columns),
+        "fields": [] if predictor is None else list(fields_of(predictor)),
     }
     return {
         "id": served.name, "object": "model", "created": served.created, "owned_by": "trivium", "trivium": about,

@@ -98,7 +98,8 @@ function build(context) {
       return el("section", { class: "panel" }, el("h3", {}, blanks.length > 1 ? `Blank ${at + 1}` : "The blank"), list, keep);
     };
     draw();
-    return [sentence, el("p", { class: "note" }, `${counted(blanks.length, "blank")}; the shares of a blank's candidates and of all others are 100 % together.`), lists];
+    const note = `${counted(blanks.length, "blank")}; the shares of a blank's candidates and of all others are 100 % together.`;
+    return [sentence, el("p", { class: "note" }, note), lists];
   }
 
   return root;

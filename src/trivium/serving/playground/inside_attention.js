@@ -121,7 +121,12 @@ export function mount(root, context, texts) {
       part === "head" && choice("Head", { choices: counted(heads), value: String(at.head), changed: (value) => go({ head: Number(value) }) }).node,
       el("p", { class: "hint" }, `The text is long: ${part === "head" ? "one head" : "one layer"} at a time is computed.`));
     const search = !mean && found.weights.length * found.weights[0].length > 1 && finder(found.summaries, numbers, pick);
-    return el("div", { class: "attention" }, el("div", { class: "attention-all" }, partial, small.node, search), el("div", { class: "attention-one" }, large.nodes, pairs));
+    return el(
+      "div",
+      { class: "attention" },
+      el("div", { class: "attention-all" }, partial, small.node, search),
+      el("div", { class: "attention-one" }, large.nodes, pairs),
+    );
   }
 
   /** @param {Partial<typeof at>} change */
@@ -181,11 +186,15 @@ function pictures(found, settings, onpair) {
   };
 }
 
-/** The heads in which one token looks most at another. @param {any} found @param {number} query @param {number} key @param {(layer: number, head: number) => void} pick */
+/**
+ * The heads in which one token looks most at another.
+ * @param {any} found @param {number} query @param {number} key @param {(layer: number, head: number) => void} pick
+ */
 function lookers(found, query, key, pick) {
   const all = found.weights.flatMap((/** @type {number[][][]} */ heads, /** @type {number} */ layer) =>
     heads.map((rows, head) => ({ layer, head, weight: rows[query][key] })));
-  const best = all.sort((/** @type {any} */ one, /** @type {any} */ other) => other.weight - one.weight).slice(0, 5).filter((/** @type {any} */ each) => each.weight > 0);
+  all.sort((/** @type {any} */ one, /** @type {any} */ other) => other.weight - one.weight);
+  const best = all.slice(0, 5).filter((/** @type {any} */ each) => each.weight > 0);
   if (best.length === 0) return el("span", { class: "hint" }, "No head looks there.");
   return [
     el("span", { class: "hint" }, "Heads that look there most"),

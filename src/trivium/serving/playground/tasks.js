@@ -8,6 +8,8 @@ export const title = "Tasks";
 export const needs = ["classify", "tag", "spans", "answer", "rewrite", "score"];
 export const missing = "Tasks needs a fine-tuned model: start the server with the folder that trivium finetune wrote.";
 
+const MOST = 60; // labels that are listed
+
 /** How a field of a row is asked for, in the order of the page. */
 const FIELDS = {
   text: () => area("Text", { rows: 4 }),
@@ -103,8 +105,10 @@ function build(context) {
       field.box.value = kept[name] ?? "";
       field.box.addEventListener("input", () => (kept[name] = field.box.value));
     }
-    show(inputs, Object.values(boxes).map((field) => field.node), related && el("p", { class: "hint" }, "Put the spans in [brackets]: relations are looked for between them."));
-    show(labels, known.length > 0 && [el("p", { class: "hint" }, "It can say"), el("ul", { class: "labels" }, known.slice(0, 60).map((each) => el("li", {}, each)))]);
+    const brackets = related && el("p", { class: "hint" }, "Put the spans in [brackets]: relations are looked for between them.");
+    show(inputs, Object.values(boxes).map((field) => field.node), brackets);
+    const list = el("ul", { class: "labels" }, known.slice(0, MOST).map((/** @type {string} */ each) => el("li", {}, each)));
+    show(labels, known.length > 0 && [el("p", { class: "hint" }, known.length > MOST ? "It can say, among others" : "It can say"), list]);
   }
 
   /** @param {AbortSignal} signal */
