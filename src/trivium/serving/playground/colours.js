@@ -9,19 +9,25 @@ export function accent() {
   return (getComputedStyle(probe).color.match(/[\d.]+/g) ?? ["0", "0", "0"]).slice(0, 3).map(Number);
 }
 
-/** Calls `redraw` when light turns to dark or back, for as long as `node` is in the page.
+/** @type {WeakMap<Element, () => void>} */
+const redraws = new WeakMap();
+/** @type {Set<WeakRef<Element>>} */
+const drawn = new Set();
+
+/** Calls `redraw` when light turns to dark or back, for as long as there is `node`.
  * @param {Element} node @param {() => void} redraw */
 export function onTheme(node, redraw) {
-  const query = matchMedia("(prefers-color-scheme: dark)");
-  const look = () => {
-    if (node.isConnected) {
-      redraw();
-      return;
-    }
-    watch.disconnect();
-    query.removeEventListener("change", look);
-  };
-  const watch = new MutationObserver(look);
-  watch.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-  query.addEventListener("change", look);
+  redraws.set(node, redraw);
+  drawn.add(new WeakRef(node));
 }
+
+function redrawAll() {
+  for (const reference of drawn) {
+    const node = reference.deref();
+    if (node) redraws.get(node)?.();
+    else drawn.delete(reference);
+  }
+}
+
+new MutationObserver(redrawAll).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);

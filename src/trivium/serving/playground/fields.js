@@ -81,7 +81,11 @@ export function segments(label, { choices, value, changed }) {
   });
   const node = el("fieldset", { class: "segments" }, el("legend", { class: "unseen" }, label),
     choices.map(([, text], at) => [inputs[at], el("label", { for: inputs[at].id }, text)]));
-  return { node, value: () => /** @type {any} */ (inputs.find((input) => input.checked))?.value };
+  return {
+    node,
+    value: () => /** @type {any} */ (inputs.find((input) => input.checked))?.value,
+    set: (/** @type {string} */ chosen) => inputs.forEach((input) => (input.checked = input.value === chosen)),
+  };
 }
 
 /** @param {string} text @param {(event: Event) => void} pressed @param {Record<string, any>} [options] */

@@ -11,8 +11,10 @@ export const needs = ["fill"];
 export const missing = "Fill needs a model trained by masking (BERT, RoBERTa, XLNet) or by span corruption (T5).";
 
 const BLANK = /_{3,}|<mask>|\[MASK\]|<extra_id_\d+>/g;
+/** @type {HTMLElement | null} */
+let view = null; // lasts as long as the page
+
 const STARTS = ["The river rose and flooded the ___.", "She ___ the letter and put it in the ___.", "Two and two is ___."];
-let text = STARTS[0]; // lasts as long as the page
 
 /** The text around its blanks, which have the space before them.
  * @param {string} whole @returns {string[]} */
@@ -35,8 +37,14 @@ export function filledParts(parts, words) {
 
 /** @param {HTMLElement} root @param {any} context */
 export function mount(root, context) {
-  const box = area("A text with blanks", { value: text, hint: "A blank is written ___ or <mask>.", rows: 3 });
-  box.box.addEventListener("input", () => (text = box.value()));
+  view ??= build(context);
+  root.append(view);
+}
+
+/** @param {any} context */
+function build(context) {
+  const root = el("div", { class: "kept" });
+  const box = area("A text with blanks", { value: STARTS[0], hint: "A blank is written ___ or <mask>.", rows: 3 });
   const top = number("Candidates", { value: 5, min: 1, max: 20, step: 1 });
   const size = number("Tokens in a blank", { value: null, min: 1, max: 64, step: 1, slider: false, hint: "Empty: as many as the model likes." });
   const sized = (/** @type {any} */ model) => (size.node.hidden = model?.trivium.kind !== "encoder-decoder");
@@ -52,7 +60,7 @@ export function mount(root, context) {
 
   /** @param {string} whole */
   function put(whole) {
-    text = box.box.value = whole;
+    box.box.value = whole;
     asked.ask();
   }
 
@@ -90,8 +98,9 @@ export function mount(root, context) {
       return el("section", { class: "panel" }, el("h3", {}, blanks.length > 1 ? `Blank ${at + 1}` : "The blank"), list, keep);
     };
     draw();
-    return [sentence, el("p", { class: "note" }, `${counted(blanks.length, "blank")}; the shares of a blank's candidates and of all others are 100 % together.`), lists];
+    const note = `${counted(blanks.length, "blank")}; the shares of a blank's candidates and of all others are 100 % together.`;
+    return [sentence, el("p", { class: "note" }, note), lists];
   }
 
-  return { leave: asked.leave };
+  return root;
 }

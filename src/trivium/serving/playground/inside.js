@@ -10,36 +10,47 @@ export const title = "Inside";
 const VIEWS = { attention, lens, words, surprise };
 export const needs = [...new Set(Object.values(VIEWS).flatMap((view) => view.needs))];
 
-/** What was typed, for all views, as long as the page lasts. */
+/** What was typed, for all views. */
 const texts = {
   text: "The animal didn't cross the street because it was too tired.",
-  answer: "",
+  after: { encoder: "", "encoder-decoder": "" },
 };
+
+/** @type {{node: HTMLElement, go: (place: string) => void} | null} */
+let view = null; // lasts as long as the page
 
 /** @param {HTMLElement} root @param {any} context */
 export function mount(root, context) {
+  view ??= build(context);
+  root.append(view.node);
+  view.go(context.place);
+  return { go: view.go };
+}
+
+/** @param {any} context */
+function build(context) {
   const able = Object.keys(VIEWS).filter((name) => context.models.some((/** @type {any} */ model) => VIEWS[name].offers(model)));
   const body = el("div", { class: "inside" });
   /** @type {any} */
   let open = null;
-  const start = able.includes(context.place) ? context.place : able[0];
+  let shown = "";
   const choose = segments("View", {
     choices: able.map((name) => [name, VIEWS[name].title]),
-    value: start,
-    changed: (name) => {
-      context.go(name);
-      enter(name);
-    },
+    value: able[0],
+    changed: go,
   });
-  root.append(choose.node, body);
-  enter(start);
 
-  /** @param {string} name */
-  function enter(name) {
+  /** @param {string} place */
+  function go(place) {
+    const name = able.includes(place) ? place : shown || able[0];
+    context.go(name);
+    if (name === shown) return;
     open?.leave();
+    shown = name;
+    choose.set(name);
     show(body, el("p", { class: "lead" }, VIEWS[name].lead));
     open = VIEWS[name].mount(body, context, texts);
   }
 
-  return { leave: () => open?.leave() };
+  return { node: el("div", { class: "kept" }, choose.node, body), go };
 }

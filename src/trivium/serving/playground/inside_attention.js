@@ -10,6 +10,7 @@ import { textFields } from "./inside_text.js";
 import { matrix } from "./matrix.js";
 import { saveJson } from "./saving.js";
 import { HABITS, described, thumbnails } from "./thumbnails.js";
+import { percent } from "./words.js";
 
 export const title = "Attention";
 export const needs = ["attention"];
@@ -33,7 +34,7 @@ export const stacksOf = (kind) => ({ encoder: ["encoder"], decoder: ["decoder"] 
 
 /** @param {HTMLElement} root @param {any} context @param {any} texts */
 export function mount(root, context, texts) {
-  const fields = textFields(texts);
+  const fields = textFields(texts, ["encoder", "encoder-decoder"]);
   const kept = context.settings;
   const options = el("div", {});
   const model = modelChoice(context, "inside.attention", needs, {
@@ -81,7 +82,7 @@ export function mount(root, context, texts) {
     const post = (/** @type {object} */ more) => context.api.post("views/attention", { ...given, ...more }, { signal });
     if (summary === "rollout") return single(await post({ summary }), "Rollout over all layers");
     const heads = summary === "mean" ? 1 : model.value().trivium.heads;
-    const tokens = await context.api.post("tokenize", { model: id, text: given.text }, { signal });
+    const tokens = await context.api.post("tokenize", { model: id, text: given.text + (given.answer ?? "") }, { signal });
     const part = portion(tokens.count * tokens.count, depth(), heads);
     at = { layer: Math.min(at.layer, depth()), head: Math.min(at.head, heads) };
     const asking = { summary, layers: part === "all" ? null : [at.layer], heads: part === "head" ? [at.head] : null };
@@ -97,29 +98,35 @@ export function mount(root, context, texts) {
 
   /** @param {any} found @param {string} part @param {number} heads */
   function many(found, part, heads) {
-    const large = pictures(found, context.settings);
+    const pairs = el("div", { class: "row found", "aria-live": "polite" });
+    const large = pictures(found, context.settings, (query, key) => {
+      if (!mean && part !== "head") show(pairs, lookers(found, query, key, pick));
+    });
     const mean = chosen.summary.value() === "mean";
     const numbers = found.layers;
-    let place = [Math.max(numbers.indexOf(at.layer), 0), part === "head" ? 0 : Math.min(at.head, found.weights[0].length) - 1];
-    const small = thumbnails({ ...found, mean, first: part === "head" ? at.head : 1, onpick: pick });
+    const start = mean ? 0 : Math.max(found.heads.indexOf(at.head), 0);
+    const small = thumbnails({ ...found, mean, onpick: pick });
 
     /** @param {number} layer @param {number} head places in the weights */
     function pick(layer, head) {
-      place = [layer, head];
-      at = { layer: numbers[layer], head: mean || part === "head" ? at.head : head + 1 };
-      const number = part === "head" ? at.head : head + 1;
-      const told = mean ? "mean of all heads" : `head ${number}`;
+      at = { layer: numbers[layer], head: mean ? at.head : found.heads[head] };
+      const told = mean ? "mean of all heads" : `head ${at.head}`;
       large.show(found.weights[layer][head], `Layer ${numbers[layer]}, ${told}`, small.summaryOf(layer, head));
       small.pick(layer, head);
     }
 
-    pick(place[0], place[1]);
+    pick(Math.max(numbers.indexOf(at.layer), 0), start);
     const partial = part !== "all" && el("div", { class: "row" },
       choice("Layer", { choices: counted(depth()), value: String(at.layer), changed: (value) => go({ layer: Number(value) }) }).node,
       part === "head" && choice("Head", { choices: counted(heads), value: String(at.head), changed: (value) => go({ head: Number(value) }) }).node,
       el("p", { class: "hint" }, `The text is long: ${part === "head" ? "one head" : "one layer"} at a time is computed.`));
     const search = !mean && found.weights.length * found.weights[0].length > 1 && finder(found.summaries, numbers, pick);
-    return el("div", { class: "attention" }, el("div", { class: "attention-all" }, partial, small.node, search), el("div", { class: "attention-one" }, large.nodes));
+    return el(
+      "div",
+      { class: "attention" },
+      el("div", { class: "attention-all" }, partial, small.node, search),
+      el("div", { class: "attention-one" }, large.nodes, pairs),
+    );
   }
 
   /** @param {Partial<typeof at>} change */
@@ -138,15 +145,21 @@ function counted(count) {
 
 /**
  * One head, large: as a matrix or as lines, both of which keep the token that was chosen.
- * @param {any} found @param {any} settings
+ * @param {any} found @param {any} settings @param {(query: number, key: number) => void} [onpair] a cell was chosen
  */
-function pictures(found, settings) {
+function pictures(found, settings, onpair) {
   const { queries, keys, stack } = found;
   const heading = el("h3", {});
   const told = el("p", { class: "note" });
   const names = stack === "cross" ? ["decoder", "encoder"] : ["looks", "is looked at"];
   const lines = arcs({ queries, keys, looks: names[0], seen: names[1] });
-  const cells = matrix({ queries, keys, label: "Attention: rows look, columns are looked at", onpick: (query) => lines.pick(query) });
+  const cells = matrix({
+    queries, keys, label: "Attention: rows look, columns are looked at",
+    onpick: (query, key) => {
+      lines.pick(query);
+      onpair?.(query, key);
+    },
+  });
   const swap = (/** @type {string} */ kind) => {
     cells.node.hidden = kind !== "matrix";
     lines.node.hidden = kind !== "lines";
@@ -171,6 +184,25 @@ function pictures(found, settings) {
       lines.show(weights);
     },
   };
+}
+
+/**
+ * The heads in which one token looks most at another.
+ * @param {any} found @param {number} query @param {number} key @param {(layer: number, head: number) => void} pick
+ */
+function lookers(found, query, key, pick) {
+  const all = found.weights.flatMap((/** @type {number[][][]} */ heads, /** @type {number} */ layer) =>
+    heads.map((rows, head) => ({ layer, head, weight: rows[query][key] })));
+  all.sort((/** @type {any} */ one, /** @type {any} */ other) => other.weight - one.weight);
+  const best = all.slice(0, 5).filter((/** @type {any} */ each) => each.weight > 0);
+  if (best.length === 0) return el("span", { class: "hint" }, "No head looks there.");
+  return [
+    el("span", { class: "hint" }, "Heads that look there most"),
+    best.map((/** @type {any} */ each) => {
+      const name = `Layer ${found.layers[each.layer]}, head ${found.heads[each.head]}: ${percent(each.weight)}`;
+      return button(`${found.layers[each.layer]}·${found.heads[each.head]}`, () => pick(each.layer, each.head), { title: name, "aria-label": name });
+    }),
+  ];
 }
 
 /** Heads that look where one asks. @param {any[]} summaries @param {number[]} layers @param {(layer: number, head: number) => void} pick */

@@ -12,7 +12,7 @@ export const offers = (/** @type {any} */ model) => model.trivium.abilities.incl
 
 /** @param {HTMLElement} root @param {any} context @param {any} texts */
 export function mount(root, context, texts) {
-  const fields = textFields(texts);
+  const fields = textFields(texts, ["encoder-decoder"]);
   const model = modelChoice(context, "inside.lens", needs, {
     changed: (chosen) => {
       fields.fit(chosen);
@@ -28,8 +28,8 @@ export function mount(root, context, texts) {
     const found = await context.api.post("views/lens", { model: model.value().id, ...fields.body(), top: 5 }, { signal });
     const ahead = model.value().trivium.kind !== "encoder";
     const note = ahead
-      ? "Each column is a position, and each row what a layer expects to come after it. Framed: what the whole model expects."
-      : "Each column is a position, and each row what a layer reads there. Framed: what the whole model reads.";
+      ? "Each column is a position, and each row what a layer expects to come after it (0: the embeddings). Framed: what the whole model expects."
+      : "Each column is a position, and each row what a layer reads there (0: the embeddings). Framed: what the whole model reads.";
     return [el("p", { class: "note" }, note), lensTable({ ...found, ahead })];
   }
 

@@ -12,22 +12,26 @@ export const title = "Surprise";
 export const needs = ["complete", "fill"];
 export const lead = "What the model did not expect costs bits. A token that it was sure of costs none.";
 export const offers = (/** @type {any} */ model) =>
-  model.trivium.kind !== "encoder-decoder" && needs.some((need) => model.trivium.abilities.includes(need));
+  needs.some((need) => model.trivium.abilities.includes(need));
 
 const DARKEST = 16; // bits that get the full colour
 
 /** @param {HTMLElement} root @param {any} context @param {any} texts */
 export function mount(root, context, texts) {
-  const fields = textFields(texts);
-  const able = { ...context, models: context.models.filter(offers) };
-  const model = modelChoice(able, "inside.surprise", needs, { changed: () => asked.clear() });
+  const fields = textFields(texts, ["encoder-decoder"], { "encoder-decoder": "Its tokens are looked at." });
+  const model = modelChoice(context, "inside.surprise", needs, {
+    changed: (chosen) => {
+      fields.fit(chosen);
+      asked.clear();
+    },
+  });
   fields.fit(model.value());
   const asked = asking(root, { main: fields.nodes, beside: [model.node], action: "Show surprise", ask });
   asked.ask();
 
   /** @param {AbortSignal} signal */
   async function ask(signal) {
-    const found = await context.api.post("views/surprise", { model: model.value().id, text: fields.body().text, top: 5 }, { signal });
+    const found = await context.api.post("views/surprise", { model: model.value().id, ...fields.body(), top: 5 }, { signal });
     const said = el("div", { class: "panel", "aria-live": "polite" });
     const drawn = heat(found.tokens.map(token), (index) => show(said, told(found.tokens[index])));
     const costly = found.tokens.reduce((/** @type {number} */ best, /** @type {any} */ each, /** @type {number} */ at) =>

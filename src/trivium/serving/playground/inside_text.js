@@ -1,18 +1,30 @@
-/** The fields that all views of one text share: the text, and for models of two stacks what they answer. */
+/** The fields that all views of one text share: the text, and what is read after it. */
 import { area } from "./fields.js";
 
+const SECOND = { encoder: "Second text", "encoder-decoder": "What the model answers" };
+const HINTS = { encoder: "Where the model reads pairs.", "encoder-decoder": "Empty: what it writes by itself." };
+
 /**
- * @param {{text: string, answer: string}} texts shared by the views: what is typed here is kept there
+ * @param {{text: string, after: Record<string, string>}} texts shared by the views: what is typed here is kept there
+ * @param {string[]} kinds of models that read a second text
+ * @param {Record<string, string>} [hints] of the second text, by the kind of the model
  * @returns {{nodes: HTMLElement[], fit: (model: any) => void, body: () => {text: string, answer?: string}}}
  */
-export function textFields(texts) {
+export function textFields(texts, kinds, hints = HINTS) {
   const text = area("Text", { value: texts.text, rows: 3 });
-  const answer = area("What the model answers", { value: texts.answer, rows: 2, hint: "The decoder reads this. Empty: as far as its start." });
   text.box.addEventListener("input", () => (texts.text = text.value()));
-  answer.box.addEventListener("input", () => (texts.answer = answer.value()));
+  const seconds = kinds.map((kind) => {
+    const field = area(SECOND[kind], { value: texts.after[kind], rows: 2, hint: hints[kind] });
+    field.box.addEventListener("input", () => (texts.after[kind] = field.value()));
+    return { kind, field };
+  });
+  const shown = () => seconds.find(({ field }) => !field.node.hidden);
   return {
-    nodes: [text.node, answer.node],
-    fit: (model) => (answer.node.hidden = model?.trivium.kind !== "encoder-decoder"),
-    body: () => (answer.node.hidden || answer.value() === "" ? { text: text.value() } : { text: text.value(), answer: answer.value() }),
+    nodes: [text.node, ...seconds.map(({ field }) => field.node)],
+    fit: (model) => seconds.forEach(({ kind, field }) => (field.node.hidden = model?.trivium.kind !== kind)),
+    body: () => {
+      const answer = shown()?.field.value() ?? "";
+      return answer === "" ? { text: text.value() } : { text: text.value(), answer };
+    },
   };
 }

@@ -7,6 +7,7 @@ import { cutter, legible } from "./characters.js";
 import { el, show } from "./dom.js";
 import { area, line, modelChoice, number } from "./fields.js";
 import { scatter } from "./scatter.js";
+import { percent } from "./words.js";
 
 export const title = "Words";
 export const needs = ["words"];
@@ -76,15 +77,16 @@ function drawn(found, texts) {
   const pick = (/** @type {number} */ at) => [...list.children].forEach((item, place) => item.classList.toggle("at", place === at));
   const map = scatter(
     spots.map((/** @type {any} */ spot, /** @type {number} */ at) => ({
-      x: spot.x, y: spot.y, group: spot.text, label: `${at + 1} ${around(spot, texts[spot.text])}`, said: `${at + 1}: ${texts[spot.text]}`,
+      x: spot.x, y: spot.y, group: spot.text_number, label: `${at + 1} ${around(spot)}`, said: `${at + 1}: ${spot.text}`,
     })),
     { label: "The occurrences: those with like vectors lie together", onpick: pick },
   );
+  const shown = percent(found.shares.reduce((/** @type {number} */ sum, /** @type {number} */ share) => sum + share, 0));
   const name = found.layer === 0 ? "the embeddings" : `layer ${found.layer}`;
   return el(
     "div",
     { class: "words" },
-    el("figure", {}, map.node, el("figcaption", {}, `The two directions in which the vectors of ${name} differ most.`)),
+    el("figure", {}, map.node, el("figcaption", {}, `The two directions in which the vectors of ${name} differ most, with ${shown} of their variance.`)),
     list,
     cosines(found, spots.length),
   );
@@ -92,7 +94,7 @@ function drawn(found, texts) {
 
 /** @param {any} spot @param {any} found @param {string[]} texts @param {number} at */
 function occurrence(spot, found, texts, at) {
-  const cut = cutter(texts[spot.text]);
+  const cut = cutter(spot.text);
   const near = found.neighbours[at] ?? [];
   return el(
     "li",
@@ -104,9 +106,9 @@ function occurrence(spot, found, texts, at) {
   );
 }
 
-/** @param {any} spot @param {string} text */
-function around(spot, text) {
-  const cut = cutter(text);
+/** The word with its neighbours. @param {any} spot */
+function around(spot) {
+  const cut = cutter(spot.text);
   const before = cut(0, spot.start).trim().split(/\s+/).at(-1) ?? "";
   const after = cut(spot.end).trim().split(/\s+/)[0] ?? "";
   return legible(`${before} ${cut(spot.start, spot.end)} ${after}`.trim());
@@ -118,7 +120,16 @@ function cosines(found, count) {
   const head = el("tr", {}, el("td", {}), numbers.map((at) => el("th", { scope: "col", class: "num" }, at + 1)));
   const rows = numbers.map((row) => el("tr", {}, el("th", { scope: "row" }, row + 1), numbers.map((column) =>
     el("td", { class: "num shaded", vars: { "--share": Math.max(found.cosines[row][column], 0).toFixed(3) } }, found.cosines[row][column].toFixed(2)))));
-  const same = "With a static vector every one of these would be 1: the word has one vector wherever it stands.";
   return el("div", {}, el("h3", {}, "How alike"), el("div", { class: "scroll" }, el("table", { class: "cosines" },
-    el("caption", {}, `Cosines between the occurrences. ${same}`), el("thead", {}, head), el("tbody", {}, rows))));
+    el("caption", {}, means(found)), el("thead", {}, head), el("tbody", {}, rows))));
+}
+
+/** What the cosines are to be compared with. @param {any} found */
+function means(found) {
+  const said = ["Cosines between the occurrences"];
+  if (found.mean_cosine !== null) said.push(`on the average ${found.mean_cosine.toFixed(2)}`);
+  if (found.background !== null) said.push(`${found.background.toFixed(2)} between different words`);
+  const still = found.static ? found.static.flat().reduce((/** @type {number} */ least, /** @type {number} */ each) => Math.min(least, each), 1) : 1;
+  const same = "Static vectors make every one of them 1, for a word has one wherever it stands.";
+  return `${said.join("; ")}. ${still > 0.999 ? same : `By its static vectors they are ${still.toFixed(2)} or more.`}`;
 }

@@ -35,8 +35,7 @@ export function lensTable({ tokens, layers, top, final, ahead }) {
       cells.push([button, layer, position]);
       return el("td", {}, button);
     });
-    const name = layers[layer] === 0 ? "embeddings" : String(layers[layer]);
-    return el("tr", {}, el("th", { scope: "row" }, name), ...row);
+    return el("tr", {}, el("th", { scope: "row" }, layers[layer]), ...row);
   });
   const head = el(
     "tr",

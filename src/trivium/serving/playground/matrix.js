@@ -38,10 +38,10 @@ export function matrix({ queries, keys, label, onpick }) {
 
   function layout() {
     const longest = Math.max(...queries.map((each) => Math.min(Array.from(tokenLabel(each)).length, LABEL)), 1);
-    const room = scroll.clientWidth - 8.2 * longest - 12;
-    const fits = Math.floor(room / Math.max(keys.length, 1));
-    const least = keys.length <= 48 ? 16 : keys.length <= 160 ? 5 : 2;
-    const wanted = Math.min(Math.max(fits, least), LARGEST);
+    const beside = Math.floor((scroll.clientWidth - 8.2 * longest - 12) / Math.max(keys.length, 1));
+    const alone = Math.floor(scroll.clientWidth / Math.max(keys.length, 1));
+    const least = keys.length <= 48 ? 16 : 2;
+    const wanted = Math.min(Math.max(beside >= LEGIBLE ? beside : Math.min(alone, LEGIBLE - 1), least), LARGEST);
     if (wanted === cell) return;
     cell = wanted;
     grid.style.setProperty("--cell", `${cell}px`);

@@ -6,6 +6,7 @@ import { markedText } from "./marked.js";
 import { percent } from "./words.js";
 
 const MOST = 20; // labels with bars
+const ANSWERS = 5;
 
 /**
  * @param {Record<string, any>} given the row that was asked about
@@ -102,10 +103,10 @@ function answered(given, said) {
     })),
   ];
   if (said.answer !== "" && said.no_answer_probability !== undefined) {
-    others.push({ text: "no answer", probability: said.no_answer_probability, token: false });
+    others.splice(1, 0, { text: "no answer", probability: said.no_answer_probability, token: false });
   }
   const place = said.start === null || said.start === undefined ? [] : [{ start: said.start, end: said.end, label: "answer" }];
-  return [panel(heading, bars(others)), markedText(given.context, place, () => 0)];
+  return [markedText(given.context, place, () => 0), panel(heading, bars(others.slice(0, ANSWERS)))];
 }
 
 /** @param {any} said */

@@ -6,8 +6,8 @@
 import { el, svg } from "./dom.js";
 import { roving } from "./roving.js";
 
-const WIDTH = 640;
-const HEIGHT = 400;
+const WIDEST = 640;
+const FLAT = 0.62; // height to width
 const MARGIN = 34;
 const LINE = 15;
 const LETTER = 7;
@@ -17,34 +17,35 @@ const AROUND = [
 ];
 
 /** Points as pixels.
- * @param {{x: number, y: number}[]} points
+ * @param {{x: number, y: number}[]} points @param {number} width @param {number} height
  * @returns {[number, number][]} */
-export function onPaper(points) {
+export function onPaper(points, width, height) {
   const [low, high, bottom, top] = [
     Math.min(...points.map((each) => each.x)), Math.max(...points.map((each) => each.x)),
     Math.min(...points.map((each) => each.y)), Math.max(...points.map((each) => each.y)),
   ];
   const [wide, tall] = [high - low, top - bottom];
-  const scales = [(WIDTH - 4 * MARGIN) / wide, (HEIGHT - 2 * MARGIN) / tall].filter(Number.isFinite);
+  const scales = [(width - 4 * MARGIN) / wide, (height - 2 * MARGIN) / tall].filter(Number.isFinite);
   const scale = Math.max(wide, tall) > 1e-9 ? Math.min(...scales) : 0;
   return points.map(({ x, y }) => [
-    WIDTH / 2 + (x - (low + high) / 2) * scale,
-    HEIGHT / 2 - (y - (bottom + top) / 2) * scale,
+    width / 2 + (x - (low + high) / 2) * scale,
+    height / 2 - (y - (bottom + top) / 2) * scale,
   ]);
 }
 
 /** Where each label goes: x, baseline and anchor, or null where each place is taken.
  * @param {[number, number][]} points
  * @param {string[]} labels
+ * @param {number} paperWidth @param {number} paperHeight
  * @returns {([number, number, string] | null)[]} */
-export function placed(points, labels) {
+export function placed(points, labels, paperWidth, paperHeight) {
   const taken = points.map(([x, y]) => [x - 6, y - 6, x + 6, y + 6]);
   return points.map(([x, y], index) => {
     const width = LETTER * Array.from(labels[index]).length;
     for (const [dx, dy, anchor] of AROUND) {
       const left = x + dx - { start: 0, middle: width / 2, end: width }[anchor];
       const box = [left, y + dy - 0.8 * LINE, left + width, y + dy + 0.25 * LINE];
-      const inside = box[0] >= 0 && box[1] >= 0 && box[2] <= WIDTH && box[3] <= HEIGHT;
+      const inside = box[0] >= 0 && box[1] >= 0 && box[2] <= paperWidth && box[3] <= paperHeight;
       const free = taken.every((other, place) => place === index || apart(box, other));
       if (inside && free) {
         taken.push(box);
@@ -66,8 +67,10 @@ function apart(one, other) {
  * @returns {{node: HTMLElement, pick(index: number | null): void}}
  */
 export function scatter(points, { label, onpick }) {
-  const paper = onPaper(points);
-  const places = placed(paper, points.map((each) => each.label));
+  const width = Math.min(WIDEST, document.documentElement.clientWidth - 40);
+  const height = Math.max(Math.round(FLAT * width), 280);
+  const paper = onPaper(points, width, height);
+  const places = placed(paper, points.map((each) => each.label), width, height);
   const marks = points.map((point, index) => {
     const [x, y] = paper[index];
     const place = places[index];
@@ -89,7 +92,7 @@ export function scatter(points, { label, onpick }) {
   });
   const drawing = svg(
     "svg",
-    { class: "scatter-map", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", "aria-label": label },
+    { class: "scatter-map", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label },
     ...marks,
   );
   roving(drawing, () => marks, { onmove: (_, index) => pick(index) });
@@ -99,7 +102,7 @@ export function scatter(points, { label, onpick }) {
     if (index !== null) onpick(index);
   }
 
-  return { node: el("div", { class: "scatter-scroll" }, drawing), pick };
+  return { node: el("div", { class: "scatter-frame" }, drawing), pick };
 }
 
 /** A circle, a square, a triangle, a diamond: groups differ in more than colour. */

@@ -8,6 +8,8 @@ export const title = "Tasks";
 export const needs = ["classify", "tag", "spans", "answer", "rewrite", "score"];
 export const missing = "Tasks needs a fine-tuned model: start the server with the folder that trivium finetune wrote.";
 
+const MOST = 60; // labels that are listed
+
 /** How a field of a row is asked for, in the order of the page. */
 const FIELDS = {
   text: () => area("Text", { rows: 4 }),
@@ -70,22 +72,32 @@ export function rowOf(values, related) {
 /** @type {Record<string, string>} */
 const kept = {}; // what was typed, as long as the page lasts
 
+/** @type {HTMLElement | null} */
+let view = null;
+
 /** @param {HTMLElement} root @param {any} context */
 export function mount(root, context) {
+  view ??= build(context);
+  root.append(view);
+}
+
+/** @param {any} context */
+function build(context) {
+  const root = el("div", { class: "kept" });
   const inputs = el("div", { class: "inputs" });
   /** @type {Record<string, any>} */
   let boxes = {};
   const model = modelChoice(context, "tasks", needs, {
     changed: () => {
-      build();
+      form();
       asked.clear();
     },
   });
   const labels = el("div", { class: "field" });
   const asked = asking(root, { main: [inputs], beside: [model.node, labels], action: "Ask the model", ask });
-  build();
+  form();
 
-  function build() {
+  function form() {
     const { fields = ["text"], labels: known = [] } = model.value().trivium;
     const related = isRelated(model.value());
     boxes = Object.fromEntries(shownFields(fields).map((name) => [name, FIELDS[name]()]));
@@ -93,8 +105,10 @@ export function mount(root, context) {
       field.box.value = kept[name] ?? "";
       field.box.addEventListener("input", () => (kept[name] = field.box.value));
     }
-    show(inputs, Object.values(boxes).map((field) => field.node), related && el("p", { class: "hint" }, "Put the spans in [brackets]: relations are looked for between them."));
-    show(labels, known.length > 0 && [el("p", { class: "hint" }, "It can say"), el("ul", { class: "labels" }, known.slice(0, 60).map((each) => el("li", {}, each)))]);
+    const brackets = related && el("p", { class: "hint" }, "Put the spans in [brackets]: relations are looked for between them.");
+    show(inputs, Object.values(boxes).map((field) => field.node), brackets);
+    const list = el("ul", { class: "labels" }, known.slice(0, MOST).map((/** @type {string} */ each) => el("li", {}, each)));
+    show(labels, known.length > 0 && [el("p", { class: "hint" }, known.length > MOST ? "It can say, among others" : "It can say"), list]);
   }
 
   /** @param {AbortSignal} signal */
@@ -107,7 +121,7 @@ export function mount(root, context) {
     return predicted(row, predictions[0], chosen.trivium.labels ?? []);
   }
 
-  return { leave: asked.leave };
+  return root;
 }
 
 /** Relations are asked for with the spans between which they are looked for. @param {any} model */

@@ -29,21 +29,21 @@ export function described(summary) {
 }
 
 /**
- * @param {{layers: number[], weights: number[][][][], summaries: any[], mean?: boolean, first?: number,
- *   onpick: (layer: number, head: number) => void}} options  `mean`: of all heads; `first`: the number of the first head
+ * @param {{layers: number[], heads: number[], weights: number[][][][], summaries: any[], mean: boolean,
+ *   onpick: (layer: number, head: number) => void}} options  `mean`: the weights are of all heads together
  * @returns {{node: HTMLElement, pick: (layer: number, head: number) => void, summaryOf: (layer: number, head: number) => any}}
  *   places in `weights`, from 0, are what `onpick` and the others are called with
  */
-export function thumbnails({ layers, weights, summaries, mean = false, first = 1, onpick }) {
-  const heads = weights[0]?.length ?? 0;
-  const summaryOf = (layer, head) => (mean ? null : summaries.find((each) => each.layer === layers[layer] && each.head === head + first));
+export function thumbnails({ layers, heads, weights, summaries, mean, onpick }) {
+  const columns = mean ? ["mean"] : heads.map(String);
+  const summaryOf = (layer, head) => (mean ? null : summaries.find((each) => each.layer === layers[layer] && each.head === heads[head]));
   const canvases = [];
   const buttons = layers.map((number, layer) =>
-    Array.from({ length: heads }, (_, head) => {
+    columns.map((_, head) => {
       const canvas = el("canvas", { class: "thumb-canvas", "aria-hidden": "true" });
       canvases.push([canvas, layer, head]);
       const told = described(summaryOf(layer, head));
-      const name = `Layer ${number}, ${mean ? "mean of all heads" : `head ${head + first}`}${told && ": "}${told}`;
+      const name = `Layer ${number}, ${mean ? "mean of all heads" : `head ${heads[head]}`}${told && ": "}${told}`;
       const click = () => {
         pick(layer, head);
         onpick(layer, head);
@@ -54,7 +54,7 @@ export function thumbnails({ layers, weights, summaries, mean = false, first = 1
     "div",
     { class: "thumb-row thumb-heads", "aria-hidden": "true" },
     el("span", { class: "thumb-layer" }, "layer"),
-    ...Array.from({ length: heads }, (_, head) => el("span", { class: "thumb-head" }, mean ? "mean" : head + first)),
+    ...columns.map((name) => el("span", { class: "thumb-head" }, name)),
   );
   const rows = layers.map((number, layer) =>
     el(
@@ -74,7 +74,7 @@ export function thumbnails({ layers, weights, summaries, mean = false, first = 1
   };
   draw();
   onTheme(node, draw);
-  roving(grid, () => buttons.flat(), { columns: () => heads });
+  roving(grid, () => buttons.flat(), { columns: () => columns.length });
 
   function pick(layer, head) {
     for (const button of buttons.flat()) button.removeAttribute("aria-current");
