@@ -182,11 +182,15 @@ class Comparisons:
 
     async def _pair(self, first: Path, second: Path) -> dict[str, Any]:
         key = tuple((each, _weights_written(each)) for each in (first, second))
+        assert self._root is not None
+        named = {"first_id": run_id(self._root, first), "second_id": run_id(self._root, second)}
+        for each, written in key:
+            if written is None:
+                name = str(each.relative_to(self._root))
+                return plain(named | {"error": f"{name} has no weights: a run is compared once it has saved its first"})
         if key not in self._made:
             async with self._turn:
                 made = await self._ask(first, second)
-            assert self._root is not None
-            named = {"first_id": run_id(self._root, first), "second_id": run_id(self._root, second)}
             self._made[key] = named | made
             while len(self._made) > REMEMBERED:
                 self._made.popitem(last=False)
@@ -218,7 +222,5 @@ class Comparisons:
 
 
 def _weights_written(directory: Path) -> int | None:
-    try:
-        return (directory / "model.safetensors").lstat().st_mtime_ns
-    except OSError:
-        return None
+    """When, in nanoseconds; None where there are none. A large model has several files, an adapter its own."""
+    return max((each.lstat().st_mtime_ns for each in directory.glob("*.safetensors")), default=None)

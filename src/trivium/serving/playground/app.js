@@ -63,8 +63,18 @@ function able(module) {
   return needs.length === 0 || models.some((model) => needs.some((need) => model.trivium.abilities.includes(need)));
 }
 
+/** What follows the # of the address; a link may say anything there. */
+function hash() {
+  const text = location.hash.slice(1);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 function route() {
-  const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const [name, ...rest] = hash().split("/");
   const wanted = tabs.find((tab) => tab.name === name);
   const tab = wanted ?? tabs.find((each) => able(each.module)) ?? tabs[0];
   if (!tab) return;
