@@ -13,7 +13,7 @@ from trivium.errors import SettingsError
 from trivium.evaluation import Scorer
 from trivium.evaluation.demonstrations import cosines, drawn, nearest, word_overlap
 from trivium.evaluation.in_context import InContext, Room, ask, calibrated, chosen, most_that_fit, option_scores
-from trivium.evaluation.resampling import crossed
+from trivium.evaluation.resampling import crossed, crossed_measures, means
 from trivium.generation.score import Score
 from trivium.text.few_shot import Case, Layout
 
@@ -185,3 +185,13 @@ def test_what_is_written_is_what_the_model_writes_alone(scorer: Scorer, tiny_mod
         scorer.write([(1, 2)], Search(beams=2))
     long, cut = scorer.write(["the file " * 60], greedy)
     assert cut == 1 and len(long[0].tokens) <= 5
+
+
+def test_scores_that_are_no_means_are_drawn_the_same_way() -> None:
+    values = np.random.default_rng(1).random((3, 40))
+    mean = crossed(values)
+    measures = [means({"it": row}) for row in values]
+    assert crossed_measures(40, measures) == {"it": mean}
+    squared = [lambda weights, row=row: {"it": (weights @ row / weights.sum(1)) ** 2} for row in values]
+    found = crossed_measures(40, squared)["it"]
+    assert found.value == pytest.approx(np.mean(values.mean(axis=1) ** 2)) and found.low < found.value < found.high

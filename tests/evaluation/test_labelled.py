@@ -231,8 +231,18 @@ def test_summaries_with_lead_and_translations_with_a_signature(tmp_path: Path) -
     items = suite.read(path, {}, None).items
     measured = suite.score(items, ["the cat is on the mat", "hello there world !"])
     assert measured.scores["bleu"].value == pytest.approx(29.770825, abs=1e-5)
-    assert "tok:13a" in measured.conventions["bleu"] and "bs:1000" in measured.conventions["bleu"]
+    assert "tok:13a" in measured.conventions["bleu"] and "nc:6" in measured.conventions["chrf"]
     assert measured.scores["bleu"].low < measured.scores["bleu"].high  # type: ignore[operator]
+    sacrebleu = pytest.importorskip("sacrebleu.metrics")
+    said, golds = ["the cat is on the mat", "hello there world !"], [item.gold[0] for item in items]
+    weights = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 3.0], [1.0, 4.0]])
+    assert measured.measure is not None
+    found = measured.measure(weights)
+    for row, often in enumerate(weights.astype(int)):  # a text that is drawn twice counts as two texts
+        drawn = [i for i, count in enumerate(often) for _ in range(count)]
+        texts, wanted = [said[i] for i in drawn], [[golds[i] for i in drawn]]
+        for name, metric in (("bleu", sacrebleu.BLEU()), ("chrf", sacrebleu.CHRF())):
+            assert found[name][row] == pytest.approx(metric.corpus_score(texts, wanted).score, abs=1e-9), (name, row)
 
 
 def test_the_bootstrap_covers_the_mean_and_repeats_itself() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trivium.metrics import translation
-from trivium.metrics.translation import bleu
+from trivium.metrics.translation import bleu, bleu_counts, bleu_of, chrf, chrf_counts, chrf_of
 
 texts = st.lists(st.sampled_from("the cat sat on a mat . It's 3.5 %".split()), max_size=9).map(" ".join)
 
@@ -44,6 +44,17 @@ def test_what_cannot_be_scored():
 
 @given(st.lists(st.tuples(texts, st.lists(texts, min_size=1, max_size=3)), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_bleu_from_counts_is_the_same(pairs):
+def test_scores_from_counts_are_the_same(pairs):
     said, golds = [said for said, _ in pairs], [golds for _, golds in pairs]
     assert bleu(said, golds) == pytest.approx(translation(said, golds).bleu, abs=1e-9)
+    assert chrf(said, golds) == pytest.approx(translation(said, golds).chrf, abs=1e-9)
+    shouted = [text.upper() for text in said]
+    theirs = translation(shouted, golds, tokenize="char", lowercase=True)
+    assert bleu_of(bleu_counts(shouted, golds, "char", True).sum(0)[None])[0] == pytest.approx(theirs.bleu, abs=1e-9)
+    assert chrf_of(chrf_counts(shouted, golds, True).sum(0)[None])[0] == pytest.approx(theirs.chrf, abs=1e-9)
+
+
+def test_counts_of_no_texts_are_refused():
+    for score in (bleu, chrf):
+        with pytest.raises(ValueError, match="no texts"):
+            score([], [])

@@ -105,7 +105,55 @@ def test_a_suites_words_and_its_own_scores(tiny_models: dict[str, Path], tmp_pat
     made = few_shot(tiny_models["gpt2"], tmp_path / "dev.tsv", suite="sst2", shots=(0,))
     assert made.words == {"0": "negative", "1": "positive"} and "Sentiment:" in made.prompt
     read = read_few_shot(tmp_path / "dev.tsv", None, "cola", None, {"text": "sentence"}, None, InContext(), None, False)
-    assert read.published([read.words[case.label] for case in read.rows])["matthews"] == pytest.approx(1)
+    assert read.published([[read.words[case.label] for case in read.rows]])["matthews"].value == pytest.approx(1)
+
+
+def test_scores_of_written_texts_have_intervals_over_rows_and_draws(
+    tiny_models: dict[str, Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("sacrebleu")
+    golds = [f"a list of {word} values" for word in ("good", "bad", "new", "old", "other", "first")]
+    path = written(tmp_path / "t.jsonl", [{"source": f"s {n}", "target": gold} for n, gold in enumerate(golds)])
+    settings = InContext(draws=2, max_tokens=3)
+    made = few_shot(tiny_models["gpt2"], path, suite="translation", shots=(0, 1), settings=settings)
+    for way in made.ways:
+        assert set(way.others) == {"f1", "bleu", "chrf"}
+        assert all(each.low <= each.value <= each.high for each in way.others.values())  # type: ignore[operator]
+    read = read_few_shot(path, None, "translation", None, {}, None, settings, None, False)
+    right, wrong = golds, ["no"] * 6
+    half = [*golds[:3], "no", "no", "no"]
+    assert read.published([right])["chrf"].value == pytest.approx(100)
+    several, same = read.published([right, wrong]), read.published([half, half])
+    assert several["chrf"].value == pytest.approx(50, abs=4)
+    assert several["chrf"].high - several["chrf"].low > 90  # type: ignore[operator]  # of other draws, all or nothing
+    assert 0 < same["bleu"].low < same["bleu"].value < same["bleu"].high <= 100 + 1e-9  # type: ignore[operator]
+    assert read.published([right, right])["bleu"].low == pytest.approx(100)
+    page = few_shot_page(made)
+    assert "95% interval of chrf" in page and made.ways[-1].others["chrf"].interval in page
+
+
+def test_suites_with_several_main_scores_have_their_mean(tmp_path: Path) -> None:
+    (tmp_path / "dev.jsonl").write_text("\n".join(
+        json.dumps({"premise": "p", "hypothesis": f"h {n}", "label": label, "idx": n})
+        for n, label in enumerate(["entailment", "contradiction", "neutral"] * 2)
+    ))  # fmt: skip
+    read = read_few_shot(tmp_path / "dev.jsonl", None, "cb", None, {}, None, InContext(), None, False)
+    said = [read.words[case.label] for case in read.rows]
+    one, two = read.published([said]), read.published([said, said])
+    assert one.keys() == two.keys() >= {"accuracy", "macro_f1", "average"} and two["average"].value == 1
+
+
+@pytest.mark.parametrize("suite", ["multirc", "record"])
+def test_suites_whose_answers_are_no_texts_are_refused(tmp_path: Path, suite: str) -> None:
+    answers = [{"idx": 0, "text": "x", "label": 1}, {"idx": 1, "text": "y", "label": 0}]
+    question = {"idx": 0, "question": "q?", "answers": answers}
+    row: dict[str, Any] = {"idx": 0, "passage": {"text": "x and y", "questions": [question]}}
+    if suite == "record":
+        row["passage"]["entities"] = [{"start": 0, "end": 0}, {"start": 6, "end": 6}]
+        row["qas"] = [{"idx": 0, "query": "@placeholder it is", "answers": [{"start": 0, "end": 0, "text": "x"}]}]
+    path = written(tmp_path / "dev.jsonl", [row])
+    with pytest.raises(SettingsError, match=f"{suite} has no rows to be asked in prompts"):
+        read_few_shot(path, None, suite, None, {}, None, InContext(), None, False)
 
 
 @pytest.mark.parametrize(

@@ -85,18 +85,11 @@ def evaluate(
         return
     if predictions or baselines:
         raise SettingsError("--shots asks a language model: leave out --predictions and --baselines")
-    from trivium.cli.few_shot import run_few_shot, run_tasks
+    from trivium.cli.few_shot import run_few_shot
 
-    if tasks is not None:
-        if data or train or suite or task or column or format or undescribed or answers:
-            raise SettingsError("a file of tasks says which data each has: leave out --data and what describes it")
-        run_tasks(
-            model or [], tasks, shots, sets or [], beside, tuning or [], limit, precision, device, tokens, html, as_json
-        )
-        return
     run_few_shot(
-        model or [], data, train, shots, suite, task, column, format, sets or [], undescribed, beside, tuning or [],
-        limit, precision, device, tokens, answers, html, as_json,
+        model or [], data, train, shots, suite, task, tasks, column, format, sets or [], undescribed, beside,
+        tuning or [], limit, precision, device, tokens, answers, html, as_json,
     )  # fmt: skip
 
 
@@ -162,9 +155,7 @@ def _result(result: "Result") -> str:
 
 
 def _line(name: str, score: "Score") -> tuple[str, str, str]:
-    if score.low is None or score.high is None:
-        return name, f"{score.value:.4f}", "-"
-    return name, f"{score.value:.4f}", f"[{score.low:.4f}, {score.high:.4f}]"
+    return name, f"{score.value:.4f}", score.interval
 
 
 def _beside(result: "Result", name: str) -> list[str]:

@@ -65,7 +65,8 @@ class Answers:
         exact, f1 = squad_each(said, golds)
         answerable = np.array([bool(each) for each in golds])
         measure = answers_measure(exact, f1, answerable)
-        return Measured(scored(len(items), measure, self.main, shares={"exact": exact}), {"norm": NORMALISATION})
+        scores = scored(len(items), measure, self.main, shares={"exact": exact})
+        return Measured(scores, {"norm": NORMALISATION}, measure=measure)
 
 
 def answers_measure(exact: np.ndarray, f1: np.ndarray, answerable: np.ndarray) -> Measure:

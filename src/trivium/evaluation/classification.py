@@ -72,10 +72,11 @@ class Classification:
     def score(self, items: Sequence[Item], said: Sequence[str]) -> Measured:
         gold = [item.gold for item in items]
         hits = np.array([wanted == each for wanted, each in zip(gold, said, strict=True)])
-        scores = scored(len(items), self.measure(gold, said), self.main, HEADLINE, {"accuracy": hits})
+        measure = self.measure(gold, said)
+        scores = scored(len(items), measure, self.main, HEADLINE, {"accuracy": hits})
         wrong = sum(each == UNKNOWN for each in said)
         notes = (f"{wrong} predictions are no label of the suite and count as wrong",) if wrong else ()
-        return Measured(scores, {"labels": "/".join(each[0] for each in self.labels)}, notes)
+        return Measured(scores, {"labels": "/".join(each[0] for each in self.labels)}, notes, measure)
 
     def measure(self, gold: Sequence[str], said: Sequence[str]) -> Measure:
         """Accuracy and the main scores, by the table of what was taken for what; a prediction that is no label has a

@@ -57,7 +57,8 @@ class Alternatives:
     def score(self, items: Sequence[Item], said: Sequence[str]) -> Measured:
         """A number from 0, ``choice1`` and ``choice2``, or the sentence itself name a choice."""
         hits = np.array([_names(item, each) for item, each in zip(items, said, strict=True)])
-        return Measured(scored(len(items), means({"accuracy": hits}), self.main, shares={"accuracy": hits}))
+        measure = means({"accuracy": hits})
+        return Measured(scored(len(items), measure, self.main, shares={"accuracy": hits}), measure=measure)
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Mentions:
         exact = np.array([max(exact_match(each, gold) for gold in golds) for golds, each in pairs])
         f1 = np.array([max(token_f1(each, gold) for gold in golds) for golds, each in pairs])
         measure = means({"f1": f1, "exact": exact})
-        return Measured(scored(len(items), measure, self.main, HEADLINE, {"exact": exact}))
+        return Measured(scored(len(items), measure, self.main, HEADLINE, {"exact": exact}), measure=measure)
 
 
 def _names(item: Item, said: str) -> bool:

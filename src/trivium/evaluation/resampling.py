@@ -31,6 +31,11 @@ class Score:
     high: float | None
     method: str = "bootstrap"
 
+    @property
+    def interval(self) -> str:
+        """In brackets."""
+        return "-" if self.low is None or self.high is None else f"[{self.low:.4f}, {self.high:.4f}]"
+
 
 def scored(
     count: int, measure: Measure, main: Sequence[str], average: str = "", shares: Mapping[str, np.ndarray] | None = None
@@ -42,17 +47,12 @@ def scored(
     if count < 1:
         raise ValueError("no items to score")
 
-    def all_of(weights: np.ndarray) -> dict[str, np.ndarray]:
-        found = dict(measure(weights))
-        if len(main) > 1 and average:
-            found[average] = np.mean([found[name] for name in main], axis=0)
-        return found
-
-    values = {name: float(value[0]) for name, value in all_of(np.ones((1, count))).items()}
+    measure = with_average(measure, main, average)
+    values = {name: float(value[0]) for name, value in measure(np.ones((1, count))).items()}
     shares = shares or {}
     if count == 1:
         return {name: Score(value, None, None) for name, value in values.items()}
-    drawn = resampled(count, all_of) if set(values) - set(shares) else {}
+    drawn = resampled(count, measure) if set(values) - set(shares) else {}
     scores = {}
     for name, value in values.items():
         if name in shares:
@@ -62,6 +62,18 @@ def scored(
             low, high = np.quantile(drawn[name], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
             scores[name] = Score(value, float(low), float(high))
     return scores
+
+
+def with_average(measure: Measure, main: Sequence[str], average: str) -> Measure:
+    """Where ``main`` names several scores, with their mean as ``average``."""
+    if len(main) < 2 or not average:
+        return measure
+
+    def all_of(weights: np.ndarray) -> dict[str, np.ndarray]:
+        found = dict(measure(weights))
+        return {**found, average: np.mean([found[name] for name in main], axis=0)}
+
+    return all_of
 
 
 def resampled(count: int, measure: Measure) -> dict[str, np.ndarray]:
@@ -97,19 +109,29 @@ def crossed(values: np.ndarray) -> Score:
     """The mean of (D, N) scores of N items in D runs, each of which a different one would have been as good: both are
     drawn with repetition (Owen 2007: the pigeonhole bootstrap). One run of zeros and ones has Wilson's interval."""
     runs, items = values.shape
-    mean = float(values.mean())
-    if items == 1:
-        return Score(mean, None, None)
-    if runs == 1 and np.isin(values, (0, 1)).all():
+    if runs == 1 and items > 1 and np.isin(values, (0, 1)).all():
         share = wilson(int(values.sum()), items, LEVEL)
-        return Score(mean, share.low, share.high, "wilson")
+        return Score(share.value, share.low, share.high, "wilson")
+    return crossed_measures(items, [means({"it": row}) for row in values])["it"]
+
+
+def crossed_measures(items: int, measures: Sequence[Measure]) -> dict[str, Score]:
+    """The same of scores that are no means over items: each run's ``measure`` by how often each item counts."""
+    runs, whole = len(measures), np.ones((1, items))
+    alone = [measure(whole) for measure in measures]
+    values = {name: float(np.mean([each[name][0] for each in alone])) for name in alone[0]}
+    if items == 1:
+        return {name: Score(value, None, None) for name, value in values.items()}
     rows = Draws(0, np.arange(DRAWS)).integers("crossed runs", runs, runs)  # (R, D)
     often = np.stack([np.bincount(row, minlength=runs) for row in rows]) / runs
-    means = []
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in values}
     for start in range(0, DRAWS, step := max(1, _AT_ONCE // items)):
         numbers = np.arange(start, min(start + step, DRAWS))
         picked = Draws(0, numbers).integers("crossed items", items, items)
-        weights = np.stack([np.bincount(row, minlength=items) for row in picked]) / items  # (R, N)
-        means.append(np.einsum("rd,dn,rn->r", often[numbers], values, weights, optimize=True))
-    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
-    return Score(mean, float(low), float(high))
+        weights = np.stack([np.bincount(row, minlength=items) for row in picked]).astype(np.float64)  # (R, N)
+        drawn = [measure(weights) for measure in measures]
+        for name, part in parts.items():
+            part.append((often[numbers] * np.stack([each[name] for each in drawn], axis=1)).sum(axis=1))
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    bounds = {name: np.quantile(np.concatenate(part), ends, method="inverted_cdf") for name, part in parts.items()}
+    return {name: Score(value, float(bounds[name][0]), float(bounds[name][1])) for name, value in values.items()}

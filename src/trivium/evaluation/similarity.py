@@ -60,7 +60,8 @@ class Similarity:
         notes = (f"{wrong} predictions are no numbers and count as {self.otherwise:g}",) if wrong else ()
         values = np.array([self.otherwise if each is None else each for each in said])
         gold = np.array([item.gold for item in items])
-        return Measured(scored(len(items), correlations(gold, values), self.main, HEADLINE), {}, notes)
+        measure = correlations(gold, values)
+        return Measured(scored(len(items), measure, self.main, HEADLINE), {}, notes, measure)
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> Measure:

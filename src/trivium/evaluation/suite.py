@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from trivium.errors import DataError
-from trivium.evaluation.resampling import Score
+from trivium.evaluation.resampling import Measure, Score
 from trivium.evaluation.scorer import Scorer
 from trivium.text.decoding import chunks
 from trivium.text.fields import Columns
@@ -44,11 +44,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Measured:
-    """The scores; ``conventions``: how they were computed, for the signature."""
+    """The scores; ``conventions``: how they were computed, for the signature; ``measure``: the same scores by how often
+    each item counts, where items are what is drawn."""
 
     scores: Mapping[str, Score]
     conventions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)

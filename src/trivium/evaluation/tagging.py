@@ -62,8 +62,8 @@ class Tagging:
                 raise DataError(f"{item.place}: {len(item.gold)} words, and the prediction has {len(tags)} tags")
         golds = [item.gold for item in items]
         measure = entity_measure(golds, said) if self.scores == "entities" else word_measure(golds, said)
-        return Measured(scored(len(items), measure, self.main), {"scheme": "conlleval"} if self.scores == "entities"
-                        else {})  # fmt: skip
+        how = {"scheme": "conlleval"} if self.scores == "entities" else {}
+        return Measured(scored(len(items), measure, self.main), how, measure=measure)
 
 
 def word_measure(gold: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> Measure:

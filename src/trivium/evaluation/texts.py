@@ -1,10 +1,9 @@
 """Suites of a text for a text: summaries by ROUGE, with Lead-3 beside them, and translations by BLEU and chrF.
 
-ROUGE is 0 to 1, BLEU and chrF are 0 to 100, as everywhere here. BLEU, chrF and their intervals are sacrebleu's, whose
-signatures are a part of this one.
+ROUGE is 0 to 1, BLEU and chrF are 0 to 100, as everywhere here. BLEU and chrF are sacrebleu's, whose signatures are a
+part of this one; their intervals are those of all suites.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 
 from trivium.errors import DataError, SettingsError
 from trivium.evaluation.columns import field_of, rows_of
-from trivium.evaluation.resampling import DRAWS, Score, means, scored
+from trivium.evaluation.resampling import means, scored
 from trivium.evaluation.suite import HEADLINE, Baseline, Item, Measured, Reading
 from trivium.extras import extra_module
 from trivium.metrics import lead
 from trivium.metrics.rouge import TYPES, rouge_each
-from trivium.metrics.translation import NEED
+from trivium.metrics.translation import NEED, bleu_counts, bleu_of, chrf_counts, chrf_of, translation
 from trivium.text.fields import Columns, text_of, texts_of
 
 SAID = ("output", "prediction")
@@ -52,7 +51,9 @@ class Summaries:
     def score(self, items: Sequence[Item], said: Sequence[str]) -> Measured:
         each = [rouge_each(one, item.gold, self.stem) for item, one in zip(items, said, strict=True)]
         columns = {name: np.array([scores[name].f1 for scores in each]) for name in TYPES}
-        return Measured(scored(len(items), means(columns), self.main, HEADLINE), {"stem": str(self.stem).lower()})
+        measure = means(columns)
+        scores = scored(len(items), measure, self.main, HEADLINE)
+        return Measured(scores, {"stem": str(self.stem).lower()}, measure=measure)
 
     def lead(self, items: Sequence[Item]) -> Baseline:
         """The first sentences of each text."""
@@ -79,27 +80,21 @@ class Translations:
         return _said(place, row)
 
     def score(self, items: Sequence[Item], said: Sequence[str]) -> Measured:
-        metrics = extra_module("sacrebleu.metrics", "eval", NEED)
         known = extra_module("sacrebleu.metrics.bleu", "eval", NEED).BLEU.TOKENIZERS
         if self.tokenize not in known:
             raise SettingsError(f"tokenize is {self.tokenize!r}: sacrebleu has {', '.join(known)}")
         golds = [item.gold for item in items]
-        most = max(map(len, golds))
-        streams = [[each[i] if i < len(each) else None for each in golds] for i in range(most)]
-        bleu = metrics.BLEU(tokenize=self.tokenize, lowercase=self.lowercase)
-        chrf = metrics.CHRF(lowercase=self.lowercase)
-        scores, signed = {}, {}
-        for name, metric in (("bleu", bleu), ("chrf", chrf)):
-            draws = DRAWS if len(items) > 1 else 1
-            result = metric.corpus_score(list(said), streams, n_bootstrap=draws)
-            signed[name] = str(metric.get_signature())
-            low, high = None, None
-            if draws > 1:
-                drawn = json.loads(result.format(width=6, signature=signed[name], is_json=True))
-                middle, half = drawn.get("confidence_mean", 0.0), drawn.get("confidence_var", 0.0)
-                low, high = middle - half, middle + half
-            scores[name] = Score(float(result.score), low, high)
-        return Measured(scores, signed)
+        counts = {
+            "bleu": (bleu_counts(said, golds, self.tokenize, self.lowercase), bleu_of),
+            "chrf": (chrf_counts(said, golds, self.lowercase), chrf_of),
+        }
+
+        def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
+            return {name: score(weights @ each) for name, (each, score) in counts.items()}
+
+        signed = translation(said, golds, self.tokenize, self.lowercase)
+        how = {"bleu": signed.bleu_signature, "chrf": signed.chrf_signature}
+        return Measured(scored(len(items), measure, self.main), how, measure=measure)
 
 
 def _read(path: Path, columns: Columns, format: str | None, targets: Sequence[str]) -> Reading:

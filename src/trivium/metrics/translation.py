@@ -2,6 +2,7 @@
 comparable (Post 2018).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 from trivium.extras import extra_module
 
 NEED = "BLEU and chrF need sacrebleu"
+CHARACTERS, BETA = 6, 2  # of chrF: the longest sequence, and how much more recall counts than precision
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,73 @@ def translation(
 
 def bleu(predicted: Sequence[str], golds: Sequence[Sequence[str]]) -> float:
     """Of ``translation`` BLEU alone, from each text's counts, which are remembered: for draws of the same texts."""
-    counts = [_counts(said, tuple(each)) for said, each in zip(predicted, golds, strict=True)]
-    if not counts:
-        raise ValueError("no texts to score")
-    right, total, said_length, gold_length = (np.sum(each, axis=0).tolist() for each in zip(*counts, strict=True))
+    return float(bleu_of(bleu_counts(predicted, golds).sum(axis=0, keepdims=True))[0])
+
+
+def chrf(predicted: Sequence[str], golds: Sequence[Sequence[str]]) -> float:
+    """The same of chrF."""
+    return float(chrf_of(chrf_counts(predicted, golds).sum(axis=0, keepdims=True))[0])
+
+
+def bleu_counts(
+    predicted: Sequence[str], golds: Sequence[Sequence[str]], tokenize: str = "13a", lowercase: bool = False
+) -> np.ndarray:
+    """(N, 10) of each text: n-grams that are right and all of them, by their length, and the lengths of the text and of
+    its closest gold. BLEU is a function of their sums."""
+    pairs = zip(predicted, golds, strict=True)
+    return _together([_bleu_counts(said, tuple(each), tokenize, lowercase) for said, each in pairs])
+
+
+def chrf_counts(predicted: Sequence[str], golds: Sequence[Sequence[str]], lowercase: bool = False) -> np.ndarray:
+    """(N, 18) of each text and the gold that it is nearest to, for sequences of 1 to 6 characters: the text's, the
+    gold's and those in common. chrF is a function of their sums."""
+    pairs = zip(predicted, golds, strict=True)
+    return _together([_chrf_counts(said, tuple(each), lowercase) for said, each in pairs])
+
+
+def bleu_of(sums: np.ndarray) -> np.ndarray:
+    """(R, 10) sums of counts to (R,) scores from 0 to 100."""
     metric = extra_module("sacrebleu.metrics", "eval", NEED).BLEU
-    score: float = metric.compute_bleu(right, total, said_length, gold_length, smooth_method="exp").score
-    return score
+    rows = ((row[:4], row[4:8], row[8], row[9]) for row in np.rint(sums).astype(int).tolist())
+    return np.array([metric.compute_bleu(*each, smooth_method="exp").score for each in rows])
+
+
+def chrf_of(sums: np.ndarray) -> np.ndarray:
+    """(R, 18) sums of counts to (R,) scores from 0 to 100: F2 of the mean precision and the mean recall, over the
+    lengths of which both sides have sequences."""
+    said, gold, common = sums.reshape(len(sums), CHARACTERS, 3).transpose(2, 0, 1)  # (R, 6) each
+    known = (said > 0) & (gold > 0)
+    lengths = np.maximum(known.sum(axis=1), 1)
+    precision, recall = (
+        np.divide(common, all_, out=np.zeros(common.shape), where=known).sum(axis=1) / lengths for all_ in (said, gold)
+    )
+    below = BETA**2 * precision + recall
+    above = 100 * (1 + BETA**2) * precision * recall
+    return np.divide(above, below, out=np.zeros(len(sums)), where=below > 0)
+
+
+def _together(rows: Sequence[tuple[int, ...]]) -> np.ndarray:
+    if not rows:
+        raise ValueError("no texts to score")
+    return np.array(rows, np.float64)
 
 
 @lru_cache(maxsize=1 << 14)
-def _counts(said: str, golds: tuple[str, ...]) -> tuple[list[int], list[int], int, int]:
-    """N-grams that are right and all of them, by their length, and the lengths of the text and of its closest gold."""
-    found = extra_module("sacrebleu.metrics", "eval", NEED).BLEU().corpus_score([said], [[gold] for gold in golds])
-    return found.counts, found.totals, found.sys_len, found.ref_len
+def _bleu_counts(said: str, golds: tuple[str, ...], tokenize: str, lowercase: bool) -> tuple[int, ...]:
+    metric = extra_module("sacrebleu.metrics", "eval", NEED).BLEU(tokenize=tokenize, lowercase=lowercase)
+    found = metric.corpus_score([said], [[gold] for gold in golds])
+    return (*found.counts, *found.totals, found.sys_len, found.ref_len)
+
+
+@lru_cache(maxsize=1 << 14)
+def _chrf_counts(said: str, golds: tuple[str, ...], lowercase: bool) -> tuple[int, ...]:
+    found = [_in_common(*("".join((t.lower() if lowercase else t).split()) for t in (said, gold))) for gold in golds]
+    return found[int(chrf_of(np.array(found, np.float64)).argmax())]
+
+
+def _in_common(said: str, gold: str) -> tuple[int, ...]:
+    counts: list[int] = []
+    for n in range(1, CHARACTERS + 1):
+        here, there = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (said, gold))
+        counts += (here.total() if there else 0, there.total(), (here & there).total())
+    return tuple(counts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from trivium.metrics import lead, translation
 from trivium.metrics.rouge import TYPES, rouge_each, sentences_of
-from trivium.metrics.translation import bleu
+from trivium.metrics.translation import bleu, chrf
 from trivium.text.examples import Rewrite
 
 Scores = dict[str, float]
@@ -56,7 +56,7 @@ def by_words(said: Sequence[str], examples: Sequence[Rewrite]) -> Scores:
 
 def by_characters(said: Sequence[str], examples: Sequence[Rewrite]) -> Scores:
     """chrF of the whole, from 0 to 100."""
-    return {"chrf": translation(said, [references(example) for example in examples]).chrf}
+    return {"chrf": chrf(said, [references(example) for example in examples])}
 
 
 def _bleu_signature(golds: Sequence[Sequence[str]]) -> str:

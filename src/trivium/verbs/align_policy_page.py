@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from trivium.alignment.hacking import average, warnings
-from trivium.lab import Section, key_figures, line_chart, note, page, table
+from trivium.lab import Section, key_figures, note, page, table
 from trivium.lab.report import Cell
-from trivium.verbs.alignment_page import Line, curve, digits, first_and_last, of_kind
+from trivium.verbs.alignment_page import Line, chart, curve, digits, first_and_last, of_kind
 from trivium.views.markup import Markup
 
 RECENT = 5  # rounds whose mean is the present
@@ -47,14 +47,13 @@ def _worth(rounds: Sequence[Line], judged: Sequence[Line], rewards: Sequence[str
     pieces.append(key_figures(figures))
     if len(rewards) > 1:
         lines += [curve(rounds, f"reward.{name}", name) for name in rewards]
-    pieces.append(line_chart(lines, x_label="update", y_label="reward", label="The reward by update"))
+    pieces.append(chart(lines, "reward", "The reward by update"))
     if judged:
         pieces.append(
-            line_chart(
-                [curve(judged, "win_rate", "win rate")], x_label="update", y_label="share of prompts",
-                label="Win rate against the reference by update",
-                caption="How often the policy's response on dev is worth more than the reference's to the same prompt; "
-                "equal ones count half.",
+            chart(
+                [curve(judged, "win_rate", "win rate")], "share of prompts", "Win rate against the reference by update",
+                "How often the policy's response on dev is worth more than the reference's to the same prompt; equal "
+                "ones count half.",
             )  # fmt: skip
         )
     else:
@@ -75,15 +74,11 @@ def _looked_at(rounds: Sequence[Line]) -> list[Markup | str]:
 def _distance(rounds: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]:
     away = [curve(rounds, "kl", "in training")] + ([curve(judged, "kl", "on dev")] if judged else [])
     pieces: list[Markup | str] = [
-        line_chart(away, x_label="update", y_label="nats a response", label="Distance from the reference by update"),
-        line_chart(
-            [curve(rounds, "entropy", "entropy")], x_label="update", y_label="nats a token",
-            label="Entropy of the policy by update",
-        ),
-    ]  # fmt: skip
+        chart(away, "nats a response", "Distance from the reference by update"),
+        chart([curve(rounds, "entropy", "entropy")], "nats a token", "Entropy of the policy by update"),
+    ]
     if len({line["price"] for line in rounds}) > 1:
-        prices = [curve(rounds, "price", "price")]
-        pieces.append(line_chart(prices, x_label="update", y_label="price of a nat", label="The price by update"))
+        pieces.append(chart([curve(rounds, "price", "price")], "price of a nat", "The price by update"))
     return pieces
 
 
@@ -98,7 +93,7 @@ def _texts(rounds: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]
     first, now = rounds[0], recent(rounds)
     rows: list[list[Cell]] = [[name, digits(first[name]), digits(now[name])] for name in names if name in first]
     return [
-        line_chart(lengths, x_label="update", y_label="tokens", label="Length of the responses by update"),
-        line_chart(shares, x_label="update", y_label="share", label="Ends, repetition and variety by update"),
+        chart(lengths, "tokens", "Length of the responses by update"),
+        chart(shares, "share", "Ends, repetition and variety by update"),
         table(("figure", "first round", f"mean of the last {min(RECENT, len(rounds))}"), rows),
     ]

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from trivium.lab import Section, Series, key_figures, line_chart, note, page, table
+from trivium.lab import Section, Series, key_figures, note, page, table
 from trivium.lab.report import Cell
-from trivium.verbs.alignment_page import Line, curve, digits, first_and_last, of_kind
+from trivium.verbs.alignment_page import Line, chart, curve, digits, first_and_last, of_kind
 from trivium.views.markup import Markup
 
 REPEATED = 0.1  # more of a reply's runs of three than of the reference's: worth a look
@@ -43,7 +43,7 @@ def _pairs(steps: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]:
         ("margin", "reward", "By how much the chosen reply's reward is the larger."),
     ):  # fmt: skip
         both = [curve(steps, name, "in training"), *banded(judged, name, "on dev")]
-        pieces.append(_chart(both, unit, f"{name.capitalize()} by update", caption))
+        pieces.append(chart(both, unit, f"{name.capitalize()} by update", caption))
     return pieces
 
 
@@ -55,18 +55,18 @@ def _both_sides(steps: Sequence[Line], judged: Sequence[Line]) -> list[Markup | 
         ("log_probability", "nats a reply", "Log-probability of both replies"),
     ):
         sides = [curve(shown, f"{name}_{side}", f"{side}, {where}") for side in ("chosen", "rejected")]
-        charts.append(_chart(sides, unit, f"{title} by update"))
+        charts.append(chart(sides, unit, f"{title} by update"))
     return charts
 
 
 def _replies(judged: Sequence[Line]) -> list[Markup | str]:
     beside = (("", "the model's"), ("reference_", "the reference's"))
     pieces: list[Markup | str] = [
-        _chart(banded(judged, "kl", "distance"), "nats a reply", "Distance from the reference by update",
+        chart(banded(judged, "kl", "distance"), "nats a reply", "Distance from the reference by update",
                "The mean of log pi - log ref over the model's own replies, with its 95% interval."),
-        _chart([curve(judged, f"{whose}reply_tokens", title) for whose, title in beside], "tokens",
+        chart([curve(judged, f"{whose}reply_tokens", title) for whose, title in beside], "tokens",
                "Length of the replies by update"),
-        _chart([curve(judged, f"{whose}repetition", title) for whose, title in beside], "share of runs of three",
+        chart([curve(judged, f"{whose}repetition", title) for whose, title in beside], "share of runs of three",
                "Repetition in the replies by update"),
     ]  # fmt: skip
     if not any("win_rate" in line for line in judged):
@@ -76,10 +76,10 @@ def _replies(judged: Sequence[Line]) -> list[Markup | str]:
     worth = [*(curve(judged, f"{whose}reward", title) for whose, title in beside),
              curve(judged, "chosen_reward", "the chosen replies'")]  # fmt: skip
     return [
-        _chart(wins, "share of prompts", "Win rate by update",
+        chart(wins, "share of prompts", "Win rate by update",
                "How often the judge gives the model's reply the larger reward; equal ones count half. Faint: 95% "
                "intervals."),
-        _chart(worth, "the judge's reward", "Reward of the replies by update"),
+        chart(worth, "the judge's reward", "Reward of the replies by update"),
         *pieces,
     ]  # fmt: skip
 
@@ -118,11 +118,6 @@ def banded(lines: Sequence[Line], name: str, title: str) -> list[Series]:
         each = curve(lines, f"{name}_{end}", title)
         found.append(Series(title, each.x, each.y, faint=True))
     return found
-
-
-def _chart(series: Sequence[Series], unit: str, label: str, caption: str = "") -> Markup:
-    kept = [each for each in series if len(each.x)]
-    return line_chart(kept, x_label="update", y_label=unit, label=label, caption=caption)
 
 
 def _value(line: Line, name: str) -> Cell:

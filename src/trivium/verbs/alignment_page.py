@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trivium.lab import Series, Shown, table
+from trivium.lab import Series, Shown, line_chart, table
 from trivium.views.markup import Markup
 
 Line = Mapping[str, Any]
@@ -18,6 +18,13 @@ def curve(lines: Sequence[Line], name: str, title: str) -> Series:
     """A figure by update, where it is known."""
     kept = [line for line in lines if line.get(name) is not None]
     return Series(title, [line["step"] for line in kept], [line[name] for line in kept])
+
+
+def chart(series: Sequence[Series], unit: str, label: str, caption: str = "") -> Markup:
+    """Curves over updates, with their ``label`` to be read under them, too."""
+    kept = [each for each in series if len(each.x)]
+    told = f"{label}. {caption}".rstrip()
+    return line_chart(kept, x_label="update", y_label=unit, label=label, caption=told)
 
 
 def digits(value: float) -> Shown:

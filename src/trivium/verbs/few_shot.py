@@ -34,7 +34,7 @@ IN_CONTEXT, UNDESCRIBED, MAJORITY = "in context", "without description", "most f
 class Way:
     """One way to answer, with so many examples. ``score``: of the main metric, with an interval over rows and draws;
     ``deviation``: of the draws; ``shown``: examples that stood in the prompts, on average; ``cut``: questions that lost
-    their own beginning; ``others``: further scores."""
+    their own beginning; ``others``: further scores, with intervals of the same kind."""
 
     model: str
     way: str
@@ -45,7 +45,7 @@ class Way:
     shown: float
     cut: int
     seconds: float
-    others: Mapping[str, float]
+    others: Mapping[str, Score]
     said: tuple[tuple[Said, ...], ...] = ()  # by draw
 
 
@@ -234,12 +234,10 @@ class _Run:
         main = _main(self.read, self.settings)
         values = np.stack([each.scores(main) for each in asked])
         means = values.mean(axis=1)
-        others = {
-            name: float(np.mean([each.scores(name).mean() for each in asked])) for name in asked[0].said[0].hits
-            if name != main
-        }  # fmt: skip
-        published = [self.read.published([each.answer for each in one.said]) for one in asked]
-        others |= {name: float(np.mean([each[name] for each in published])) for name in published[0] if name != main}
+        hits = [name for name in asked[0].said[0].hits if name != main]
+        others = {name: crossed(np.stack([each.scores(name) for each in asked])) for name in hits}
+        published = self.read.published([[each.answer for each in one.said] for one in asked])
+        others |= {name: score for name, score in published.items() if name != main}
         return Way(
             self.name, way, shots, crossed(values), stdev(means) if len(means) > 1 else None, len(asked),
             float(np.mean([each.shown for one in asked for each in one.said])), max(each.cut for each in asked),
@@ -279,7 +277,8 @@ def _majority(read: FewShotData) -> list[Way]:
     counts = Counter(case.label for case in read.pool or read.rows)
     most = min(counts, key=lambda label: (-counts[label], label))
     hits = np.array([[float(case.label == most) for case in read.rows]])
-    return [Way("", MAJORITY, 0, crossed(hits), None, 1, 0.0, 0, 0.0, {"label": counts[most] / counts.total()})]
+    label = crossed(np.array([[float(case.label == most) for case in read.pool or read.rows]]))
+    return [Way("", MAJORITY, 0, crossed(hits), None, 1, 0.0, 0, 0.0, {"label": label})]
 
 
 def _signature(read: FewShotData, settings: InContext) -> dict[str, str]:

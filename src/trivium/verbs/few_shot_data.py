@@ -17,6 +17,8 @@ from trivium.errors import DataError, SettingsError
 from trivium.evaluation import LABELLED, Item, LabelledSuite
 from trivium.evaluation.classification import Classification
 from trivium.evaluation.in_context import InContext
+from trivium.evaluation.resampling import Score, crossed_measures, with_average
+from trivium.evaluation.suite import HEADLINE
 from trivium.randomness import Draws, key
 from trivium.tasks import TASKS
 from trivium.tasks.sequences import in_order
@@ -53,13 +55,17 @@ class FewShotData:
     suite: LabelledSuite | None = None  # whose published scores stand beside the accuracy
     items: tuple[Item, ...] = ()  # of the suite, by row
 
-    def published(self, said: Sequence[str]) -> dict[str, float]:
-        """The suite's own scores of what was answered, row by row."""
+    def published(self, said: Sequence[Sequence[str]]) -> dict[str, Score]:
+        """The suite's own scores of what was answered, row by row and draw by draw, with intervals over both."""
         if self.suite is None:
             return {}
         by_word = {word: label for label, word in self.words.items()}
-        scores = self.suite.score(self.items, [by_word.get(each, each) for each in said]).scores
-        return {name: score.value for name, score in scores.items()}
+        draws = [self.suite.score(self.items, [by_word.get(each, each) for each in draw]) for draw in said]
+        if len(draws) == 1:
+            return dict(draws[0].scores)
+        average = HEADLINE if HEADLINE in draws[0].scores else ""
+        measures = [with_average(each.measure, self.suite.main, average) for each in draws if each.measure is not None]
+        return crossed_measures(len(self.items), measures)
 
 
 def read_few_shot(
@@ -189,17 +195,18 @@ def _suite_rows(
     found: Items = []
     for item in reading.items:
         row, place = item.row, item.place
+        golds = [item.gold] if isinstance(item.gold, str) else item.gold
+        free = isinstance(golds, list | tuple) and all(isinstance(each, str) for each in golds)
         if "options" in row and isinstance(item.gold, int):
             texts = {name: str(row.get(name, "")) for name in ("context", "question")}
             example: Any = Choices(texts["context"], texts["question"], tuple(row["options"]), item.gold)  # type: ignore[arg-type]
         elif isinstance(known, Classification):
             first = str(row["text"])
             example = Pair(first, str(row["text2"]), item.gold) if "text2" in row else Labelled(first, item.gold)
-        elif "question" in row:
-            answers = tuple(Answer(each, -1) for each in item.gold)
+        elif "question" in row and free:
+            answers = tuple(Answer(each, -1) for each in golds)
             example = Question(str(row["question"]), str(row["context"]), answers)
-        elif "source" in row or "text" in row and isinstance(item.gold, list | tuple):
-            golds = [item.gold] if isinstance(item.gold, str) else list(item.gold)
+        elif ("source" in row or "text" in row) and free:
             example = Rewrite(str(row.get("source", row.get("text"))), golds[0], tuple(golds[1:]))
         else:
             raise SettingsError(f"{suite} has no rows to be asked in prompts: its answers are neither labels nor texts")

@@ -4,7 +4,7 @@ import math
 
 from trivium.lab import report
 from trivium.lab.charts import Intervals, Series, interval_chart, line_chart
-from trivium.verbs.few_shot import MAJORITY, FewShot, Way
+from trivium.verbs.few_shot import MAJORITY, FewShot
 from trivium.verbs.few_shot_tasks import Aggregate
 from trivium.views.markup import Markup
 
@@ -65,21 +65,22 @@ def _chart(made: FewShot) -> Markup:
 
 
 def _table(made: FewShot) -> Markup:
-    columns = ["way", "model", "examples", made.metric, "95% interval", "deviation of draws", "seconds"]
-    rows = [
-        [each.way, each.model, each.shots, each.score.value, interval(each), each.deviation, each.seconds]
-        for each in made.ways
-    ]
+    others = list(dict.fromkeys(name for way in made.ways if way.model for name in way.others))
+    columns = ["way", "model", "examples", made.metric, "95% interval", "deviation of draws"]
+    columns += [part for name in others for part in (name, f"95% interval of {name}")] + ["seconds"]
+    rows: list[list[report.Cell]] = [
+        [
+            *(each.way, each.model, each.shots, each.score.value, each.score.interval, each.deviation),
+            *(cell for score in map(each.others.get, others)
+              for cell in ((score.value, score.interval) if score else ("-", "-"))),
+            each.seconds,
+        ] for each in made.ways
+    ]  # fmt: skip
     return report.table(columns, rows, best={made.metric: "max"})
 
 
 def _baseline(made: FewShot) -> list[str]:
     return [f"The most frequent label has {each.score.value:.4f}." for each in made.ways if each.way == MAJORITY]
-
-
-def interval(way: Way) -> str:
-    """Of the score, in brackets."""
-    return "-" if way.score.low is None or way.score.high is None else f"[{way.score.low:.4f}, {way.score.high:.4f}]"
 
 
 def _or(value: float | None, other: float) -> float:

@@ -81,8 +81,8 @@ class ReplyComparison:
         for name, written in (("", own), ("reference_", theirs)):
             found[f"{name}reply_tokens"] = float(np.mean([len(each.tokens) for each in written]))
             found[f"{name}repetition"] = float(np.mean([repetition(each.tokens) for each in written]))
-        lengths = [[float(len(each.tokens)) for each in written] for written in (own, theirs)]
-        found |= spread("reply_tokens_difference", paired_t(*lengths))
+        longer = [float(len(mine.tokens) - len(other.tokens)) for mine, other in zip(own, theirs, strict=True)]
+        found |= spread("reply_tokens_difference", mean_t(longer))
         if self.judge is not None:
             rewards = self._rewards(own)
             reference, preferred = self._beside(theirs)
