@@ -14,6 +14,7 @@ from trivium.families.gguf_header import read_header
 from trivium.families.model_folder import stored_tensors
 from trivium.memory import available_memory
 from trivium.serving.abilities import abilities_of
+from trivium.serving.choices import written_bytes
 from trivium.serving.house import House, Served
 from trivium.serving.names import named_adapter, named_model
 from trivium.serving.scheduler import Scheduler
@@ -122,6 +123,8 @@ def open_model(name: str, model: "LanguageModel", settings: ServeSettings, share
         longest_text(model, settings, share),
         settings.running,
     )
+    if "complete" in served.abilities:
+        written_bytes(model.tokenizer, 0)  # works out those of all tokens, which takes longer than a request may wait
     if "chat" in served.abilities:
         try:
             assert served.turn_ends is not None  # worked out now: the template is a program that may not run
