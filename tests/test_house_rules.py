@@ -59,6 +59,7 @@ PUBLIC = [
     "finetune",
     "generate",
     "inspect_batch",
+    "inspect_inside",
     "inspect_lens",
     "inspect_model",
     "inspect_steps",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trivium.verbs.fill import fill
     from trivium.verbs.finetune import finetune
     from trivium.verbs.generate import generate
+    from trivium.verbs.inside import inspect_inside
     from trivium.verbs.inspect import (
         inspect_lens,
         inspect_model,
@@ -98,6 +99,7 @@ _HOMES = {
     "finetune": "verbs.finetune",
     "generate": "verbs.generate",
     "inspect_batch": "verbs.inspect_batch",
+    "inspect_inside": "verbs.inside",
     "inspect_lens": "verbs.inspect",
     "inspect_model": "verbs.inspect",
     "inspect_steps": "verbs.inspect",
@@ -165,6 +167,7 @@ __all__ = [
     "finetune",
     "generate",
     "inspect_batch",
+    "inspect_inside",
     "inspect_lens",
     "inspect_model",
     "inspect_steps",

@@ -73,15 +73,17 @@ def test_weights_are_those_of_the_reference(tiny_models, monkeypatch, name: str,
 @pytest.mark.parametrize(("name", "stack"), [each for each in STACKS if each[1] != "cross"])
 def test_rollout_is_that_of_its_paper(tiny_models, name: str, stack: str) -> None:
     """Abnar and Zuidema 2020, section 3, on the reference's weights: A = 0.5 W + 0.5 I, normalised, multiplied up."""
-    expected = np.eye(1)
+    rolled: list[np.ndarray] = []
     for layer in of_reference(tiny_models[name], name, stack).mean(1):
         with_residual = layer + np.eye(len(layer))
         with_residual /= with_residual.sum(-1, keepdims=True)
-        expected = with_residual @ expected if len(expected) > 1 else with_residual
+        rolled.append(with_residual @ rolled[-1] if rolled else with_residual)
     answer = ANSWER if name in ("t5", "bart") else None
     view = inspect_text(tiny_models[name], TEXT, answer, stack=stack, summary="rollout").attention
     assert view.weights.shape[:2] == (1, 1) and view.layers == (2,)
-    np.testing.assert_allclose(view.weights[0, 0], expected, atol=2e-5)
+    np.testing.assert_allclose(view.weights[0, 0], rolled[-1], atol=2e-5)
+    each = inspect_text(tiny_models[name], TEXT, answer, stack=stack, summary="rollout", layers=[1, 2]).attention
+    np.testing.assert_allclose(each.weights[:, 0], rolled, atol=2e-5)
 
 
 def test_layers_after_the_last_one_asked_for_are_not_computed(tiny_models, monkeypatch) -> None:

@@ -46,7 +46,7 @@ class AttentionAsked(Asked):
     heads: Layers = None
     summary: Annotated[
         Literal["none", "mean", "rollout"],
-        Field(description="`mean` over the heads of each layer; `rollout` up to the last of the layers."),
+        Field(description="`mean` over the heads of a layer; `rollout` up to each layer, by itself up to the last."),
     ] = "none"
 
 

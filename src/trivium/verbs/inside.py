@@ -83,7 +83,8 @@ def inspect_inside(
             loaded, text, answer, stack=stack, layers=layers, heads=heads, summary=summary or plain
         ).attention
         if looked.stack != "cross" and looked.summary != "rollout":
-            rollout = attention(loaded.model, read, stack=looked.stack, layers=layers, heads=heads, summary="rollout")
+            depths = layers if long or layers is not None else range(1, stacks(loaded.model)[looked.stack][0] + 1)
+            rollout = attention(loaded.model, read, stack=looked.stack, layers=depths, heads=heads, summary="rollout")
     elif show is None and not there:
         raise SettingsError(
             f"the model in {named} has no attention to show and predicts no words: look at a word in its contexts with "
@@ -140,7 +141,7 @@ def inside_page(view: InsideView) -> str:
             "How much of each token has reached a position, if half of a layer's output is what came in and half is "
             "what its heads read on average (Abnar and Zuidema 2020). In a decoder the first token gathers most of it."
         )
-        picture = attention_picture(view.rollout, "rollout")
+        picture = attention_picture(view.rollout, "rollout", (view.rollout.layers[-1], 1))
         sections.append(Section("Attention rollout", [note, picture], kicker="Through all layers"))
     if view.lens is not None:
         sections.append(_lens_section(view.lens))

@@ -80,7 +80,7 @@ def inspect_text(
 
     ``answer``: what an encoder-decoder writes (if not given, what it would write), or an encoder's second text.
     ``stack``: ``encoder``, ``decoder`` or ``cross``; if not given, the one that reads. ``summary``: ``mean``
-    over the heads, or ``rollout`` up to the last of the layers. ``most``: more numbers than these are refused.
+    over the heads, or ``rollout`` up to each layer. ``most``: more numbers than these are refused.
     """
     loaded = load(model)
     read = as_read(loaded, text, answer, writes=stack in ("decoder", "cross"))

@@ -200,4 +200,7 @@ def summary(view: WordView) -> str:
     said = f"{which} of {view.word!r} in {view.lines:,} line{'s' * (view.lines != 1)}, {kind}"
     if view.mean_cosine is not None:
         said += f"; mean cosine between them {view.mean_cosine:.3f}"
+    if view.mean_cosine is not None and view.static_cosines is not None:
+        apart = view.static_cosines[~np.eye(len(view.static_cosines), dtype=bool)]
+        said += f", before any context {apart.mean():.3f}"
     return said + (f", between different words {view.background:.3f}" if view.background is not None else "")

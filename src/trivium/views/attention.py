@@ -46,7 +46,7 @@ class HeadSummary:
 @dataclass(frozen=True)
 class AttentionView:
     """Attention of some layers and heads on one text, numbered from 1. ``summary``: weights are the mean over the
-    heads of each layer (H = 1), or the rollout up to the last layer (L = H = 1); then ``heads`` is empty."""
+    heads of each layer, or the rollout up to each; then H is 1 and ``heads`` is empty."""
 
     stack: StackName
     queries: tuple[str, ...]  # T tokens that look
@@ -98,7 +98,8 @@ def attention(
     model: Network, text: Passage, *, stack: StackName | None = None, layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None, summary: Summary = "none", most: int | None = None,
 ) -> AttentionView:  # fmt: skip
-    """The weights of ``layers`` and ``heads`` (None: of all). ``stack``: if not given, the one that reads the text.
+    """The weights of ``layers`` and ``heads`` (None: of all, of a rollout the last layer). ``stack``: if not given, the
+    one that reads the text.
     ``most``: how many numbers there may be; if not given, as many as memory holds."""
     if summary not in get_args(Summary):
         raise SettingsError(f"summary is {summary!r}: choose {', '.join(get_args(Summary))}")
@@ -114,17 +115,16 @@ def attention(
     if summary == "rollout" and name == "cross":
         raise SettingsError("rollout follows a text through layers of self-attention: choose another stack")
     count, width = there[name]
-    of_layers = _numbers("layers", layers, count)
+    of_layers = (count,) if summary == "rollout" and layers is None else _numbers("layers", layers, count)
     of_heads = _numbers("heads", heads, width)
     asking, asked = (text.source, text.source) if name == "encoder" else (text.target, text.target)
     if name == "cross":
         asked = text.source
     assert asking is not None and asked is not None
     T, S = len(asking.ids), len(asked.ids)
-    kept = 1 if summary == "rollout" else len(of_layers) * (1 if summary == "mean" else len(of_heads))
-    _check_room(kept, T, S, most)
-    last = max(of_layers)
-    looks = _Chosen(range(1, last + 1) if summary == "rollout" else of_layers, of_heads, summary)
+    _check_room(len(of_layers) * (len(of_heads) if summary == "none" else 1), T, S, most)
+    last = of_layers[-1]
+    looks = _Chosen(of_layers, of_heads, summary)
     record = Record(Dropped(), Dropped(), Unwanted(), Unwanted(), Unwanted())
     if name == "encoder":
         record.encoder_attention, record.encoder_last = looks, last
@@ -135,10 +135,10 @@ def attention(
         else:
             record.cross_attention = looks
     model(text.inputs(next(model.parameters()).device), record=record)
-    weights = looks.weights()
-    shown = (last,) if summary == "rollout" else of_layers
     own = of_heads if summary == "none" else ()
-    return AttentionView(name, asking.tokens, asked.tokens, weights, shown, own, summary, tuple(looks.summaries))
+    return AttentionView(
+        name, asking.tokens, asked.tokens, looks.weights(), of_layers, own, summary, tuple(looks.summaries)
+    )
 
 
 def _numbers(what: str, asked: Sequence[int] | None, count: int) -> tuple[int, ...]:
@@ -193,6 +193,7 @@ class _Chosen(Looks):
         self.summaries: list[HeadSummary] = []
         self._passed = 0
         self._kept: list[Tensor] = []  # (H, T, S) each
+        self._rolled: Tensor | None = None  # (1, T, T), through the layers so far
 
     def take(self, layer: Looking) -> None:
         """A layer that says how its weights are computed."""
@@ -209,7 +210,7 @@ class _Chosen(Looks):
 
     def _note(self, T: int, S: int, blocks: Sequence[slice], weigh: Callable[[int, slice], Tensor]) -> None:
         self._passed += 1
-        if self._passed not in self.layers:
+        if self._passed not in self.layers and self.summary != "rollout":
             return
         alone = self.summary == "none"
         found = torch.zeros(len(self.heads) if alone else 1, T, S)
@@ -224,8 +225,8 @@ class _Chosen(Looks):
             found /= len(self.heads)
         if self.summary == "rollout":
             found = found / 2 + torch.eye(T) / 2
-            self._kept = [torch.bmm(found, before) for before in self._kept] or [found]
-        else:
+            found = self._rolled = found if self._rolled is None else torch.bmm(found, self._rolled)
+        if self._passed in self.layers:
             self._kept.append(found)
 
 
