@@ -1,6 +1,5 @@
 """Fill, Tokens and Inside in a real browser on a real server: what they show is what Python computes."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -11,12 +10,10 @@ import pytest
 
 import trivium
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Page, expect  # noqa: E402
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Browser, BrowserContext, Page, expect  # noqa: E402
 from tests.serving.live_server import live  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 KINDS = ("bert", "gpt2", "t5")
 TEXT = "The animal didn't cross the street because it was too tired."
 
@@ -40,21 +37,15 @@ def address(models: dict[str, Any]) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+def opened(chromium: Browser, address: str) -> Iterator[Callable[..., Page]]:
     """Opens a tab; at the end the browser must have complained of nothing but refusals."""
     trouble: list[str] = []
+    contexts: list[BrowserContext] = []
 
     def open_(tab: str, **context: Any) -> Page:
-        page = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **context}).new_page()
+        contexts.append(chromium.new_context(**{"viewport": {"width": 1200, "height": 900}, **context}))
+        page = contexts[-1].new_page()
         page.set_default_timeout(30_000)
         expect.set_options(timeout=30_000)
         page.on("pageerror", lambda problem: trouble.append(str(problem)))
@@ -63,7 +54,7 @@ def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_
-    for context in browser.contexts:
+    for context in contexts:
         context.close()
     assert not trouble
 

@@ -5,11 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from trivium.serving.house import ABILITIES, House, Served
-<<<<<<< HEAD
 from trivium.serving.tasks import fields_of, task_of
-=======
-from trivium.serving.tasks import fields_of
->>>>>>> fd060a8 (Inside, Fill and Tokens held against Python on a real server in a real browser; their pages in the docs)
 
 
 def routes(house: House) -> APIRouter:
@@ -33,10 +29,6 @@ def described(served: Served) -> dict[str, Any]:
     """As the list has it."""
     model, config = served.model, served.model.config
     predictor = served.predictor
-<<<<<<< HEAD
-=======
-    task = getattr(predictor, "task", None)
->>>>>>> fd060a8 (Inside, Fill and Tokens held against Python on a real server in a real browser; their pages in the docs)
     about = {
         "kind": model.kind,
         "family": model.family.name,
@@ -46,13 +38,8 @@ def described(served: Served) -> dict[str, Any]:
         "context": config.limit,
         "longest": served.longest,
         "abilities": [each for each in ABILITIES if each in served.abilities],
-<<<<<<< HEAD
-        "labels": [label for labels in model.labels.values() for label in labels],
+        "labels": list(getattr(getattr(predictor, "task", None), "labels", ())),
         "task": None if predictor is None else task_of(predictor),
-=======
-        "labels": list(getattr(task, "labels", ())),
-        "task": getattr(task, "kind", None),
->>>>>>> fd060a8 (Inside, Fill and Tokens held against Python on a real server in a real browser; their pages in the docs)
         "fields": [] if predictor is None else list(fields_of(predictor)),
     }
     return {
