@@ -3,7 +3,6 @@
 import json
 import math
 import random
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
@@ -12,18 +11,16 @@ from typing import Any
 
 import pytest
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Page, Route  # noqa: E402
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Browser, Page, Route  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 FOLDER = Path(str(files("trivium.serving"))) / "playground"
 KINDS = {".js": "text/javascript", ".css": "text/css"}
 SHEET = '<!doctype html><link rel="stylesheet" href="app.css"><link rel="stylesheet" href="inside.css"><main></main>'
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def page(chromium: Browser) -> Iterator[Page]:
     """An empty page beside our modules; what a test needs of them it imports."""
 
     def file(route: Route) -> None:
@@ -33,13 +30,11 @@ def page() -> Iterator[Page]:
         else:
             route.fulfill(body=path.read_bytes(), content_type=KINDS[path.suffix])
 
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        found = browser.new_page(viewport={"width": 1000, "height": 800})
+    with chromium.new_context(viewport={"width": 1000, "height": 800}) as context:
+        found = context.new_page()
         found.route("**/*", file)
         found.goto("http://playground.test/empty")
         yield found
-        browser.close()
 
 
 def called(page: Page, module: str, expression: str, given: Any = None) -> Any:

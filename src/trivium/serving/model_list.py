@@ -38,7 +38,7 @@ def described(served: Served) -> dict[str, Any]:
         "context": config.limit,
         "longest": served.longest,
         "abilities": [each for each in ABILITIES if each in served.abilities],
-        "labels": [label for labels in model.labels.values() for label in labels],
+        "labels": list(getattr(getattr(predictor, "task", None), "labels", ())),
         "task": None if predictor is None else task_of(predictor),
         "fields": [] if predictor is None else list(fields_of(predictor)),
     }

@@ -77,7 +77,7 @@ function drawn(found, texts) {
   const pick = (/** @type {number} */ at) => [...list.children].forEach((item, place) => item.classList.toggle("at", place === at));
   const map = scatter(
     spots.map((/** @type {any} */ spot, /** @type {number} */ at) => ({
-      x: spot.x, y: spot.y, group: spot.text_number, label: `${at + 1} ${around(spot)}`, said: `${at + 1}: ${spot.text}`,
+      x: spot.x, y: spot.y, group: spot.text, label: `${at + 1} ${around(spot, texts[spot.text])}`, said: `${at + 1}: ${texts[spot.text]}`,
     })),
     { label: "The occurrences: those with like vectors lie together", onpick: pick },
   );
@@ -94,7 +94,7 @@ function drawn(found, texts) {
 
 /** @param {any} spot @param {any} found @param {string[]} texts @param {number} at */
 function occurrence(spot, found, texts, at) {
-  const cut = cutter(spot.text);
+  const cut = cutter(texts[spot.text]);
   const near = found.neighbours[at] ?? [];
   return el(
     "li",
@@ -106,9 +106,9 @@ function occurrence(spot, found, texts, at) {
   );
 }
 
-/** The word with its neighbours. @param {any} spot */
-function around(spot) {
-  const cut = cutter(spot.text);
+/** The word with its neighbours. @param {any} spot @param {string} text */
+function around(spot, text) {
+  const cut = cutter(text);
   const before = cut(0, spot.start).trim().split(/\s+/).at(-1) ?? "";
   const after = cut(spot.end).trim().split(/\s+/)[0] ?? "";
   return legible(`${before} ${cut(spot.start, spot.end)} ${after}`.trim());

@@ -1,0 +1,253 @@
+"""Fill, Tokens and Inside in a real browser on a real server: what they show is what Python computes."""
+
+from collections.abc import Callable, Iterator
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trivium
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Browser, BrowserContext, Page, expect  # noqa: E402
+from tests.serving.live_server import live  # noqa: E402
+
+KINDS = ("bert", "gpt2", "t5")
+TEXT = "The animal didn't cross the street because it was too tired."
+
+
+@pytest.fixture(scope="module")
+def models(tiny_models: dict[str, Path]) -> dict[str, Any]:
+    return {name: trivium.load(tiny_models[name]) for name in KINDS}
+
+
+@pytest.fixture(scope="module")
+def address(models: dict[str, Any]) -> Iterator[str]:
+    from trivium.serving.abilities import abilities_of
+    from trivium.serving.app import application
+    from trivium.serving.house import House, Served
+    from trivium.serving.scheduler import Scheduler
+    from trivium.serving.settings import Caps, ServeSettings
+
+    settings = ServeSettings(caps=Caps(text_characters=5_000))
+    served = {name: Served(name, each, 0, abilities=abilities_of(each, None, False)) for name, each in models.items()}
+    with live(application(House(served, Scheduler(settings), settings))) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def opened(chromium: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens a tab; at the end the browser must have complained of nothing but refusals."""
+    trouble: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def open_(tab: str, **context: Any) -> Page:
+        contexts.append(chromium.new_context(**{"viewport": {"width": 1200, "height": 900}, **context}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
+        page.on("pageerror", lambda problem: trouble.append(str(problem)))
+        page.on("console", lambda line: line.type == "error" and "400" not in line.text and trouble.append(line.text))
+        page.goto(f"{address}/#{tab}")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not trouble
+
+
+def shown(page: Page) -> None:
+    """Waits for an answer."""
+    expect(page.locator(".result:not([aria-busy]) > *").first).to_be_visible()
+
+
+def choose(page: Page, name: str) -> None:
+    page.get_by_label("Model", exact=True).select_option(name)
+
+
+def percents(weight: float) -> str:
+    """As words.js writes what comes with four digits; JavaScript rounds halves up."""
+    share = 100 * round(float(weight), 4)
+    if 0 < share < 0.05:
+        return "< 0.1 %"
+    return f"{Decimal(share).quantize(Decimal('0.1') if share < 10 else Decimal(1), ROUND_HALF_UP)} %"
+
+
+def test_the_matrix_says_the_weights_of_each_layer_and_head(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("inside/attention")
+    choose(page, "gpt2")
+    page.get_by_label("Text", exact=True).fill(TEXT)
+    page.get_by_role("button", name="Show attention").click()
+    shown(page)
+    view = trivium.inspect_text(models["gpt2"], TEXT).attention
+    layers, heads = view.weights.shape[:2]
+    assert page.locator(".thumb").count() == layers * heads
+    page.get_by_role("button", name=f"Layer {layers}, head {heads}").first.click()
+    expect(page.get_by_role("heading", name=f"Layer {layers}, head {heads}")).to_be_visible()
+    page.locator(".matrix-cells").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert f"(5) gives {percents(view.weights[-1, -1, 4, 1])} of its attention to" in page.locator(".matrix .readout").inner_text()
+    best = np.argsort(-view.weights[:, :, 4, 1].round(4).ravel(), kind="stable")[0]
+    first = page.locator(".attention-one .found button").first
+    assert first.inner_text() == f"{best // heads + 1}·{best % heads + 1}"
+
+
+def test_lines_lead_from_the_decoder_to_the_encoder(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("inside/attention")
+    choose(page, "t5")
+    page.get_by_label("What the model answers").fill("It slept.")
+    page.get_by_label("Which attention").select_option("cross")
+    page.get_by_text("Lines", exact=True).click()
+    page.get_by_role("button", name="Show attention").click()
+    shown(page)
+    view = trivium.inspect_text(models["t5"], TEXT, "It slept.", stack="cross").attention
+    expect(page.locator(".arc-from button")).to_have_count(len(view.queries))
+    page.locator(".arc-from button").nth(1).focus()
+    page.keyboard.press("Enter")
+    row = view.weights[0, 0, 1].round(4)
+    assert page.locator(".arc-lines path").count() == int((row >= 0.004).sum())
+    assert percents(row.max()) in page.locator(".arcs .readout").inner_text()
+    page.keyboard.press("Escape")
+    expect(page.locator(".arcs .readout")).to_contain_text("Choose a token")
+
+
+def test_rollout_is_one_matrix(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("inside/attention")
+    choose(page, "bert")
+    page.get_by_label("Show", exact=True).select_option("rollout")
+    expect(page.get_by_role("heading", name="Rollout over all layers")).to_be_visible()
+    view = trivium.inspect_text(models["bert"], TEXT, summary="rollout").attention
+    page.locator(".matrix-cells").focus()
+    page.keyboard.press("ArrowDown")
+    assert f"gives {percents(view.weights[0, 0, 1, 0])}" in page.locator(".matrix .readout").inner_text()
+
+
+def test_a_long_text_is_shown_a_layer_at_a_time(opened: Callable[..., Page]) -> None:
+    page = opened("inside/attention")
+    choose(page, "gpt2")
+    # As if much less were fetched at once: the part of the code that asks for one layer is the same.
+    page.route("**/tokenize", lambda route: route.fulfill(json={"count": 500}))
+    page.get_by_role("button", name="Show attention").click()
+    expect(page.get_by_text("one layer at a time is computed")).to_be_visible()
+    with page.expect_request("**/views/attention") as asked:
+        page.get_by_label("Layer", exact=True).select_option("2")
+    assert asked.value.post_data_json["layers"] == [2]
+    expect(page.get_by_role("heading", name="Layer 2, head 1")).to_be_visible()
+
+
+def test_the_lens_shows_each_layer_and_frames_the_answer(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("inside/lens")
+    choose(page, "gpt2")
+    page.get_by_role("button", name="Show every layer").click()
+    shown(page)
+    view = trivium.inspect_lens(models["gpt2"], TEXT, top=5)
+    cells = page.locator(".lens-cell")
+    expect(cells).to_have_count(len(view.layers) * len(view.tokens))
+    framed = sum(place[0].token == last.token for layer in view.top for place, last in zip(layer, view.final, strict=True))
+    assert page.locator(".lens-cell.agrees").count() == framed
+    cells.first.focus()  # of the last layer
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    said = page.locator(".lens-said").inner_text()
+    assert f"Layer {view.layers[-2]} at" in said
+    assert percents(np.exp(view.top[-2][1][0].log_probability)) in said
+
+
+def test_a_words_places_are_marked_and_its_cosines_told(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("inside/words")
+    choose(page, "bert")
+    texts = ["🙂 The bank of the river.", "A bank lends money, and another bank takes it."]
+    page.get_by_label("Sentences that have it").fill("\n".join(texts))
+    page.get_by_role("button", name="Compare").click()
+    shown(page)
+    expect(page.locator(".spots li")).to_have_count(3)
+    assert page.locator(".spots mark").all_inner_texts() == ["bank"] * 3
+    view = trivium.inspect_word(models["bert"], "bank", texts)
+    told = [float(each) for each in page.locator(".cosines td.num").all_inner_texts()]
+    np.testing.assert_allclose(np.array(told).reshape(3, 3), view.cosines, atol=0.0051)
+    expect(page.locator(".dot")).to_have_count(3)
+    page.locator(".dot").nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".spots li").nth(1)).to_have_class("at")
+    page.get_by_label("Layer", exact=True).first.fill("0")
+    expect(page.locator("figcaption")).to_contain_text("the embeddings")
+
+
+def test_surprise_adds_up_and_tells_each_token(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("inside/surprise")
+    choose(page, "gpt2")
+    page.get_by_role("button", name="Show surprise").click()
+    shown(page)
+    view = trivium.inspect_surprise(models["gpt2"], TEXT)
+    assert f"{view.bits:.1f}" in page.locator(".figures").inner_text()
+    page.locator(".heat-token").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert f"cost {view.tokens[1].bits:.2f} bits" in page.locator(".result .panel").inner_text()
+
+
+def test_blanks_are_filled_and_a_choice_is_kept_for_the_rest(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("fill")
+    text = "The ___ was in the ___."
+    page.get_by_label("A text with blanks").fill(text)
+    page.keyboard.press("Control+Enter")
+    shown(page)
+    filling = models["bert"].fill(text, 5)
+    lists = page.get_by_role("list", name="Candidates for blank")
+    assert lists.count() == 2
+    first = lists.first.get_by_role("button")
+    assert first.count() == 5
+    shares = [each.probability for each in filling.blanks[0].candidates]
+    assert [text.split()[-2] for text in first.all_inner_texts()] == [percents(each).split()[0] for each in shares]
+    assert lists.first.inner_text().split("all others")[1].strip() == percents(filling.blanks[0].other)
+    first.nth(2).click()
+    word = filling.blanks[0].candidates[2].text.removeprefix(" ")
+    if word.isprintable() and word.strip():
+        expect(page.locator(".filled mark").first).to_have_text(word)
+    page.get_by_role("button", name="and fill the rest").first.click()
+    expect(page.get_by_label("A text with blanks")).to_have_value(f"The {word} was in the ___.")
+
+
+def test_tokens_are_counted_as_they_are_typed(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+    page = opened("tokens")
+    page.get_by_label("Text", exact=True).fill("naïve 🙂")
+    page.get_by_label("Price of a million tokens").fill("1000000")
+    with page.expect_response("**/tokenize"):
+        page.get_by_label("Control tokens around it").click()
+    expect(page.locator(".result .panel").first).to_contain_text("costs")
+    ids = list(models["gpt2"].tokenizer.encode("naïve 🙂").ids)
+    cards = page.locator(".panel", has=page.get_by_role("heading", name="gpt2")).locator(".cut small")
+    expect(cards).to_have_count(len(ids))
+    assert [int(each) for each in cards.all_inner_texts()] == ids
+
+
+def test_a_problem_stands_where_the_answer_would(opened: Callable[..., Page]) -> None:
+    page = opened("fill")
+    page.get_by_label("A text with blanks").fill("nothing is missing")
+    page.get_by_role("button", name="Fill the blanks").click()
+    expect(page.get_by_role("alert")).to_contain_text("The text has no blank to fill")
+
+
+def test_what_was_shown_is_there_after_another_tab(opened: Callable[..., Page]) -> None:
+    page = opened("inside/surprise")
+    shown(page)
+    page.get_by_role("tab", name="Tokens").click()
+    page.get_by_role("tab", name="Inside").click()
+    expect(page.locator(".heat-token").first).to_be_visible()
+    page.goto(page.url.partition("#")[0] + "#inside/lens")
+    expect(page.locator(".lens-cell").first).to_be_visible()
+    assert page.get_by_label("Layers").is_checked()
+
+
+def test_a_phone_scrolls_down_only(opened: Callable[..., Page]) -> None:
+    phone = {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True}
+    page = opened("fill", **phone)
+    for tab in ("fill", "tokens", "inside/attention", "inside/lens", "inside/words", "inside/surprise"):
+        page.goto(page.url.partition("#")[0] + f"#{tab}")
+        page.wait_for_timeout(300)
+        shown(page) if tab != "fill" else None
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, tab
