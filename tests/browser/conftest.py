@@ -1,4 +1,4 @@
-"""The system's Chromium and a server whose models write nothing but hostile text; both once for all tests here."""
+"""The system's Chromium, and a server whose models write nothing but hostile text."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,9 @@ if TYPE_CHECKING:
     from tests.browser.watched_page import Watched
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright has one driver at a time in a thread: none outlives its file
 def chromium() -> "Iterator[Browser]":
     """Headless; where there is none, the tests are skipped."""
-    pytest.importorskip("playwright", reason="playwright is not installed: pip install 'trivium[test]'")
     from tests.browser.watched_page import CHROMIUM, browser
 
     if CHROMIUM is None:
@@ -23,8 +22,8 @@ def chromium() -> "Iterator[Browser]":
 
 
 @pytest.fixture(scope="session")
-def hostile(chromium: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of ``hostile_server.py``'s server."""
+def hostile_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of ``hostile_server.py``'s server; asked for after ``chromium``, which may skip."""
     from tests.browser.hostile_server import hostile_server
 
     with hostile_server(tmp_path_factory.mktemp("hostile")) as url:
@@ -32,14 +31,14 @@ def hostile(chromium: "Browser", tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
-def watched(chromium: "Browser", hostile: str) -> "Iterator[Callable[..., Watched]]":
+def watched(chromium: "Browser", hostile_url: str) -> "Iterator[Callable[..., Watched]]":
     """Makes a page that is watched; it is checked at the end of the test."""
     from tests.browser.watched_page import Watched
 
     made: list[Watched] = []
 
     def make(**context: Any) -> Watched:
-        made.append(Watched(chromium, hostile, **context))
+        made.append(Watched(chromium, hostile_url, **context))
         return made[-1]
 
     yield make

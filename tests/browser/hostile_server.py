@@ -106,7 +106,7 @@ def write_runs(folder: Path) -> Path:
             {"kind": "evaluation", "step": 20, "loss": 2.0, payload: 3.0},
             {"kind": "judged", "step": 20, "figure": payload, "new": 1.0, "old": 2.0},
             {"kind": "sample", "step": 20, "text": payload},
-            {"kind": "result", "step": 20, "dev": {payload: 0.5}, "intervals": {payload: [0.4, 0.6]}, "signature": payload},
+            {"kind": "result", "step": 20, "dev": {payload: 0.5}, "intervals": {payload: [0.4, 0.6]}, "signature": ""},
         ]  # fmt: skip
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'trivium[test]'")
 from playwright.sync_api import Page, Route
-from tests.browser.hostile import PAYLOADS
+from tests.browser.hostile import PAYLOADS, as_word
 from tests.browser.hostile_server import WORDS
 from tests.browser.watched_page import Watched
 
@@ -42,7 +42,7 @@ def test_what_is_watched_for_is_seen(watched: Make) -> None:
     """The watch itself: each thing that payloads try is complained about."""
     open_page = watched()
     page = open_page.open("tokens")
-    page.evaluate("canary(); const image = document.createElement('img'); image.src = 'x:x'; document.body.append(image)")
+    page.evaluate("canary(); document.body.append(document.createElement('img'))")
     page.evaluate("new Image().src = 'http://canary.invalid/x.png'")
     page.evaluate("setTimeout(() => alert(1))")
     page.wait_for_timeout(300)
@@ -124,7 +124,8 @@ def test_tokens(watched: Make) -> None:
         page.locator(".result .panel").first.wait_for()
         page.wait_for_timeout(600)
     page.get_by_label("Text", exact=True).fill(" ".join(WORDS))
-    page.wait_for_function("(word) => document.querySelector('.result').textContent.includes(word)", arg=WORDS[100])
+    page.wait_for_function("(word) => document.querySelector('.result').textContent.includes(word)",
+                           arg=as_word(PAYLOADS[95]))
     found = {word for word in WORDS if word in page.locator(".result").text_content()}
     assert len(found) >= 120, set(WORDS) - found
     open_page.check()
@@ -139,8 +140,9 @@ def test_inside(watched: Make, view: str) -> None:
         page.locator("textarea").first.fill("\n".join(f"{WORDS[3]} {some(at, 4)}" for at in (10, 20, 30)))
     else:
         page.locator("textarea").first.fill(some(50))
-    page.locator("form.ask button[type=submit]").click()
-    page.wait_for_function("(word) => document.querySelector('.result').textContent.includes(word)", arg=WORDS[52 if view != "words" else 3][:12])
+    page.locator("form button.main").click()
+    shown = WORDS[3 if view == "words" else 52][:10]  # where there is little room, words are cut
+    page.wait_for_function("(text) => document.querySelector('.result').textContent.includes(text)", arg=shown)
     assert not page.locator(".problem").count(), page.locator(".problem").all_text_contents()
     open_page.check()
 
@@ -190,7 +192,7 @@ def test_errors(watched: Make, tab: str) -> None:
     elif tab == "complete":
         page.get_by_role("button", name="Go on").click()
     elif tab in ("fill", "tasks", "inside"):
-        page.locator("form.ask button[type=submit]").click()
+        page.locator("form button.main").click()
     page.locator(".problem").first.wait_for()
     text = page.locator(".problem").first.text_content()
     assert sum(payload in text for payload in PAYLOADS) >= 145

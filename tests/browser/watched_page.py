@@ -1,4 +1,4 @@
-"""A page that tells everything it should not do: scripts that run, dialogs, requests elsewhere, errors, strange elements."""
+"""A page that tells what it should not do: scripts that run, dialogs, requests elsewhere, errors, strange elements."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-WAIT = 60_000  # milliseconds: a machine may be busy
+WAIT = 30_000  # milliseconds: a machine may be busy
 
 # What our own pages are made of has none of these, so that one of them is text that became markup.
 STRANGERS = """() => {
-  const found = [...document.querySelectorAll("img,image,iframe,object,embed,base,video,audio,source,track,marquee,template,"
-    + "portal,frame,frameset,applet,style,foreignObject,math,dialog,xmp,plaintext,keygen,slot,animate,set,use,title ~ title")];
+  const found = [...document.querySelectorAll("img,image,iframe,object,embed,base,video,audio,source,track,marquee,"
+    + "template,portal,frame,frameset,applet,style,foreignObject,math,dialog,xmp,plaintext,slot,animate,set,use")];
   for (const each of document.querySelectorAll("script,link")) {
     const from = each.getAttribute("src") ?? each.getAttribute("href") ?? "";
     if (!from.startsWith("playground/")) found.push(each);
@@ -29,9 +29,9 @@ STRANGERS = """() => {
   return found.map((each) => each.outerHTML.slice(0, 200));
 }"""
 # Every part that takes the focus says what it is, in a way that assistive technology finds.
-NAMELESS = """() => [...document.querySelectorAll("a,button,input,select,textarea,summary,[tabindex='0'],[role=slider]")]
+NAMELESS = """() => [...document.querySelectorAll("a,button,input,select,textarea,summary,[tabindex='0']")]
   .filter((each) => each.checkVisibility() && !(each.getAttribute("aria-label") || each.getAttribute("aria-labelledby")
-    || each.labels?.length || each.textContent.trim() || each.title || each.closest("fieldset")?.querySelector("legend")))
+    || each.labels?.length || each.textContent.trim() || each.title))
   .map((each) => each.outerHTML.slice(0, 200))"""
 
 
