@@ -77,6 +77,7 @@ PUBLIC = [
     "recipe_schema",
     "runs",
     "save_vectors",
+    "serve",
     "show_config",
     "show_tokenizer",
     "similar_words",
