@@ -145,7 +145,8 @@ def _table(caption: str, fields: list[Field], parts: Schema) -> Markup:
         default = "" if schema.get("default") is None else f"otherwise {json.dumps(schema['default'])}"
         rows[name] = html(
             '<tr><th scope="row"><code>{}</code></th><td>{}<span class="state">{}</span></td><td>{}</td></tr>',
-            joined(name.split("."), Markup(".<wbr>")), kind(schema, parts), "needed" if needed else default, inline(meaning),
+            joined(name.split("."), Markup(".<wbr>")), kind(schema, parts), "needed" if needed else default,
+            inline(meaning),
         )  # fmt: skip
     return html(
         '<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table><thead><tr><th scope="col">{0}</th>'
