@@ -80,6 +80,9 @@ def test_values_are_counted_before_they_are_built() -> None:
         with pytest.raises(Refusal) as refused:
             strict(json.dumps(many).encode(), caps)
         assert refused.value.status == 413
+    assert strict(json.dumps({"a": {str(i): 1 for i in range(2048)}}).encode(), CAPS)
+    with pytest.raises(Refusal, match="2,049 fields: at most 2,048"):
+        strict(json.dumps({"a": {str(i): 1 for i in range(2049)}}).encode(), CAPS)
     for shape in (b"[],", b'"",', b"1,", b"[", b'"', b"{}", b"\\", b'\\"', b"{},"):
         begun = time.perf_counter()
         with pytest.raises(Refusal):

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from tests.serving.live_server import live, problem, request, send, status
 from tests.serving.test_bodies import BAD
-from tests.serving.whole_house import asked, whole_house
+from tests.serving.whole_house import asked, routes_of, whole_house
 
 from trivium.serving.settings import Caps, ServeSettings
 
@@ -158,6 +158,16 @@ def test_no_value_of_any_field_breaks_the_server(house: tuple[FastAPI, int]) -> 
                 assert 200 <= code < 500, (path, field, value)
         again = post(port, path, {**example(app, path), **({"seed": 1} if path.startswith("/v1/c") else {})})
         assert again[0] == reference[0]
+
+
+def test_of_many_wrong_values_few_are_told(house: tuple[FastAPI, int]) -> None:
+    app, _ = house
+    for route in (each for each in routes_of(app) if "POST" in each.methods):
+        body = route.body_field
+        for field in fields_of(app, route.path):
+            for value in (1.5, "x", {}, [1.5], ["x"], None, {"x": 1}):
+                _, errors = body.validate({**example(app, route.path), field: [value] * 2000}, {}, loc=("body",))
+                assert len(errors) < 100, (route.path, field, value)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link"):
+        if tag not in ("meta", "link", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -108,3 +108,5 @@ def test_words_for_kinds() -> None:
     assert kind({"$ref": "#/x/Y"}, circle).startswith("... or string")
     assert str(inline("a ``b<`` c")) == "a <code>b&lt;</code> c"
     assert str(paragraphs("a\nb\n\n c ")) == "<p>a b</p><p>c</p>"
+    assert kind({"type": "integer", "minimum": -(2**63), "exclusiveMaximum": 2.0**63}, {}) == "integer"
+    assert kind({"type": "number", "minimum": 0.0, "maximum": 100.0}, {}) == "number (at least 0, at most 100)"

@@ -56,17 +56,17 @@ def _served(
     return Served(name, model, 0, predictor, template, abilities, longest, settings.running)
 
 
-def asked(app: FastAPI) -> list[tuple[str, str]]:
-    """Every method and path that there is a route for, those that no page tells of among them."""
-    found: set[tuple[str, str]] = set()
+def routes_of(app: FastAPI) -> list[Any]:
+    """Every route that there is, those that no page tells of among them."""
 
-    def walk(routes: list[Any]) -> None:
+    def walk(routes: list[Any]) -> Iterator[Any]:
         for route in routes:
             router = getattr(route, "original_router", None)
-            if router is not None:
-                walk(router.routes)
-            else:
-                found.update((method, route.path) for method in route.methods)
+            yield from [route] if router is None else walk(router.routes)
 
-    walk(app.routes)
-    return sorted(found)
+    return list(walk(app.routes))
+
+
+def asked(app: FastAPI) -> list[tuple[str, str]]:
+    """Every method and path that there is a route for."""
+    return sorted({(method, route.path) for route in routes_of(app) for method in route.methods})

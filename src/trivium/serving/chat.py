@@ -22,6 +22,7 @@ from trivium.generation.completion import Piece
 from trivium.generation.constraints import Guide
 from trivium.generation.prompts import Prompt, source_ids, start_token
 from trivium.generation.sampling import Sampling
+from trivium.serving.bodies import Listed
 from trivium.serving.choices import chat_log, reason
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
@@ -43,7 +44,7 @@ class MessageFields(BaseModel):
 
     model_config = Strict
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: str | Listed[TextPart]
 
     @model_validator(mode="before")
     @classmethod
@@ -60,7 +61,7 @@ class MessageFields(BaseModel):
 class ChatFields(SamplingFields):
     """The body of a request."""
 
-    messages: list[MessageFields] = Field(min_length=1)
+    messages: Listed[MessageFields] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1, description="Of a reply, at most; if not given, all that has room.")
     max_completion_tokens: int | None = Field(None, ge=1, description="The same by its newer name.")
     logprobs: bool = Field(False, description="Log-probabilities of the reply's tokens.")

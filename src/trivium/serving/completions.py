@@ -23,20 +23,21 @@ from trivium.generation.prompt_scores import Told, prompt_scores
 from trivium.generation.prompts import Prompt, opening, source_ids, start_token
 from trivium.generation.sampling import Sampling
 from trivium.serving.abilities import infilling_tokens
+from trivium.serving.bodies import Listed
 from trivium.serving.choices import TokenLog, prompt_log, reason, written_log
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 from trivium.serving.sampling_fields import SamplingFields
 from trivium.serving.streams import EventStream, after
 
-Ids = Annotated[list[int], Field(max_length=1 << 20)]
+Ids = Annotated[Listed[int], Field(max_length=1 << 20)]
 SCORED = 4096  # tokens of prompts whose log-probabilities are worked out between two steps
 
 
 class CompletionFields(SamplingFields):
     """The body of a request."""
 
-    prompt: str | list[str] | Ids | list[Ids] = Field(description="A text, several, or their tokens.")
+    prompt: str | Listed[str] | Ids | Listed[Ids] = Field(description="A text, several, or their tokens.")
     max_tokens: int = Field(16, ge=0, description="Of a text, at most; 0 with echo: only the prompt is scored.")
     best_of: int | None = Field(None, ge=1, description="So many are written, and the n most probable by token given.")
     echo: bool = Field(False, description="Give the prompt before the text.")

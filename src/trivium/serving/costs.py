@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trivium.generation.prompts import source_ids
 from trivium.serving.asked import Asked, check_texts, json_answer
+from trivium.serving.bodies import Listed
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 from trivium.text.chats import Message
@@ -40,9 +41,9 @@ class EstimateAsked(Asked):
     )
 
     text: Annotated[str | None, Field(description="A prompt, or a text to embed or to label.")] = None
-    messages: Annotated[list[Said] | None, Field(min_length=1, description="A conversation, by the chat template.")] = (
-        None
-    )
+    messages: Annotated[
+        Listed[Said] | None, Field(min_length=1, description="A conversation, by the chat template.")
+    ] = None
     max_tokens: Annotated[int, Field(ge=0, le=1 << 31, description="Of each answer; 0 for none.")] = 0
     n: Annotated[int, Field(ge=1, description="Answers.")] = 1
     price_in: Annotated[Price, Field(description="Of the tokens that are read.")] = 0.0

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from trivium.generation.fill import Blank, Filling
 from trivium.generation.spans import fill_in_steps
 from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, in_steps, json_answer
+from trivium.serving.bodies import Listed
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 
@@ -34,7 +35,7 @@ class FillAsked(Asked):
     text: Annotated[str, Field(description="Blanks are written ___, <mask>, [MASK] or <extra_id_0>.")]
     top: Annotated[int, Field(ge=1, description="Candidates for each blank.")] = 5
     size: Annotated[
-        list[Size] | None,
+        Listed[Size] | None,
         BeforeValidator(_listed, json_schema_input_type=Size | list[Size] | None),
         Field(description="Tokens of a blank, one number for all or one for each; for encoder-decoders alone."),
     ] = None

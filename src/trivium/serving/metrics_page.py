@@ -19,7 +19,7 @@ def routes(house: House) -> APIRouter:
     """``GET /metrics``."""
     router = APIRouter(tags=["server"])
 
-    @router.get("/metrics", response_class=PlainTextResponse, summary="Traffic for Prometheus")
+    @router.get("/metrics", response_class=PlainTextResponse, summary="Figures for Prometheus")
     async def metrics() -> PlainTextResponse:
         """Requests, tokens, seconds, what waits, and memory, in Prometheus' text format."""
         page = "".join(f"{line}\n" for line in lines(house))

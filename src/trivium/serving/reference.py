@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from trivium.serving.house import House
-from trivium.views.markup import Markup, html, joined
+from trivium.views.markup import Markup, html, joined, number
 
 Schema = Mapping[str, Any]
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -24,6 +24,7 @@ _BOUNDS = {
     "minLength": "{} characters or more", "maxLength": "{} characters or fewer",
     "minItems": "{} or more", "maxItems": "{} or fewer",
 }  # fmt: skip
+_MACHINES = 2.0**53  # bounds beyond it say what a number is to a machine, and nothing of its meaning
 
 
 def routes(house: House) -> APIRouter:
@@ -54,14 +55,14 @@ def page(schema: Schema, house: House, address: str) -> str:
     parts = schema.get("components", {}).get("schemas", {})
     sections = [
         html(
-            '<section id="{}"><h2>{}</h2>{}</section>', _anchor(group), group.capitalize(),
+            '<section id="{}"><h2>{}</h2>{}</section>', _anchor(group), _title(group),
             joined(_operation(*each, parts, house, address) for each in operations),
         )
         for group, operations in groups.items()
     ]  # fmt: skip
     contents = (
         html(
-            "<div><h2>{}</h2><ul>{}</ul></div>", group.capitalize(),
+            "<div><h2>{}</h2><ul>{}</ul></div>", _title(group),
             joined(html('<li><a href="#{}"><b>{}</b> {}</a></li>', _anchor(m + p), m, p) for m, p, _ in operations),
         )
         for group, operations in groups.items()
@@ -144,7 +145,8 @@ def _table(caption: str, fields: list[Field], parts: Schema) -> Markup:
         default = "" if schema.get("default") is None else f"otherwise {json.dumps(schema['default'])}"
         rows[name] = html(
             '<tr><th scope="row"><code>{}</code></th><td>{}<span class="state">{}</span></td><td>{}</td></tr>',
-            name, kind(schema, parts), "needed" if needed else default, inline(meaning),
+            joined(name.split("."), Markup(".<wbr>")), kind(schema, parts), "needed" if needed else default,
+            inline(meaning),
         )  # fmt: skip
     return html(
         '<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table><thead><tr><th scope="col">{0}</th>'
@@ -179,7 +181,8 @@ def kind(schema: Schema, parts: Schema, depth: int = 0) -> str:
     name = schema.get("type", "anything")
     if name == "array":
         name = f"list of {kind(schema['items'], parts, depth + 1)}" if schema.get("items") else "list"
-    bounds = [words.format(f"{schema[each]:,}") for each, words in _BOUNDS.items() if each in schema]
+    told = {each: schema[each] for each in _BOUNDS if abs(schema.get(each, _MACHINES)) < _MACHINES}
+    bounds = [_BOUNDS[each].format(number(value)) for each, value in told.items()]
     return f"{name} ({', '.join(bounds)})" if bounds else str(name)
 
 
@@ -237,6 +240,10 @@ def inline(text: str) -> Markup:
     """Words between backticks as code."""
     parts = re.split(r"`+([^`]+)`+", text)
     return joined(html("<code>{}</code>", part) if number % 2 else part for number, part in enumerate(parts))
+
+
+def _title(group: str) -> str:
+    return group[:1].upper() + group[1:]
 
 
 def _anchor(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trivium.generation.sampling import Sampling
+from trivium.serving.bodies import Listed
 from trivium.serving.refusals import Refusal
 from trivium.serving.settings import Caps
 
@@ -55,7 +56,7 @@ class SamplingFields(BaseModel):
 
     model: str | None = Field(None, description="A name of /v1/models; if not given, the first model that can.")
     n: int = Field(1, ge=1, description="How many texts.")
-    stop: str | list[str] | None = Field(None, description="The text ends before any of these.")
+    stop: str | Listed[str] | None = Field(None, description="The text ends before any of these.")
     seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="The same seed gives the same text.")
     temperature: float = Field(1.0, ge=0, le=100, description="0: always the most probable token.")
     top_p: float = Field(1.0, gt=0, le=1, description="Only the tokens that make up this probability.")

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from trivium.serving.asked import Asked, in_steps, json_answer
+from trivium.serving.bodies import Listed
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
 from trivium.tasks import TASKS, Rewriting, SpanLabelling, SpanLabels, WordTags, predict_in_steps
@@ -46,7 +47,7 @@ class RowsAsked(Asked):
     """Rows to be predicted for."""
 
     inputs: Annotated[
-        list[dict[str, Any]],
+        Listed[dict[str, Any]],
         Field(min_length=1, description="Objects with the fields that the model reads (`/v1/models` names them)."),
     ]
 

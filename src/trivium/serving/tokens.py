@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, json_answer
+from trivium.serving.bodies import Listed
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
 from trivium.tokenizers import Tokenizer
@@ -58,7 +59,7 @@ class DetokenizeAsked(Asked):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [5, 17, 42]}]})
 
-    ids: list[Id]
+    ids: Listed[Id]
     specials: Annotated[bool, Field(description="Write control tokens by their names; else they are left out.")] = False
 
 

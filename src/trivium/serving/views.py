@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from pydantic import ConfigDict, Field, JsonValue
 
 from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, in_steps, json_answer
+from trivium.serving.bodies import Listed
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 
@@ -24,7 +25,7 @@ Answer = Annotated[
     str | None,
     Field(description="What an encoder-decoder writes; its own if not given. Of an encoder, a second text."),
 ]
-Layers = Annotated[list[int] | None, Field(description="Numbers from 1; all if not given.")]
+Layers = Annotated[Listed[int] | None, Field(description="Numbers from 1; all if not given.")]
 Top = Annotated[int, Field(ge=1, description="Tokens that are told at each place.")]
 
 
@@ -58,7 +59,7 @@ class LensAsked(Asked):
     text: Text
     answer: Answer = None
     top: Top = 5
-    layers: Annotated[list[int] | None, Field(description="0 is the embeddings; all if not given.")] = None
+    layers: Annotated[Listed[int] | None, Field(description="0 is the embeddings; all if not given.")] = None
 
 
 class WordsAsked(Asked):
@@ -67,7 +68,7 @@ class WordsAsked(Asked):
     model_config = _example(word="bank", texts=["She sat on the river bank.", "The bank lends money."])
 
     word: Annotated[str, Field(max_length=200)]
-    texts: Annotated[list[str], Field(min_length=1)]
+    texts: Annotated[Listed[str], Field(min_length=1)]
     layer: Annotated[int | None, Field(description="0 is the embeddings; the last if not given.")] = None
     neighbours: Annotated[int, Field(ge=0, le=50, description="Words that are told beside each occurrence.")] = 5
 
