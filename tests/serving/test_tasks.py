@@ -138,7 +138,7 @@ def test_a_reward_model_scores_conversations(tiny_models):
 @pytest.mark.parametrize(
     ("path", "inputs", "says", "param"),
     [
-        ("/classify", [], "at least 1 item", "inputs"),
+        ("/classify", [], "inputs is an empty list: give it a row", "inputs"),
         ("/classify", ["dog"], "valid dictionary", "inputs.0"),
         ("/classify", [{"txt": "dog"}], "inputs[0].txt is not read by this model: did you mean text?", "inputs.0.txt"),
         ("/classify", [{"text": "a"}, {"zzz": "dog"}], "inputs[1].zzz is not read", "inputs.1.zzz"),

@@ -95,7 +95,10 @@ def routes(house: House) -> APIRouter:
                 "completion_tokens": written,
                 "context": limit,
                 "fits": limit is None or max(read + beside, asked.max_tokens) <= limit,
-                "cost": {"prompt": cost.read, "completion": cost.written, "total": cost.total},
+                "cost": {
+                    name: float(f"{part:.12g}")
+                    for name, part in (("prompt", cost.read), ("completion", cost.written), ("total", cost.total))
+                },
             }
         )
 

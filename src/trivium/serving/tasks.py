@@ -48,7 +48,10 @@ class RowsAsked(Asked):
 
     inputs: Annotated[
         Listed[dict[str, Any]],
-        Field(min_length=1, description="Objects with the fields that the model reads (`/v1/models` names them)."),
+        Field(
+            description="Objects with the fields that the model reads (`/v1/models` names them).",
+            json_schema_extra={"minItems": 1},
+        ),
     ]
 
 
@@ -203,6 +206,8 @@ def _handler(house: House, ability: str, body: type[RowsAsked]) -> Callable[...,
 def _check(house: House, predictor: Predictor, inputs: Sequence[Mapping[str, Any]]) -> None:
     """Refuses what is too much, and fields that the task does not read: a name that is mistyped would be ignored."""
     caps = house.settings.caps
+    if not inputs:
+        raise Refusal(400, "inputs is an empty list: give it a row", param="inputs")
     if len(inputs) > caps.texts:
         raise Refusal(400, f"inputs has {len(inputs)} rows, and at most {caps.texts} are answered", param="inputs")
     most = min(CHARACTERS, caps.text_characters)
