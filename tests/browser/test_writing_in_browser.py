@@ -1,36 +1,26 @@
 """Chat and Complete in a real browser: what they ask the server, what they show, by pointer and by keyboard."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Page, expect  # noqa: E402
-from tests.browser.scripted_server import WORDS, Script, listed, serving  # noqa: E402
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
+from tests.browser.scripted_server import WORDS, Script, listed, serving  # noqa: E402 (it needs what was skipped for)
+
 TEXT = "".join(WORDS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of the file."""
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @dataclass
 class Opened:
     """A page, the script behind it, and what the browser complained of."""
 
-    page: Page
+    page: "Page"
     script: Script
     trouble: list[str]
 
@@ -39,7 +29,7 @@ class Opened:
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
+def opened(chromium: "Browser") -> Iterator[Callable[..., Opened]]:
     """Opens the playground on a server that follows a script."""
     with_ends: list[Any] = []
 
@@ -48,7 +38,7 @@ def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
         server = serving(script)
         address = server.__enter__()
         with_ends.append(server)
-        window = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **context})
+        window = chromium.new_context(**{"viewport": {"width": 1200, "height": 900}, **context})
         page = window.new_page()
         page.set_default_timeout(15_000)
         trouble: list[str] = []
@@ -60,13 +50,13 @@ def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
         return Opened(page, script, trouble)
 
     yield open_
-    for context in browser.contexts:
+    for context in chromium.contexts:
         context.close()
     for server in reversed(with_ends):
         server.__exit__(None, None, None)
 
 
-def ask(page: Page, text: str) -> None:
+def ask(page: "Page", text: str) -> None:
     page.get_by_label("Message", exact=True).fill(text)
     page.keyboard.press("Enter")
 
