@@ -7,15 +7,14 @@ every model writes; ``pause`` is between them; ``cut`` ends a stream after so ma
 import asyncio
 import json
 import math
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from tests.serving.live_server import live
 
 from trivium.serving import pages
 from trivium.serving.guard import Guard
@@ -60,6 +59,7 @@ def application(script: Script) -> FastAPI:
     """The playground's files and the answers of the script."""
     house = House({}, Scheduler(), ServeSettings())
     app = FastAPI()
+    app.state.house = house
     app.add_middleware(Guard, house=house)  # its policy is what a page must work under
     app.add_exception_handler(Refusal, lambda _, problem: JSONResponse(problem.body(), problem.status))  # type: ignore[attr-defined]
     app.include_router(pages.routes(house))
@@ -140,15 +140,5 @@ def application(script: Script) -> FastAPI:
 @contextmanager
 def serving(script: Script) -> Iterator[str]:
     """The address of a server that follows the script."""
-    config = uvicorn.Config(application(script), port=0, log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-        assert thread.is_alive(), "the scripted server did not start"
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    with live(application(script)) as port:
+        yield f"http://127.0.0.1:{port}"

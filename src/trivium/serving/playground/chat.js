@@ -170,13 +170,13 @@ function build(context) {
       answer();
     }, { class: "quiet" });
     const copy = button("Copy", async () => {
-      await navigator.clipboard?.writeText(text.text());
+      await navigator.clipboard.writeText(text.text());
       announce("Copied");
     }, { class: "quiet" });
     const seconds = begun ? (performance.now() - begun) / 1000 : 0;
     const ended = { length: "cut at its longest", stopped: "stopped" }[finish ?? ""];
     const facts = [text.tokens.length > 0 && speed(text.tokens.slice(had), seconds), ended].filter(Boolean).join(" · ");
-    show(under, found, facts && el("span", {}, facts), again, text.tokens.length > 0 && copy);
+    show(under, found, facts && el("span", {}, facts), again, text.tokens.length > 0 && navigator.clipboard && copy); // none on plain http
     if (turn.node.isConnected) announce(found ? "" : text.text().slice(0, 2000) || counted(0, "token"));
     if (atBottom(160)) follow();
   }
