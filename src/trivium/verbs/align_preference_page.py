@@ -108,7 +108,7 @@ def _figures(first: Line, last: Line) -> Markup:
     rows: list[list[Cell]] = [
         [name, *(cell for line in (first, last) for cell in (_value(line, name), _ends(line, name)))] for name in names
     ]
-    return table(("figure", "before", "95% interval of it", "after", "95% interval"), rows)
+    return table(("figure", "before", "95% interval before", "after", "95% interval"), rows)
 
 
 def banded(lines: Sequence[Line], name: str, title: str) -> list[Series]:
