@@ -83,7 +83,11 @@ def test_values_are_counted_before_they_are_built() -> None:
     assert strict(json.dumps({"a": {str(i): 1 for i in range(2048)}}).encode(), CAPS)
     with pytest.raises(Refusal, match="2,049 fields: at most 2,048"):
         strict(json.dumps({"a": {str(i): 1 for i in range(2049)}}).encode(), CAPS)
-    for shape in (b"[],", b'"",', b"1,", b"[", b'"', b"{}", b"\\", b'\\"', b"{},"):
+    few = Caps(containers=10)
+    assert strict(b'{"a": [' + b"[]," * 7 + b"{}]}", few)
+    with pytest.raises(Refusal, match="more than 10 lists and objects"):
+        strict(b'{"a": [' + b"[]," * 8 + b"{}]}", few)
+    for shape in (b"]", b"[],", b'"",', b"1,", b"[", b'"', b"{}", b"\\", b'\\"', b"{},"):
         begun = time.perf_counter()
         with pytest.raises(Refusal):
             strict(b'{"a":[' + shape * ((8 << 20) // len(shape)), CAPS)

@@ -1,8 +1,11 @@
 """Who may ask, from where, and how much: over real sockets."""
 
 import base64
+import hmac
+import logging
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -74,6 +77,31 @@ def test_health_alone_needs_none(locked: int) -> None:
     assert status(send(locked, request("/%68ealth", None, "GET"))) == 200
     for path in ("/health/", "//health", "/healthy", "/health/../echo", "/HEALTH", "/nothing", "/openapi.json"):
         assert status(send(locked, request(path, None, "GET"))) == 401, path
+
+
+def test_every_key_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def watched(given: bytes, key: bytes) -> bool:
+        compared.append(key)
+        return hmac.compare_digest(given, key)
+
+    monkeypatch.setattr("trivium.serving.guard.hmac", SimpleNamespace(compare_digest=watched))
+    client = TestClient(echoing(ServeSettings(keys=("first", "second", "third"))), base_url="http://localhost")
+    for given, expected in (("first", 404), ("third", 404), ("fourth", 401)):
+        compared.clear()
+        assert client.get("/nothing", headers={"authorization": f"Bearer {given}"}).status_code == expected
+        assert compared == [b"first", b"second", b"third"]
+
+
+def test_no_log_tells_a_key(locked: int, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("", "uvicorn.error", "uvicorn.access", "trivium", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    for path, given in (("/echo", "Bearer first"), ("/broken", "Bearer first"), ("/echo?key=first", "Bearer wrong")):
+        send(locked, request(path, b"{}" if path != "/broken" else None, "GET" if path == "/broken" else "POST",
+                             authorization=given))  # fmt: skip
+    assert "a secret of the server" in caplog.text  # what is logged is seen here
+    assert "Bearer" not in caplog.text and "key=first" not in caplog.text
 
 
 def test_a_blank_key_is_no_key() -> None:

@@ -103,6 +103,7 @@ def test_what_is_over_a_bound_is_refused_and_health_answers(server: "Running") -
 
 @pytest.mark.slow
 def test_health_answers_within_a_quarter_second_and_memory_comes_back(server: "Running") -> None:
+    """On a machine that does little else: the clients here need as much of it as the server."""
     pressed(server, 0)
     before = memory(server)
     took, _ = pressed(server, 60)

@@ -71,11 +71,11 @@ def _measure(body: bytes, caps: Caps) -> None:
     if outside.count(b",") >= caps.values:
         raise _too_many(caps)
     brackets = outside.translate(None, _OTHERS)
-    if len(brackets) > 4 * caps.values:
-        raise _too_many(caps)
-    deepest = max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+    deepest = max(accumulate(map(_STEPS.__getitem__, brackets[: 2 * caps.containers])), default=0)
     if deepest > caps.depth:
         raise _invalid(f"the body is nested {deepest} deep: at most {caps.depth} are read")
+    if brackets.count(b"[") + brackets.count(b"{") > caps.containers:
+        raise Refusal(413, f"the body has more than {caps.containers:,} lists and objects", code="too_many_values")
 
 
 def _object(fields: int, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

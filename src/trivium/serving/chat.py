@@ -61,7 +61,7 @@ class MessageFields(BaseModel):
 class ChatFields(SamplingFields):
     """The body of a request."""
 
-    messages: Listed[MessageFields] = Field(min_length=1)
+    messages: Listed[MessageFields] = Field(min_length=1, max_length=1 << 12)
     max_tokens: int | None = Field(None, ge=1, description="Of a reply, at most; if not given, all that has room.")
     max_completion_tokens: int | None = Field(None, ge=1, description="The same by its newer name.")
     logprobs: bool = Field(False, description="Log-probabilities of the reply's tokens.")

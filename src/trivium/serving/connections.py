@@ -26,6 +26,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.timeout_keep_alive = self.caps.idle_seconds  # type: ignore[assignment]
+        self.access_log = False  # addresses may hold what is not meant for a log; /metrics counts
         self._born = self.loop.time()
         self._in_head = True  # until a request's headers are complete
         self._head_bytes = 0

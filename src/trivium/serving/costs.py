@@ -42,7 +42,8 @@ class EstimateAsked(Asked):
 
     text: Annotated[str | None, Field(description="A prompt, or a text to embed or to label.")] = None
     messages: Annotated[
-        Listed[Said] | None, Field(min_length=1, description="A conversation, by the chat template.")
+        Listed[Said] | None,
+        Field(min_length=1, max_length=1 << 12, description="A conversation, by the chat template."),
     ] = None
     max_tokens: Annotated[int, Field(ge=0, le=1 << 31, description="Of each answer; 0 for none.")] = 0
     n: Annotated[int, Field(ge=1, description="Answers.")] = 1

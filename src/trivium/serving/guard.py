@@ -25,6 +25,7 @@ from trivium.errors import SettingsError
 from trivium.serving.bodies import strict
 from trivium.serving.refusals import Refusal
 from trivium.serving.settings import ServeSettings
+from trivium.training.allocator import give_back_freed_memory
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,6 +45,7 @@ _SINGLE = {b"host", b"origin", b"authorization", b"content-type", b"content-leng
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 _METHODS = {*_WITHOUT_BODY, "POST"}
 _LEFT = 499  # counted, never sent: the client left before it was answered
+_MEMORABLE = 1 << 20  # bodies after which memory is given back
 _LARGE = 32 << 10  # bodies that are parsed in a thread of their own
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9_\-, ]{0,2000}")
 _BODIES_AT_ONCE = 16  # times the cap of one body
@@ -112,6 +114,8 @@ class Guard:
             raise
         finally:
             self.held -= taken
+            if taken > _MEMORABLE and not self.held:  # when the rush is over
+                asyncio.get_running_loop().run_in_executor(None, give_back_freed_memory)
             route = getattr(scope.get("route"), "path", None) or "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self.traffic.end(route, method, status, time.perf_counter() - begun)

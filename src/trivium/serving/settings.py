@@ -22,6 +22,7 @@ class Caps:
     view_numbers: int = 4_000_000  # of one view's answer
     depth: int = 64  # of JSON
     values: int = 1 << 18  # of JSON: numbers, texts and what holds them
+    containers: int = 1 << 15  # of JSON: lists and objects
     fields: int = 2048  # of one object
     url_bytes: int = 8 << 10
     connections: int = 512
