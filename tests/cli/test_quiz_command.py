@@ -26,6 +26,7 @@ def test_made_and_guessed(
     assert "4 articles, 2 by" in outcome.out
     page, sources = (tmp_path / "q" / "quiz.html").read_text(), json.loads((tmp_path / "q" / "key.json").read_text())
     assert page.count("Words of a person") == 2 and "Title 1 &lt;b&gt;" in page and "<script" not in page
+    assert page.count('class="guess"') == 4 and 'counter(right) " of 4: "' in page
     guesses = tmp_path / "g.json"
     guesses.write_text(json.dumps([sources["sources"], ["person"] * 4]))
     found = json.loads(trivium_command("quiz", tmp_path / "q", "--guesses", guesses, "--json").out)

@@ -22,7 +22,7 @@ from trivium.text.prompt_templates import prompt_template
 from trivium.text.readers import json_object, read_rows
 from trivium.verbs.load import LanguageModel, load
 from trivium.verbs.templates import sampled_as
-from trivium.views.markup import html
+from trivium.views.guessing import guess, score
 
 PAGE, KEY = "quiz.html", "key.json"
 SOURCES = ("person", "model")
@@ -77,10 +77,10 @@ def make_quiz(
             filled = template.filled({"title": head, "subtitle": below or head})
             sampling = sampled_as(filled, Sampling(max_tokens, seed=seed + number))
             article = loaded.generate(filled.text, sampling).text.strip()
-        shown = html("<details><summary>Who wrote it?</summary><p>{}</p></details>", f"a {sources[-1]}")
-        kicker = f"Article {number + 1}"
-        sections.append(report.Section(head, [*([below] if below else []), *article.split("\n"), shown], kicker))
-    told = f"Guess before you look. Write your guesses as a list of {' and '.join(map(repr, SOURCES))} for --guesses."
+        pieces = [*([below] if below else []), *article.split("\n"), guess(number, SOURCES, sources[-1])]
+        sections.append(report.Section(head, pieces, f"Article {number + 1}"))
+    sections.append(report.Section("Your score", [score(len(rows))]))
+    told = "Read each article, and guess who wrote it: a person, or a language model to the same title."
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / PAGE, report.page("A person or a model?", sections, subtitle=told).encode())
     replace_file(folder / KEY, json.dumps({"sources": sources}).encode())
