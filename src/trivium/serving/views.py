@@ -1,6 +1,7 @@
 """``/views``: what goes on inside a model while it reads a text, as numbers. The pages of the playground draw them."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -15,6 +16,7 @@ from trivium.serving.refusals import Refusal
 if TYPE_CHECKING:
     import numpy as np
 
+    from trivium.views.lens import LensView
     from trivium.views.occurrences import WordView
 
 STEPS = 64  # tokens that are written to be looked at
@@ -98,8 +100,8 @@ class StepsAsked(Asked):
 
 def routes(house: House) -> APIRouter:
     """The five views."""
-    from trivium.verbs.inspect import inspect_lens, inspect_text
-    from trivium.verbs.occurrences import inspect_word, layers_of
+    from trivium.verbs.inspect import inspect_text
+    from trivium.verbs.occurrences import layers_of, word_in_steps
     from trivium.views.steps import write
     from trivium.views.surprise import read
 
@@ -132,12 +134,8 @@ def routes(house: House) -> APIRouter:
         served = house.served(asked.model, "lens")
         _check(house, asked.top, text=asked.text, answer=asked.answer)
         most = caps.view_numbers // _PREDICTION
-        view = await house.scheduler.run(
-            _key(request),
-            lambda: inspect_lens(
-                served.model, asked.text, asked.answer, top=asked.top, layers=asked.layers, most=most
-            ),
-        )
+        *_, view = await in_steps(house, request, _lens(served, asked, most))
+        assert view is not None
         said = view.to_json()
         layers = said.pop("top")
         return await json_answer({"model": served.name, **said}, layers, "top")
@@ -149,12 +147,11 @@ def routes(house: House) -> APIRouter:
         count the texts from 0; `static` are the cosines before any context, of the embeddings of the word's tokens."""
         served = house.served(asked.model, "words")
         check_texts(house, asked.texts, "texts", ALIGNED_CHARACTERS)
-        view = await house.scheduler.run(
-            _key(request),
-            lambda: inspect_word(
-                served.model, asked.word, asked.texts, layer=asked.layer, neighbours=asked.neighbours, ignore_case=True
-            ),
+        parts = word_in_steps(
+            served.model, asked.word, asked.texts, layer=asked.layer, neighbours=asked.neighbours, ignore_case=True
         )
+        *_, view = await in_steps(house, request, parts)
+        assert view is not None
         return await json_answer({"model": served.name, "layers": layers_of(served.model), **_words(view)})
 
     @router.post("/surprise", summary="What each token of a text costs a model")
@@ -194,6 +191,16 @@ def routes(house: House) -> APIRouter:
 def _key(request: Request) -> str:
     key: str = getattr(request.state, "key", "")
     return key
+
+
+def _lens(served: Served, asked: LensAsked, most: int) -> "Iterator[LensView | None]":
+    from trivium.verbs.inspect import as_read
+    from trivium.views.lens import lens_in_steps
+
+    model = served.model
+    text = as_read(model, asked.text, asked.answer, writes=True)
+    yield None
+    yield from lens_in_steps(model.model, model.tokenizer, text, top=asked.top, layers=asked.layers, most=most)
 
 
 def _weighing(house: House, name: str | None) -> Served:

@@ -15,7 +15,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from trivium.transformer.masks import Mask
 
-_AT_ONCE = 1 << 24  # weights that are computed at once: 64 MB in float32
+_AT_ONCE = 1 << 22  # weights that are computed at once: 16 MB in float32
 
 
 @dataclass(frozen=True)

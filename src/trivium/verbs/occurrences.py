@@ -1,6 +1,6 @@
 """``trivium inspect text --word``: one word wherever it stands in a text, as static vectors or any model see it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -51,6 +51,29 @@ def inspect_word(
 
     ``model``: what ``load`` opens, or a file of static vectors. ``layer``: 0 the embeddings; None the last.
     """
+    *_, view = word_in_steps(
+        model, word, texts, data=data, corpus=corpus, layer=layer, neighbours=neighbours, most=most,
+        ignore_case=ignore_case, field=field, errors=errors,
+    )  # fmt: skip
+    assert view is not None
+    return view
+
+
+def word_in_steps(
+    model: "str | Path | LanguageModel | Vectors",
+    word: str,
+    texts: Iterable[str] = (),
+    *,
+    data: Data | None = None,
+    corpus: Literal["python-docs"] | None = None,
+    layer: int | None = None,
+    neighbours: int = 5,
+    most: int = 100,
+    ignore_case: bool = False,
+    field: str = "text",
+    errors: Literal["strict", "replace"] = "strict",
+) -> Iterator[WordView | None]:
+    """The same in parts of bounded work, each None but the last."""
     if neighbours < 0:
         raise SettingsError(f"neighbours = {neighbours}: it must not be negative")
     documents = _text(word, texts, data, corpus, field, errors)
@@ -59,8 +82,9 @@ def inspect_word(
     if isinstance(seen, Vectors):
         if layer is not None:
             raise SettingsError("static vectors have no layers: leave out --layer")
-        return _static(seen, found, _name(model), neighbours)
-    return _contextual(seen, found, _name(model), layer, neighbours)
+        yield _static(seen, found, _name(model), neighbours)
+    else:
+        yield from _contextual(seen, found, _name(model), layer, neighbours)
 
 
 def _text(
@@ -129,10 +153,17 @@ def _static(vectors: Vectors, found: Concordance, name: str, neighbours: int) ->
     return view_of(found, name, None, rows, range(len(found.hits)), chosen, others, neighbours)
 
 
-def _contextual(loaded: "LanguageModel", found: Concordance, name: str, layer: int | None, neighbours: int) -> WordView:
-    from trivium.views.word_states import read_words
+def _contextual(
+    loaded: "LanguageModel", found: Concordance, name: str, layer: int | None, neighbours: int
+) -> Iterator[WordView | None]:
+    from trivium.views.word_states import Reading, read_in_steps
 
-    readings = read_words(loaded.model, loaded.tokenizer, [(hit.text, hit.span) for hit in found.hits], layer)
+    readings: list[Reading] = []
+    for part in read_in_steps(loaded.model, loaded.tokenizer, [(hit.text, hit.span) for hit in found.hits], layer):
+        if part is None:
+            yield None
+        else:
+            readings = part
     numbers: dict[str, int] = {}
     lines = [numbers.setdefault(hit.text, len(numbers)) for hit in found.hits]
     rows: list[np.ndarray] = []
@@ -155,7 +186,7 @@ def _contextual(loaded: "LanguageModel", found: Concordance, name: str, layer: i
                 others.append(reading.states[number])
     width = rows[0].shape[0]
     last = layers_of(loaded) if layer is None else layer
-    return view_of(
+    yield view_of(
         found, name, last, np.stack(rows), lines, words, np.array(others, np.float32).reshape(-1, width), neighbours,
         np.stack(static) if static else None,
     )  # fmt: skip

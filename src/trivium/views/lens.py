@@ -5,7 +5,8 @@ vocabulary projection with all that belongs to it (an encoder's masked-language-
 embeddings; at the last layer the lens is the model itself. A decoder's position i predicts token i + 1, an encoder's
 token i itself. Left out: the tuned lens (Belrose et al. 2023), which trains a map for each layer.
 
-Scores are computed for some rows and one layer at a time, and only the most probable tokens are kept.
+The states of the layers asked for are kept, scores are computed for some rows of one layer at a time, and of these only
+the most probable tokens are kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from trivium.tokenizers import Tokenizer
 from trivium.transformer import Model, Network, Record, TwoStream
 from trivium.transformer.inputs import Inputs
 from trivium.transformer.transformer import Stack
-from trivium.views.attention import Unwanted
+from trivium.views.attention import Dropped, Unwanted
 from trivium.views.passage import Passage, names
 
 _AT_ONCE = 1 << 24  # logits that are computed at once: 64 MB in float32
@@ -61,12 +62,20 @@ def has_lens(model: Network) -> bool:
     return isinstance(model, Model | TwoStream) and model.vocabulary is not None
 
 
-@torch.inference_mode()
 def lens(
     model: Network, tokenizer: Tokenizer, text: Passage, *, top: int = 5, layers: Sequence[int] | None = None,
     most: int | None = None,
 ) -> LensView:  # fmt: skip
     """``layers``: None for all, 0 the embeddings. ``most``: how many predictions there may be in all."""
+    *_, view = lens_in_steps(model, tokenizer, text, top=top, layers=layers, most=most)
+    assert view is not None
+    return view
+
+
+def lens_in_steps(
+    model: Network, tokenizer: Tokenizer, text: Passage, *, top: int, layers: Sequence[int] | None, most: int | None
+) -> Iterator[LensView | None]:
+    """The same in parts of bounded work, each None but the last: the pass through the model, then layer by layer."""
     if model.vocabulary is None:
         raise SettingsError("this model has no vocabulary projection, so that its layers predict no words")
     if not isinstance(model, Model | TwoStream):
@@ -85,49 +94,64 @@ def lens(
             f"{len(wanted)} layers x {len(side.ids)} tokens x top {top} are {needed:,} predictions, and {most:,} may "
             "be asked for at once: name fewer layers, lower top or give a shorter text"
         )
-    inputs = text.inputs(next(model.parameters()).device)
-    if isinstance(model, TwoStream):  # the stream that predicts reads like a decoder
-        inputs = Inputs(target=inputs.source)
-    rows = scores(model, tokenizer, model(inputs).hidden[0])
-    final = tuple(first for each in rows for (first,) in likely(tokenizer, each, 1))
-    states = _States(model, tokenizer, wanted, top, torch.tensor([each.token for each in final]))
-    nothing = Unwanted(), Unwanted(), Unwanted()
-    if isinstance(model, TwoStream):
-        model(inputs, record=Record([], states, *nothing, encoder_last=max(wanted)))
-    elif model.decoder is not None:
-        model(inputs, record=Record([], states, *nothing, decoder_last=max(wanted)))
-    else:
-        model(inputs, record=Record(states, [], *nothing, encoder_last=max(wanted)))
-    return LensView(
-        "decoder" if model.config.decoder_layers or isinstance(model, TwoStream) else "encoder", side.tokens, wanted,
-        tuple(states.top), final, tuple(states.chances),
-    )  # fmt: skip
+    last, states = _passed(model, text, wanted)
+    yield None
+    final = _firsts(model, tokenizer, last)
+    chosen = torch.tensor([each.token for each in final])
+    tops: list[tuple[tuple[Likely, ...], ...]] = []
+    chances: list[tuple[float, ...]] = []
+    while states:
+        yield None
+        found = _read(model, tokenizer, states.pop(0), top, chosen)
+        tops.append(tuple(each for each, _ in found))
+        chances.append(tuple(chance for _, chance in found))
+    kind = "decoder" if model.config.decoder_layers or isinstance(model, TwoStream) else "encoder"
+    yield LensView(kind, side.tokens, wanted, tuple(tops), tuple(final), tuple(chances))
 
 
-class _States(list[Tensor]):
-    """Takes the states (1, T, W) of each layer in turn, reads them and lets them go."""
+class _Some(list[Tensor]):
+    """The states of some layers, 0 the embeddings."""
 
-    def __init__(self, model: Model | TwoStream, tokenizer: Tokenizer, layers: Sequence[int], top: int, final: Tensor):
+    def __init__(self, layers: Sequence[int]):
         super().__init__()
-        self.model, self.tokenizer, self.layers, self.most, self.final = model, tokenizer, layers, top, final
-        self.top: list[tuple[tuple[Likely, ...], ...]] = []
-        self.chances: list[tuple[float, ...]] = []
-        self._passed = 0
+        self.layers, self.passed = layers, 0
 
     def append(self, state: Tensor) -> None:
-        """The embeddings first, then after each layer."""
-        if self._passed in self.layers:
-            norm = None if isinstance(self.model, TwoStream) else final_norm(self.model)
-            hidden = state[0] if norm is None else norm(state[0])
-            top: list[tuple[Likely, ...]] = []
-            chances: list[float] = []
-            for rows in scores(self.model, self.tokenizer, hidden):
-                own = self.final[len(top) : len(top) + len(rows), None].to(rows.device)
-                chances += rows.gather(1, own)[:, 0].exp().tolist()
-                top += likely(self.tokenizer, rows, self.most)
-            self.top.append(tuple(top))
-            self.chances.append(tuple(chances))
-        self._passed += 1
+        """The next layer's, of a batch of one row."""
+        if self.passed in self.layers:
+            super().append(state[0])
+        self.passed += 1
+
+
+@torch.inference_mode()
+def _passed(model: Model | TwoStream, text: Passage, layers: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+    """(T, W) the model's own states at the end, and those of some layers."""
+    inputs, states = text.inputs(next(model.parameters()).device), _Some(layers)
+    record = Record(Dropped(), states, Unwanted(), Unwanted(), Unwanted())
+    if isinstance(model, TwoStream):  # the stream that predicts reads like a decoder
+        inputs = Inputs(target=inputs.source)
+    elif model.decoder is None:
+        record.encoder_hidden = states
+    return model(inputs, record=record).hidden[0], list(states)
+
+
+@torch.inference_mode()
+def _firsts(model: Network, tokenizer: Tokenizer, last: Tensor) -> list[Likely]:
+    """Of each of (T, W) final states the most probable token."""
+    return [first for rows in scores(model, tokenizer, last) for (first,) in likely(tokenizer, rows, 1)]
+
+
+@torch.inference_mode()
+def _read(
+    model: Model | TwoStream, tokenizer: Tokenizer, state: Tensor, top: int, chosen: Tensor
+) -> list[tuple[tuple[Likely, ...], float]]:
+    """Of each place what a layer's (T, W) states hold most probable, and the probability of what was ``chosen``."""
+    norm = None if isinstance(model, TwoStream) else final_norm(model)
+    found: list[tuple[tuple[Likely, ...], float]] = []
+    for rows in scores(model, tokenizer, state if norm is None else norm(state)):
+        own = rows.gather(1, chosen[len(found) : len(found) + len(rows), None].to(rows.device))[:, 0].exp().tolist()
+        found += zip(likely(tokenizer, rows, top), own, strict=True)
+    return found
 
 
 def final_norm(model: Model) -> nn.Module | None:

@@ -5,7 +5,7 @@ word itself, of an encoder-decoder the encoder is read. Tokens are joined to wor
 does not matter how a tokenizer marks where words begin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from trivium.tokenizers.alignment import Span, tokens_of_words, word_spans, word
 from trivium.transformer import Inputs, Network, Record, Tokens
 
 WINDOW = 256  # tokens of a line that are read; of a longer one those around the word
-BATCH_TOKENS = 8192
+BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,28 @@ def read_words(
     model: Network, tokenizer: Tokenizer, lines: Sequence[tuple[str, Span]], layer: int | None = None
 ) -> list[Reading]:
     """A reading of each line, around a word of it. ``layer``: 0 the embeddings, None the last."""
+    *_, found = read_in_steps(model, tokenizer, lines, layer)
+    assert found is not None
+    return found
+
+
+def read_in_steps(
+    model: Network, tokenizer: Tokenizer, lines: Sequence[tuple[str, Span]], layer: int | None = None
+) -> Iterator[list[Reading] | None]:
+    """The same in passes of ``BATCH_TOKENS`` tokens, each None but the last."""
     cut = [_cut(model, tokenizer, text, span) for text, span in lines]
     distinct = list({(line.ids, line.words): line for line in cut}.values())  # a line with two hits is read once
     order = sorted(range(len(distinct)), key=lambda number: len(distinct[number].ids))
     found: dict[tuple[tuple[int, ...], tuple[Span, ...]], Reading] = {}
-    with torch.inference_mode():
-        for some in _batches([distinct[number] for number in order]):
-            for line, states in zip(some, _states(model, some, layer), strict=True):
-                means = [states[list(places)].mean(0) for places in line.places]
-                found[line.ids, line.words] = Reading(line.words, np.stack(means), _static(model, line))
-    return [found[line.ids, line.words] for line in cut]
+    for some in _batches([distinct[number] for number in order]):
+        for line, states in zip(some, _states(model, some, layer), strict=True):
+            means = [states[list(places)].mean(0) for places in line.places]
+            found[line.ids, line.words] = Reading(line.words, np.stack(means), _static(model, line))
+        yield None
+    yield [found[line.ids, line.words] for line in cut]
 
 
+@torch.inference_mode()
 def _static(model: Network, line: _Line) -> np.ndarray | None:
     if not isinstance(model.tokens, nn.Embedding):
         return None
@@ -113,6 +123,7 @@ def _batches(lines: Sequence[_Line]) -> list[list[_Line]]:
     return batches
 
 
+@torch.inference_mode()
 def _states(model: Network, lines: Sequence[_Line], layer: int | None) -> list[np.ndarray]:
     """(T, W) float32 of each line, its padding left off."""
     device = next(model.parameters()).device
