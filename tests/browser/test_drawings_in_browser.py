@@ -182,8 +182,9 @@ def test_a_thousand_tokens_are_drawn_and_pointed_at(page: Page) -> None:
     called(
         page, "matrix",
         "(window.tokens = Array.from({ length: 1000 }, (_, at) => `t${at}`),"
-        " window.drawing = m.matrix({ queries: tokens, keys: tokens, label: 'long' }), main.replaceChildren(drawing.node), drawing.show(tokens.map((_, row) =>"
-        " tokens.map((_, key) => (row === key ? 1 : 0)))))",
+        " window.drawing = m.matrix({ queries: tokens, keys: tokens, label: 'long' }),"
+        " main.replaceChildren(drawing.node),"
+        " drawing.show(tokens.map((_, row) => tokens.map((_, key) => (row === key ? 1 : 0)))))",
     )  # fmt: skip
     page.locator(".matrix-cells").hover(position={"x": 41, "y": 41})
     assert "t20 (21) gives 100 % of its attention to t20 (21)." in page.locator(".readout").inner_text()
