@@ -161,7 +161,8 @@ def test_the_lines_of_a_token_are_those_with_a_weight_and_of_all_the_strongest(p
 
 
 def test_arrow_keys_go_through_the_matrix_and_say_each_weight(page: Page) -> None:
-    queries, keys, weights = ["It", " was", " tired"], ["The", " animal"], [[0.5, 0.5], [0.25, 0.75], [0.62, 0.38]]
+    queries, keys = ["It", " was", " tired"], ["The", " animal"]
+    weights = [[0.5, 0.5], [0.25, 0.75], [0.62, 0.38]]
     called(
         page, "matrix",
         "(window.picked = [], window.drawing = m.matrix({ ...given, label: 'attention', onpick: (...at) =>"
@@ -180,9 +181,10 @@ def test_arrow_keys_go_through_the_matrix_and_say_each_weight(page: Page) -> Non
 def test_a_thousand_tokens_are_drawn_and_pointed_at(page: Page) -> None:
     called(
         page, "matrix",
-        "(window.tokens = Array.from({ length: 1000 }, (_, at) => `t${at}`), window.drawing = m.matrix({ queries: tokens,"
-        " keys: tokens, label: 'long' }), main.replaceChildren(drawing.node), drawing.show(tokens.map((_, row) =>"
-        " tokens.map((_, key) => (row === key ? 1 : 0)))))",
+        "(window.tokens = Array.from({ length: 1000 }, (_, at) => `t${at}`),"
+        " window.drawing = m.matrix({ queries: tokens, keys: tokens, label: 'long' }),"
+        " main.replaceChildren(drawing.node),"
+        " drawing.show(tokens.map((_, row) => tokens.map((_, key) => (row === key ? 1 : 0)))))",
     )  # fmt: skip
     page.locator(".matrix-cells").hover(position={"x": 41, "y": 41})
     assert "t20 (21) gives 100 % of its attention to t20 (21)." in page.locator(".readout").inner_text()
@@ -284,7 +286,7 @@ def test_a_filled_text_is_the_users_with_words_in_its_blanks(page: Page) -> None
 # ---- what fine-tuned models say ----
 
 SAID: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
-    ({"text": "good"}, {"label": "positive", "probabilities": {"positive": 0.9, "negative": 0.1}}, ["positive", "90 %"]),
+    ({"text": "good"}, {"label": "good", "probabilities": {"good": 0.9, "bad": 0.1}}, ["good", "90 %", "bad"]),
     ({"text": "good"}, {"labels": [], "probabilities": {"joy": 0.2}}, ["none of its labels", "joy"]),
     ({"text": "a", "text2": "b"}, {"label": 3.25}, ["3.250"]),
     ({"question": "?", "options": ["ice", "steam"]}, {"choice": "ice", "index": 0, "probabilities": [0.8, 0.2]},
@@ -304,7 +306,7 @@ SAID: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"question": "?", "context": "It rises."}, {"answer": "", "start": None, "end": None, "probability": 0.9,
      "no_answer_probability": 0.9, "alternatives": []}, ["The document does not say."]),
     ({"source": "x"}, {"output": "A summary.", "probability": 1.25e-5}, ["A summary.", "0.0000125"]),
-    ({"text": "x"}, {"output": "entailment", "label": "entailment", "probability": 0.5}, ["It means the label entailment"]),
+    ({"text": "x"}, {"output": "follows", "label": "yes", "probability": 0.5}, ["follows", "It means the label yes"]),
     ({"messages": []}, {"reward": -1.5}, ["-1.500"]),
     ({"prompt": "x"}, {"reward_chosen": 1.0, "reward_rejected": 2.0, "right": False}, ["It prefers the second reply"]),
 ]  # fmt: skip
@@ -314,5 +316,6 @@ SAID: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
 def test_every_kind_of_prediction_is_drawn(
     page: Page, given: dict[str, Any], said: dict[str, Any], shown: list[str]
 ) -> None:
-    text = called(page, "predictions", "(main.replaceChildren(...m.predicted(...given)), main.textContent)", [given, said, []])
+    drawn = "(main.replaceChildren(...m.predicted(...given)), main.textContent)"
+    text = called(page, "predictions", drawn, [given, said, []])
     assert not [each for each in shown if each not in text], text

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect  # noqa: E
 from tests.serving.live_server import live  # noqa: E402
 
 KINDS = ("bert", "gpt2", "t5")
+Opened = Callable[..., Page]
 TEXT = "The animal didn't cross the street because it was too tired."
 
 
@@ -38,7 +39,7 @@ def address(models: dict[str, Any]) -> Iterator[str]:
 
 
 @pytest.fixture
-def opened(chromium: Browser, address: str) -> Iterator[Callable[..., Page]]:
+def opened(chromium: Browser, address: str) -> Iterator[Opened]:
     """Opens a tab; at the end the browser must have complained of nothing but refusals."""
     trouble: list[str] = []
     contexts: list[BrowserContext] = []
@@ -76,7 +77,7 @@ def percents(weight: float) -> str:
     return f"{Decimal(share).quantize(Decimal('0.1') if share < 10 else Decimal(1), ROUND_HALF_UP)} %"
 
 
-def test_the_matrix_says_the_weights_of_each_layer_and_head(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_the_matrix_says_the_weights_of_each_layer_and_head(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("inside/attention")
     choose(page, "gpt2")
     page.get_by_label("Text", exact=True).fill(TEXT)
@@ -91,13 +92,14 @@ def test_the_matrix_says_the_weights_of_each_layer_and_head(opened: Callable[...
     for _ in range(4):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
-    assert f"(5) gives {percents(view.weights[-1, -1, 4, 1])} of its attention to" in page.locator(".matrix .readout").inner_text()
+    said = f"(5) gives {percents(view.weights[-1, -1, 4, 1])} of its attention to"
+    assert said in page.locator(".matrix .readout").inner_text()
     best = np.argsort(-view.weights[:, :, 4, 1].round(4).ravel(), kind="stable")[0]
     first = page.locator(".attention-one .found button").first
     assert first.inner_text() == f"{best // heads + 1}·{best % heads + 1}"
 
 
-def test_lines_lead_from_the_decoder_to_the_encoder(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_lines_lead_from_the_decoder_to_the_encoder(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("inside/attention")
     choose(page, "t5")
     page.get_by_label("What the model answers").fill("It slept.")
@@ -116,7 +118,7 @@ def test_lines_lead_from_the_decoder_to_the_encoder(opened: Callable[..., Page],
     expect(page.locator(".arcs .readout")).to_contain_text("Choose a token")
 
 
-def test_rollout_is_one_matrix(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_rollout_is_one_matrix(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("inside/attention")
     choose(page, "bert")
     page.get_by_label("Show", exact=True).select_option("rollout")
@@ -127,7 +129,7 @@ def test_rollout_is_one_matrix(opened: Callable[..., Page], models: dict[str, An
     assert f"gives {percents(view.weights[0, 0, 1, 0])}" in page.locator(".matrix .readout").inner_text()
 
 
-def test_a_long_text_is_shown_a_layer_at_a_time(opened: Callable[..., Page]) -> None:
+def test_a_long_text_is_shown_a_layer_at_a_time(opened: Opened) -> None:
     page = opened("inside/attention")
     choose(page, "gpt2")
     # As if much less were fetched at once: the part of the code that asks for one layer is the same.
@@ -140,7 +142,7 @@ def test_a_long_text_is_shown_a_layer_at_a_time(opened: Callable[..., Page]) -> 
     expect(page.get_by_role("heading", name="Layer 2, head 1")).to_be_visible()
 
 
-def test_the_lens_shows_each_layer_and_frames_the_answer(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_the_lens_shows_each_layer_and_frames_the_answer(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("inside/lens")
     choose(page, "gpt2")
     page.get_by_role("button", name="Show every layer").click()
@@ -148,7 +150,8 @@ def test_the_lens_shows_each_layer_and_frames_the_answer(opened: Callable[..., P
     view = trivium.inspect_lens(models["gpt2"], TEXT, top=5)
     cells = page.locator(".lens-cell")
     expect(cells).to_have_count(len(view.layers) * len(view.tokens))
-    framed = sum(place[0].token == last.token for layer in view.top for place, last in zip(layer, view.final, strict=True))
+    final = [each.token for each in view.final]
+    framed = sum(place[0].token == last for layer in view.top for place, last in zip(layer, final, strict=True))
     assert page.locator(".lens-cell.agrees").count() == framed
     cells.first.focus()  # of the last layer
     page.keyboard.press("ArrowRight")
@@ -158,7 +161,7 @@ def test_the_lens_shows_each_layer_and_frames_the_answer(opened: Callable[..., P
     assert percents(np.exp(view.top[-2][1][0].log_probability)) in said
 
 
-def test_a_words_places_are_marked_and_its_cosines_told(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_a_words_places_are_marked_and_its_cosines_told(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("inside/words")
     choose(page, "bert")
     texts = ["🙂 The bank of the river.", "A bank lends money, and another bank takes it."]
@@ -178,7 +181,7 @@ def test_a_words_places_are_marked_and_its_cosines_told(opened: Callable[..., Pa
     expect(page.locator("figcaption")).to_contain_text("the embeddings")
 
 
-def test_surprise_adds_up_and_tells_each_token(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_surprise_adds_up_and_tells_each_token(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("inside/surprise")
     choose(page, "gpt2")
     page.get_by_role("button", name="Show surprise").click()
@@ -190,7 +193,7 @@ def test_surprise_adds_up_and_tells_each_token(opened: Callable[..., Page], mode
     assert f"cost {view.tokens[1].bits:.2f} bits" in page.locator(".result .panel").inner_text()
 
 
-def test_blanks_are_filled_and_a_choice_is_kept_for_the_rest(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_blanks_are_filled_and_a_choice_is_kept_for_the_rest(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("fill")
     text = "The ___ was in the ___."
     page.get_by_label("A text with blanks").fill(text)
@@ -212,7 +215,7 @@ def test_blanks_are_filled_and_a_choice_is_kept_for_the_rest(opened: Callable[..
     expect(page.get_by_label("A text with blanks")).to_have_value(f"The {word} was in the ___.")
 
 
-def test_tokens_are_counted_as_they_are_typed(opened: Callable[..., Page], models: dict[str, Any]) -> None:
+def test_tokens_are_counted_as_they_are_typed(opened: Opened, models: dict[str, Any]) -> None:
     page = opened("tokens")
     page.get_by_label("Text", exact=True).fill("naïve 🙂")
     page.get_by_label("Price of a million tokens").fill("1000000")
@@ -225,14 +228,14 @@ def test_tokens_are_counted_as_they_are_typed(opened: Callable[..., Page], model
     assert [int(each) for each in cards.all_inner_texts()] == ids
 
 
-def test_a_problem_stands_where_the_answer_would(opened: Callable[..., Page]) -> None:
+def test_a_problem_stands_where_the_answer_would(opened: Opened) -> None:
     page = opened("fill")
     page.get_by_label("A text with blanks").fill("nothing is missing")
     page.get_by_role("button", name="Fill the blanks").click()
     expect(page.get_by_role("alert")).to_contain_text("The text has no blank to fill")
 
 
-def test_what_was_shown_is_there_after_another_tab(opened: Callable[..., Page]) -> None:
+def test_what_was_shown_is_there_after_another_tab(opened: Opened) -> None:
     page = opened("inside/surprise")
     shown(page)
     page.get_by_role("tab", name="Tokens").click()
@@ -243,7 +246,7 @@ def test_what_was_shown_is_there_after_another_tab(opened: Callable[..., Page]) 
     assert page.get_by_label("Layers").is_checked()
 
 
-def test_a_phone_scrolls_down_only(opened: Callable[..., Page]) -> None:
+def test_a_phone_scrolls_down_only(opened: Opened) -> None:
     phone = {"viewport": {"width": 360, "height": 780}, "is_mobile": True, "has_touch": True}
     page = opened("fill", **phone)
     for tab in ("fill", "tokens", "inside/attention", "inside/lens", "inside/words", "inside/surprise"):

@@ -17,6 +17,9 @@ const NAMES = ["chat", "complete", "fill", "tasks", "tokens", "inside", "runs"];
 const EXAMPLES = {
   chat: "trivium serve --model smollm2-135m",
   complete: "trivium serve --model smollm2-135m",
+  fill: "trivium serve --model runs/bert",
+  tasks: "trivium serve --model runs/sentiment",
+  inside: "trivium serve --model smollm2-135m",
 };
 
 const main = /** @type {HTMLElement} */ (document.querySelector("main"));

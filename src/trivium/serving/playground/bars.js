@@ -1,5 +1,5 @@
 /** Candidates with their probabilities: the text, a bar as long as the share, the number. */
-import { tokenLabel } from "./characters.js";
+import { legible, tokenLabel } from "./characters.js";
 import { el } from "./dom.js";
 import { percent } from "./words.js";
 
@@ -12,7 +12,7 @@ import { percent } from "./words.js";
  */
 export function bars(candidates, { rest, onpick, label } = {}) {
   const rows = candidates.map((each, index) => {
-    const text = el("bdi", { class: "tok" }, each.token === false ? each.text : tokenLabel(each.text));
+    const text = each.token === false ? el("bdi", {}, legible(each.text)) : el("bdi", { class: "tok" }, tokenLabel(each.text));
     const parts = [text, bar(each.probability), el("span", { class: "num" }, percent(each.probability))];
     const strong = each.strong ? "strong" : null;
     if (!onpick) return el("li", { class: strong }, ...parts);

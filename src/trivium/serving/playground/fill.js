@@ -8,7 +8,7 @@ import { counted } from "./words.js";
 
 export const title = "Fill";
 export const needs = ["fill"];
-export const missing = "Fill needs a model trained by masking (BERT, RoBERTa, XLNet) or by span corruption (T5).";
+export const missing = "Fill needs a model trained by masking (BERT, RoBERTa, XLNet) or by span corruption (T5), such as one of your runs:";
 
 const BLANK = /_{3,}|<mask>|\[MASK\]|<extra_id_\d+>/g;
 /** @type {HTMLElement | null} */

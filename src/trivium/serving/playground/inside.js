@@ -8,6 +8,7 @@ import * as words from "./inside_words.js";
 
 export const title = "Inside";
 const VIEWS = { attention, lens, words, surprise };
+export const missing = "No model of this server can be looked into. Start the server with one that can:";
 export const needs = [...new Set(Object.values(VIEWS).flatMap((view) => view.needs))];
 
 /** What was typed, for all views. */

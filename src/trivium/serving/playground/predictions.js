@@ -35,7 +35,7 @@ function coloursOf(known, met) {
 
 /** @param {any} given @param {any} said */
 function labelled(given, said) {
-  if (typeof said.label === "number") return el("p", { class: "figure" }, said.label.toFixed(3));
+  if (typeof said.label === "number") return panel(said.label.toFixed(3), null, "The number that the model estimates.");
   if ("choice" in said) {
     const options = said.probabilities.map((/** @type {number} */ probability, /** @type {number} */ at) => ({
       text: given.options?.[at] ?? String(at + 1), probability, strong: at === said.index, token: false,

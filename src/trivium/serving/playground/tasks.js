@@ -6,7 +6,7 @@ import { predicted } from "./predictions.js";
 
 export const title = "Tasks";
 export const needs = ["classify", "tag", "spans", "answer", "rewrite", "score"];
-export const missing = "Tasks needs a fine-tuned model: start the server with the folder that trivium finetune wrote.";
+export const missing = "Tasks needs a fine-tuned model: start the server with the folder that trivium finetune wrote:";
 
 const MOST = 60; // labels that are listed
 
