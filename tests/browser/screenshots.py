@@ -25,6 +25,8 @@ def ask(page: Page, tab: str) -> None:
     """What a visitor would do first."""
     if page.locator(".empty:visible").count():
         return
+    for field in page.locator(".field.number", has_text="Longest").all():  # folded away on a phone
+        field.locator("[type=number]").evaluate("(box) => { box.value = 60; box.dispatchEvent(new Event('input')); }")
     if tab == "chat":
         page.locator(".starts button").first.click()
         page.get_by_role("button", name="Another answer").wait_for(timeout=120_000)
@@ -35,7 +37,7 @@ def ask(page: Page, tab: str) -> None:
         for _ in range(3):
             if (others := page.locator(".pick input:not(:checked):not(:disabled)")).count():
                 others.first.click(force=True)
-    elif tab != "tokens":
+    elif tab != "tokens":  # which answers by itself
         box = page.locator("form textarea").first
         if not box.input_value():
             box.fill(TEXT)
