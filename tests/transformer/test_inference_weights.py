@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from trivium.errors import SettingsError
 from trivium.transformer import Inputs, RelativeBias, Rotary, Tokens, inference_weights, initialise, make_head
 from trivium.transformer.head_config import Pooled
-from trivium.transformer.inference_weights import InferenceLinear, for_inference, quantised, row_product
+from trivium.transformer.inference_weights import InferenceLinear, for_inference, parameter_count, quantised, row_product
 
 BODIES = {
     "gpt": {"decoder_layers": 2},
@@ -50,6 +50,7 @@ def test_a_prepared_network_computes_the_same(make, ids, inputs, body, precision
     model = make(**BODIES[body], init_std=0.1)
     wanted = rounded(model) if precision == "int8" else model
     prepared = for_inference(deepcopy(model), precision == "int8")
+    assert parameter_count(prepared) == parameter_count(model) == sum(each.numel() for each in model.parameters())
     for some in (ids[:1, :1], ids[:1, :3], ids[:2], ids):  # one row, a few, more, many
         with torch.inference_mode():
             ours = prepared(inputs(prepared, some), at="all").logits.float()

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from trivium.serving.house import ABILITIES, House, Served
 from trivium.serving.tasks import fields_of, task_of
+from trivium.transformer.inference_weights import parameter_count
 
 
 def routes(house: House) -> APIRouter:
@@ -32,7 +33,7 @@ def described(served: Served) -> dict[str, Any]:
     about = {
         "kind": model.kind,
         "family": model.family.name,
-        "parameters": sum(each.numel() for each in model.model.parameters()),
+        "parameters": parameter_count(model.model),
         "layers": {"encoder": config.encoder_layers, "decoder": config.decoder_layers},
         "heads": getattr(config, "heads", None),
         "context": config.limit,

@@ -149,6 +149,17 @@ def for_inference(network: Network, int8: bool) -> Network:
     return network.eval().requires_grad_(False)
 
 
+def parameter_count(network: nn.Module) -> int:
+    """The numbers that were learnt, in this form or as they were; what is shared counts once."""
+    held: list[Tensor | None] = list(network.parameters())
+    for module in network.modules():
+        if isinstance(module, InferenceLinear):
+            held += [module.weight, module.bias]
+        elif isinstance(module, InferenceEmbedding):
+            held.append(module.weight)
+    return sum(each.numel() for each in {id(each): each for each in held if each is not None}.values())
+
+
 def _prepare(module: Attention | FeedForward, int8: bool) -> None:
     joined = module.joinable()
     if joined:

@@ -138,7 +138,8 @@ function build(context) {
     const messages = before.map((each) => ({ role: each.role, content: each.text() }));
     if (system.value().trim()) messages.unshift({ role: /** @type {any} */ ("system"), content: system.value() });
     if (goesOn) messages.push({ role: "assistant", content: text.text() });
-    const body = { model: name, messages, ...drawn.values(), logprobs: true, top_logprobs: ALTERNATIVES };
+    const asked = model.models.filter((/** @type {any} */ each) => each.id === name);
+    const body = { model: name, messages, ...drawn.values(asked), logprobs: true, top_logprobs: ALTERNATIVES };
     if (goesOn) Object.assign(body, { continue_final_message: true });
     let finish = null;
     let found = null;

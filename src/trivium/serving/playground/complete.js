@@ -66,7 +66,7 @@ function build(context) {
     show(trouble);
     const names = [model.value().id, beside.value()].filter(Boolean);
     const texts = Math.max(1, Math.min(8, Math.round(count.value() ?? 1)));
-    const values = drawn.values();
+    const values = drawn.values(model.models.filter((each) => names.includes(each.id)));
     const columns = names.map((name) => {
       const samples = Array.from({ length: texts }, (_, at) => sample(name, texts > 1 ? `${at + 1}` : "", prompt.value(), values));
       const grid = el("div", { class: "few" }, samples.map((each) => each.node));

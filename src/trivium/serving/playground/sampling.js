@@ -50,11 +50,16 @@ export function sampling(context, tab, defaults, colour) {
   );
   return {
     node,
-    /** The fields of a request; a seed is drawn where there is none, so that what was written can be written again. */
-    values() {
+    /**
+     * The fields of a request; a seed is drawn where there is none, so that what was written can be written again.
+     * @param {any[]} models that write: none is asked for more than its context holds
+     */
+    values(models) {
       const { stop, coloured, seed, ...rest } = held;
       const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
       if (stop) given.stop = stop.replaceAll("\\n", "\n");
+      const most = models.map((each) => each.trivium.longest ?? each.trivium.context).filter(Boolean);
+      given.max_tokens = Math.min(given.max_tokens ?? 1024, ...most.map((each) => each - 1));
       return { ...given, seed: seed ?? Math.floor(Math.random() * 1e6) };
     },
   };
