@@ -12,7 +12,19 @@ from torch.nn import functional as F
 from trivium.errors import SettingsError
 from trivium.transformer import Inputs, RelativeBias, Rotary, Tokens, inference_weights, initialise, make_head
 from trivium.transformer.head_config import Pooled
-from trivium.transformer.inference_weights import InferenceLinear, for_inference, parameter_count, quantised, row_product
+from trivium.transformer.inference_weights import (
+    InferenceLinear,
+    for_inference,
+    parameter_count,
+    quantised,
+    row_product,
+)
+    InferenceLinear,
+    for_inference,
+    parameter_count,
+    quantised,
+    row_product,
+)
 
 BODIES = {
     "gpt": {"decoder_layers": 2},
