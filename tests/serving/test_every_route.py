@@ -112,7 +112,7 @@ def test_no_route_reads_what_is_no_strict_json(house: tuple[FastAPI, int], name:
 
 
 HUGE = [
-    None, True, -1, 0, 1, 2**31, 2**62, -(2**62), 1e308, -1e308, 0.5, "", "x", "\x00", "🙂", "a" * 5000, [], [[]],
+    None, True, -1, 0, 1, 2**31, 2**62, -(2**62), 1e308, -1e308, 5e-324, 0.5, "", "x", "\x00", "🙂", "a" * 5000, [], [[]],
     [None], [-1], [2**62], ["x"] * 2000, {}, {"a": {}}, {"x": -1}, [1, "a", None, {}], "../../etc/passwd",
     "{{7*7}}", "%s%n",
 ]  # fmt: skip
