@@ -63,7 +63,7 @@ class SamplingFields(BaseModel):
     top_k: int = Field(0, ge=-1, lt=2**31, description="Only the K most probable tokens; 0: all.")
     min_p: float = Field(0.0, ge=0, le=1, description="Only tokens at least this probable, of the best.")
     typical_p: float = Field(1.0, gt=0, le=1, description="Only the tokens nearest to the mean surprise.")
-    repetition_penalty: float = Field(1.0, gt=0, le=100, description="Above 1: tokens already there become unlikely.")
+    repetition_penalty: float = Field(1.0, ge=0.01, le=100, description="Above 1: tokens already there are unlikely.")
     presence_penalty: float = Field(0.0, ge=-2, le=2)
     frequency_penalty: float = Field(0.0, ge=-2, le=2)
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
