@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from trivium.families import FAMILIES
+from trivium.verbs.inside import inside_page, inspect_inside
 from trivium.verbs.load import load
 from trivium.verbs.occurrences import inspect_word, summary, word_page
 from trivium.views.word_states import read_words
@@ -40,3 +41,12 @@ def test_a_model_of_characters_has_no_embeddings_of_words(tiny_models) -> None:
     view = inspect_word(tiny_models["elmo"], "bank", SENSES)
     assert view.static_cosines is None and "before any context" not in summary(view)
     assert "<svg" in word_page(view)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_models_of_few_bits_are_looked_into_as_well(tiny_models, precision: str) -> None:
+    loaded = load(tiny_models["gpt2"], precision=precision)
+    whole = inspect_inside(loaded, SENSES[0], max_tokens=2)
+    np.testing.assert_allclose(whole.attention.weights.sum(-1), 1, atol=1e-5)
+    assert whole.attention.weights.dtype == np.float32 and "<svg" in inside_page(whole)
+    np.testing.assert_allclose(inspect_word(loaded, "bank", SENSES).static_cosines, 1.0, atol=1e-6)

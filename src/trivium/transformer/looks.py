@@ -42,7 +42,8 @@ class Looking:
     def weights(self, heads: Sequence[int] | None = None) -> Tensor:
         """(B, h, T, S) of the heads given, from 0; None: of all. Each row sums to 1."""
         chosen = list(range(self.heads) if heads is None else heads)
-        found = self.query.new_empty(len(self.query), len(chosen), self.queries, self.keys)
+        shape = len(self.query), len(chosen), self.queries, self.keys
+        found = self.query.new_empty(shape, dtype=torch.float32)
         for place, head in enumerate(chosen):
             for rows in self.blocks():
                 found[:, place, rows] = self.block(head, rows)
@@ -54,9 +55,9 @@ class Looking:
         return [slice(start, min(start + size, self.queries)) for start in range(0, self.queries, size)]
 
     def block(self, head: int, rows: slice) -> Tensor:
-        """(B, rows, S) of one head: softmax(scale * Q K^T + bias)."""
+        """(B, rows, S) of one head: softmax(scale * Q K^T + bias), in float32 whatever the model computes in."""
         keys = self.key[:, head // (self.heads // self.key.shape[1])]
-        scores = torch.matmul(self.query[:, head, rows], keys.transpose(1, 2)) * self.scale
+        scores = torch.matmul(self.query[:, head, rows].float(), keys.transpose(1, 2).float()) * self.scale
         bias = self.mask.of_rows(rows, self.queries, self.keys, scores.device, scores.dtype)
         if bias is not None:
             own = bias[:, head if bias.shape[1] > 1 else 0]

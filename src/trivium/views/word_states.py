@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trivium.errors import SettingsError
 from trivium.generation.prompts import beginning, frame, source_ids, start_token
@@ -70,11 +70,10 @@ def read_in_steps(
 
 @torch.inference_mode()
 def _static(model: Network, line: _Line) -> np.ndarray | None:
-    if not isinstance(model.tokens, nn.Embedding):
+    if model.config.characters:
         return None
-    table = model.tokens.weight
-    rows = [table[[line.ids[place] for place in places]].float().mean(0).cpu().numpy() for places in line.places]
-    return np.stack(rows)
+    states = model.tokens(torch.tensor(line.ids, device=next(model.parameters()).device)).float().cpu().numpy()
+    return np.stack([states[list(places)].mean(0) for places in line.places])
 
 
 def _cut(model: Network, tokenizer: Tokenizer, text: str, span: Span) -> _Line:
