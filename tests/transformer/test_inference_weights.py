@@ -19,12 +19,6 @@ from trivium.transformer.inference_weights import (
     quantised,
     row_product,
 )
-    InferenceLinear,
-    for_inference,
-    parameter_count,
-    quantised,
-    row_product,
-)
 
 BODIES = {
     "gpt": {"decoder_layers": 2},
