@@ -19,6 +19,10 @@ WIDTHS = {"phone": (390, 844), "tablet": (820, 1100), "laptop": (1280, 860)}
 TABS = ("chat", "complete", "fill", "tasks", "tokens", "inside/attention", "inside/lens", "inside/words",
         "inside/surprise", "runs")  # fmt: skip
 TEXT = "The animal didn't cross the street because it was too tired."
+TEXTS = {  # where another text shows more
+    "fill": "If the argument is not given, the ___ is returned.",
+    "tasks": "Ada Lovelace wrote to Charles Babbage from London about his Analytical Engine.",
+}
 
 
 def ask(page: Page, tab: str) -> None:
@@ -39,8 +43,8 @@ def ask(page: Page, tab: str) -> None:
                 others.first.click(force=True)
     elif tab != "tokens":  # which answers by itself
         box = page.locator("form textarea").first
-        if not box.input_value():
-            box.fill(TEXT)
+        if tab in TEXTS or not box.input_value():
+            box.fill(TEXTS.get(tab, TEXT))
         page.locator("form button.main").click()
         page.locator(".result > *").first.wait_for()
 

@@ -115,7 +115,7 @@ def test_steps_are_what_the_model_writes(ask: Ask, tiny_models: dict[str, Path])
 @pytest.mark.parametrize(
     ("view", "body", "status", "sentence"),
     [
-        ("attention", {"text": TEXT, "model": "lstm"}, 400, "does not attention"),
+        ("attention", {"text": TEXT, "model": "lstm"}, 400, "does not show attention"),
         ("attention", {"text": TEXT, "model": "gpt2", "layers": [3]}, 400, "layers 1 to 2"),
         ("attention", {"text": TEXT, "model": "gpt2", "layers": []}, 400, "layers is empty"),
         ("attention", {"text": TEXT, "model": "gpt2", "heads": [0]}, 400, "heads has 0"),

@@ -65,10 +65,15 @@ class Served:
         return self.model.writer(slots=self.places, longest=self.longest)
 
 
-ABILITIES = (
-    "complete", "chat", "infill", "fill", "embed", "classify", "tag", "spans", "answer", "rewrite", "score",
-    "attention", "lens", "words",
-)  # fmt: skip
+# What can be asked of models, and how it is said of one that it does not do that.
+ABILITIES = {
+    **{verb: verb for verb in ("complete", "chat", "infill", "fill", "embed", "classify", "tag")},
+    "spans": "find spans",
+    **{verb: verb for verb in ("answer", "rewrite", "score")},
+    "attention": "show attention",
+    "lens": "show what its layers expect",
+    "words": "show words in their contexts",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,8 @@ class House:
         if name is None:
             found = next((each for each in self.models.values() if ability in (None, *each.abilities)), None)
             if found is None:
-                raise Refusal(400, f"no model here can {ability}: start the server with one that does", param="model")
+                can = ABILITIES.get(ability or "", "be asked")
+                raise Refusal(400, f"no model here can {can}: start the server with one that does", param="model")
             return found
         if name not in self.models:
             raise Refusal(
@@ -95,5 +101,5 @@ class House:
         if ability is not None and ability not in served.abilities:
             able = [each.name for each in self.models.values() if ability in each.abilities]
             elsewhere = f": ask {', '.join(able)}" if able else ", and no other model here does"
-            raise Refusal(400, f"the model {name!r} does not {ability}{elsewhere}", param="model")
+            raise Refusal(400, f"the model {name!r} does not {ABILITIES[ability]}{elsewhere}", param="model")
         return served

@@ -26,7 +26,7 @@ export function mount(root, context, texts) {
   /** @param {AbortSignal} signal */
   async function ask(signal) {
     const found = await context.api.post("views/lens", { model: model.value().id, ...fields.body(), top: 5 }, { signal });
-    const ahead = model.value().trivium.kind !== "encoder";
+    const ahead = found.stack === "decoder";
     const note = ahead
       ? "Each column is a position, and each row what a layer expects to come after it (0: the embeddings). Framed: what the whole model expects."
       : "Each column is a position, and each row what a layer reads there (0: the embeddings). Framed: what the whole model reads.";
