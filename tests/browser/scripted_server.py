@@ -31,7 +31,8 @@ def listed(name: str, *abilities: str, kind: str = "decoder") -> dict[str, Any]:
     """A row of /v1/models."""
     about = {
         "kind": kind, "family": "llama", "parameters": 134515008, "layers": {"encoder": 0, "decoder": 30}, "heads": 9,
-        "context": 2048, "longest": 2048, "abilities": list(abilities), "labels": [], "task": None, "fields": [],
+        "context": 2048, "longest": 2048, "stacks": ["decoder"], "abilities": list(abilities),
+        "labels": [], "task": None, "fields": [],
     }  # fmt: skip
     return {"id": name, "object": "model", "created": 1, "owned_by": "trivium", "trivium": about}
 

@@ -46,7 +46,7 @@ def live(app: FastAPI) -> Iterator[int]:
     """The port at which the application answers."""
     config = uvicorn.Config(
         app, port=0, log_level="critical", ws="none", http=connection_class(app.state.house.settings.caps),
-        proxy_headers=False, server_header=False,
+        proxy_headers=False, server_header=False, timeout_graceful_shutdown=3,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -224,6 +224,7 @@ def test_models_are_listed_with_what_they_can(client: openai.OpenAI, model: Lang
     assert about["kind"] == "decoder" and about["context"] == model.config.limit
     assert about["parameters"] == sum(each.numel() for each in model.model.parameters())
     assert {"complete", "chat", "attention", "lens"} <= set(about["abilities"])
+    assert found["t5"].trivium["stacks"] == ["encoder", "decoder", "cross"] and about["stacks"] == ["decoder"]
     assert {"infill", "fill", "complete"} <= set(found["t5"].trivium["abilities"])
     assert "complete" not in found["bert"].trivium["abilities"] and "fill" in found["bert"].trivium["abilities"]
     assert client.models.retrieve("t5").id == "t5"

@@ -97,6 +97,10 @@ def test_a_run_learns_and_is_saved_whole(made, family):
     assert result.config.describe() in card and "library_name: trivium" in card
     view = inspect_model(result.directory)
     assert view.parameters == result.parameters and view.config["cell"] == result.config.cell
+    if family == "seq2seq":  # its decoder looks at its source
+        looks = inspect_text(result.directory, "The cat sat.").attention
+        assert looks.stack == "cross" and looks.weights.sum(-1) == pytest.approx(1, abs=1e-5)
+        return
     with pytest.raises(SettingsError, match="no attention"):
         inspect_text(result.directory, "The cat sat.")
 

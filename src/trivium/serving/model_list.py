@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from trivium.serving.house import ABILITIES, House, Served
 from trivium.serving.tasks import fields_of, task_of
 from trivium.transformer.inference_weights import parameter_count
+from trivium.views.attention import stacks
 
 
 def routes(house: House) -> APIRouter:
@@ -35,6 +36,7 @@ def described(served: Served) -> dict[str, Any]:
         "family": model.family.name,
         "parameters": parameter_count(model.model),
         "layers": {"encoder": config.encoder_layers, "decoder": config.decoder_layers},
+        "stacks": list(stacks(model.model)),  # where it has attention
         "heads": getattr(config, "heads", None),
         "context": config.limit,
         "longest": served.longest,

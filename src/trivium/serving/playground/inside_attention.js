@@ -29,9 +29,6 @@ export function portion(cells, layers, heads) {
   return cells * heads <= ALL ? "layer" : "head";
 }
 
-/** The stacks that a kind of model has. @param {string} kind @returns {string[]} */
-export const stacksOf = (kind) => ({ encoder: ["encoder"], decoder: ["decoder"] })[kind] ?? ["encoder", "decoder", "cross"];
-
 /** @param {HTMLElement} root @param {any} context @param {any} texts */
 export function mount(root, context, texts) {
   const fields = textFields(texts, ["encoder", "encoder-decoder"]);
@@ -52,10 +49,10 @@ export function mount(root, context, texts) {
   asked.ask();
 
   function build() {
-    const { kind } = model.value().trivium;
+    const { stacks } = model.value().trivium;
     fields.fit(model.value());
     chosen = {
-      stack: choice("Which attention", { choices: stacksOf(kind).map((each) => [each, STACKS[each]]), changed: asked.ask }),
+      stack: choice("Which attention", { choices: stacks.map((/** @type {string} */ each) => [each, STACKS[each]]), changed: asked.ask }),
       summary: choice("Show", {
         choices: SUMMARIES, value: kept.get("attention.summary", "none"),
         changed: (value) => {
@@ -64,7 +61,7 @@ export function mount(root, context, texts) {
         },
       }),
     };
-    show(options, stacksOf(kind).length > 1 && chosen.stack.node, chosen.summary.node);
+    show(options, stacks.length > 1 && chosen.stack.node, chosen.summary.node);
   }
 
   /** How many layers the chosen stack has. */
