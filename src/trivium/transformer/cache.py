@@ -8,6 +8,8 @@ columns are used up the block moves back to the first one. The model asks (``not
 ``exchange`` are for beams. Nothing here is trained: use it under ``torch.inference_mode()`` or ``torch.no_grad()``.
 """
 
+import mmap
+from contextlib import suppress
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -273,11 +275,16 @@ class Cache:
 
 
 def zeros(shape: tuple[int, ...], device: torch.device | str, dtype: torch.dtype) -> Tensor:
-    """On a CPU memory that the system gives when it is first written to: what is never used costs nothing."""
-    if torch.device(device).type != "cpu":
-        return torch.zeros(shape, device=device, dtype=dtype)
+    """On a CPU memory that the system gives when it is first written to, in small pieces: what is never used costs
+    nothing. (NumPy and others ask for large pieces, of which a few tokens of one sequence would take one a layer.)"""
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    return torch.from_numpy(np.zeros(size, np.uint8)).view(dtype).view(shape)
+    if torch.device(device).type != "cpu" or size < mmap.PAGESIZE:
+        return torch.zeros(shape, device=device, dtype=dtype)
+    memory = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with suppress(OSError):  # a kernel that has no large pages
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.uint8).view(dtype).view(shape)
 
 
 def _hidden(starts: list[int], columns: int, device: torch.device) -> Tensor | None:
