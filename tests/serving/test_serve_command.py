@@ -100,9 +100,11 @@ def test_models_have_names(given: str, name: str, place: str) -> None:
     assert named_model(given) == (name, place)
 
 
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], talker: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert "pip install -e '.[serve]'" in refused(capfd, "--model", "smollm2-135m")
+    assert "pip install -e '.[serve]'" in refused(capfd, "--model", talker)
 
 
 @pytest.mark.parametrize(
