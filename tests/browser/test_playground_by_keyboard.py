@@ -91,6 +91,7 @@ def test_by_keyboard(watched: Make, name: str) -> None:
         page.keyboard.press("Control+Enter")
         page.wait_for_function("(word) => document.querySelector('.result').textContent.includes(word)", arg=WORD[:10])
     else:
+        page.locator("[role=slider]").first.wait_for()  # it is shown when there are curves to read
         reach(page, "[role=slider]")
         page.keyboard.press("Home")
         text = page.evaluate("document.activeElement.getAttribute('aria-valuetext')")

@@ -124,6 +124,7 @@ export function plot(name) {
     event.preventDefault();
     read(at < 0 && event.key.startsWith("Arrow") ? last : to);
   });
+  draw([], { x: "", y: "", empty: "" }); // what has nothing to read yet does not take the focus
   return { node, draw };
 }
 
