@@ -13,10 +13,14 @@ import pytest
 import torch
 
 import trivium
-from trivium.alignment.hacking import distinct, repeated, warnings
+from trivium.alignment.hacking import distinct, overoptimised, repeated, warnings
 from trivium.alignment.rewards import Asked
+from trivium.alignment.rollouts import Writing, written
 from trivium.errors import DataError, SettingsError
+from trivium.randomness import key
+from trivium.text.chat_templates import ChatTemplate
 from trivium.text.chats import Message
+from trivium.tokenizers.chats import ChatRenderer
 from trivium.training.checkpoint import Checkpoints
 from trivium.verbs.align import align, alignment
 from trivium.verbs.align_policy import opened_rewards
@@ -223,12 +227,77 @@ def test_a_reward_model_judges_responses(tmp_path, folder, tiny_models):
         align(None, tmp_path / "run", resume=True, quiet=True)
 
 
+def test_a_judge_that_nothing_is_learnt_from_stands_beside_the_reward(tmp_path, folder, tiny_models):
+    """Its figures are those that it gives by itself to the same responses; it is written down, and stays the same."""
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"item {n}?", "chosen": "it is", "rejected": "no"} for n in range(8)]
+    pairs.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    judge = tmp_path / "judge"
+    given = {"model": str(tiny_models["llama"]), "train": str(pairs), "template": "plain"}
+    align(alignment("reward", given, ["training.steps=2", "training.batch=4"]), judge, quiet=True)
+    asked = settings(folder, tiny_models, "grpo", *GRPO, f"method.judge={judge}", rewards=["length=3"])
+    made = align(asked, tmp_path / "run", quiet=True)
+    assert made.before["judge_win_rate"] == 0.5 and made.before["judge_reward_difference"] == 0
+    assert f'judge_sha256 = "{weights_digest(judge)}"' in (tmp_path / "run" / "trivium.toml").read_text("utf-8")
+    base = trivium.load(tiny_models["gpt2"])
+    template = (tmp_path / "run" / "chat_template.jinja").read_text("utf-8")
+    said = replies((made.model, base.model), folder, base.tokenizer, template)
+    expected = [r - s for r, s in zip(*(open_reward_model(judge).rewards(each, True) for each in said), strict=True)]
+    assert made.after["judge_reward_difference"] == pytest.approx(sum(expected) / len(expected), abs=1e-4)
+    wins = sum((each > 0) + 0.5 * (each == 0) for each in expected) / len(expected)
+    assert made.after["judge_win_rate"] == pytest.approx(wins)
+    assert made.after["reward_difference"] == pytest.approx(made.after["reward"] - made.before["reward"])
+    assert made.after["kl_low"] <= made.after["kl"] <= made.after["kl_high"]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "by the judge" in page and "judge_reward_difference" in page
+    weights = judge / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\x00\x00\x00\x3f")
+    with pytest.raises(SettingsError, match="the judge .* is not what the run was begun with"):
+        align(None, tmp_path / "run", resume=True, quiet=True)
+
+
+def replies(models, folder, tokenizer, template):
+    """What each model says to the prompts of dev with the run's random numbers, as conversations."""
+    asked = [json.loads(row)["question"] for row in (folder / "dev.jsonl").read_text("utf-8").splitlines()]
+    renderer = ChatRenderer(tokenizer, ChatTemplate(template))
+    prompts = [(Message("user", each),) for each in asked]
+    writing = Writing(6, 1.0, tokenizer.end, tokenizer.vocab_size)
+    rows = [tuple(renderer.ids(each)) for each in prompts]
+    found = []
+    for model in models:
+        texts = written(model, rows, range(len(rows)), writing, key(0, "judging") >> 1).responses()
+        said = [tokenizer.decode(ids) for ids in texts]
+        found.append([(*each, Message("assistant", text)) for each, text in zip(prompts, said, strict=True)])
+    return found
+
+
+@pytest.mark.parametrize("method", ["ppo", "sft"])
+def test_rows_with_an_empty_turn_are_counted_when_that_is_asked_for(tmp_path, folder, tiny_models, method):
+    rows = [{"question": f"item {n}?", "answer": f"so {n}"} for n in range(5)]
+    rows[2:2] = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}]}]
+    train = tmp_path / "train.jsonl"
+    train.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    given = {"model": str(tiny_models["gpt2"]), "train": str(train), "template": "plain"}
+    given |= {"method": {"rewards": ["length=3"]}} if method == "ppo" else {}
+    sets = ["training.steps=1", "training.batch=4", *(["method.max_tokens=4"] if method == "ppo" else [])]
+    with pytest.raises(DataError, match=r"train.jsonl:3: messages\[1\]: the text in 'content' is empty"):
+        align(alignment(method, given, sets), tmp_path / "a", quiet=True)
+    made = align(alignment(method, given, [*sets, "method.empty=drop"]), tmp_path / "run", quiet=True)
+    what = {"ppo": "prompts", "sft": "conversations"}[method]
+    note = f"1 of 6 {what} of train were left out, with an empty turn; the first is {train}:3"
+    assert made.examples == 5 and note in made.notes
+    train.write_text(json.dumps(rows[2]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"train can be (learnt from|answered): 1 of 1 .*jsonl:1: give others"):
+        align(alignment(method, given, [*sets, "method.empty=drop"]), tmp_path / "b", quiet=True)
+
+
 @pytest.mark.parametrize(
     ("sets", "flags", "error", "said"),
     [
         ((), {"rewards": ["gsm"]}, SettingsError, "there is no reward 'gsm': did you mean gsm8k"),
         (("method.max_tokens=0",), {}, SettingsError, "method.max_tokens is 0"),
         (("method.temperature=0",), {}, SettingsError, "method.temperature is 0"),
+        (("method.judge=x",), {"dev": None}, SettingsError, "method.judge compares responses to prompts of dev"),
         (("method.judged=0",), {}, SettingsError, "method.judged is 0"),
         (("method.max_tokens=200",), {}, DataError, "no prompt of train leaves room for 200 tokens in a context of 64"),
         (("method.minibatches=9",), {}, SettingsError, "do not fill 9 minibatches"),
@@ -284,3 +353,14 @@ def test_what_may_be_hacking_is_said_in_words(change, about, words):
     assert warnings(first, first) == {}
     found = warnings(first, {**first, **change})
     assert list(found) == [about] and words in found[about]
+
+
+def test_a_reward_that_a_judge_turns_away_from_is_said_to_be_over_optimised():
+    course = [(0, 0.0, 0.5), (10, 0.4, 0.7), (20, 0.9, 0.45)]
+    lines = [{"step": s, "reward": r, "judge_win_rate": w} for s, r, w in course]
+    assert overoptimised([]) == overoptimised(lines[:2]) == {}
+    assert overoptimised([{"step": each["step"], "reward": each["reward"]} for each in lines]) == {}
+    found = overoptimised(lines)["judge"]
+    assert "45% of the responses" in found and "after update 10 it was 70%" in found and "from 0.4 to 0.9" in found
+    assert overoptimised([*lines[:2], {**lines[2], "reward": 0.3}]) == {}  # the reward fell, too
+    assert overoptimised([*lines[:2], {**lines[2], "judge_win_rate": 0.65}]) == {}

@@ -19,6 +19,8 @@ from trivium.alignment.pairs import TokenPairs, reads_endings
 from trivium.alignment.reference import log_probabilities
 from trivium.errors import DataError, SettingsError, StoppedError
 from trivium.text.chats import Message
+from trivium.training.checkpoint import Checkpoints
+from trivium.training.signals import Interrupted
 from trivium.transformer import Inputs, Tokens
 from trivium.verbs.align import Aligned, Alignment, align, alignment
 from trivium.verbs.align_preference_page import preference_page
@@ -238,6 +240,13 @@ def test_the_adapter_is_in_use_again_after_the_reference_was_asked(tiny_models, 
 
 # ---- resuming ----
 
+def untimed(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics, without what the clock says."""
+    timed = ("seconds", "tokens_per_second", "mfu")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{name: value for name, value in line.items() if name not in timed} for line in lines]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -270,13 +279,29 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny_models, files, tmp_path, method: 
     theirs = whole.model.state_dict()
     for name, tensor in resumed.model.state_dict().items():
         assert torch.equal(tensor, theirs[name]), name
-    timed = {"seconds", "tokens_per_second", "mfu"}
-    first, second = (
-        [{k: v for k, v in line.items() if k not in timed} for line in made.history] for made in (whole, resumed)
-    )
-    assert first == second
+    assert untimed(tmp_path / "whole") == untimed(out) and len(resumed.history) == len(whole.history)
     weights_file = "adapter_model.safetensors" if weights == "lora" else "model.safetensors"
     assert (out / weights_file).read_bytes() == (tmp_path / "whole" / weights_file).read_bytes()
+
+
+@pytest.mark.parametrize(("method", "weights"), [("dpo", "lora"), ("reward", "full")])
+def test_a_run_that_was_stopped_before_its_first_step_evaluates_it_once(
+    tiny_models, files, tmp_path, monkeypatch, method: str, weights: str
+) -> None:
+    """Its first evaluation is written, and no checkpoint yet."""
+    settings = asked(method, tiny_models["gpt2"], files, "training.steps=2", "training.log_every=1", weights=weights)
+    align(settings, tmp_path / "whole", quiet=True)
+
+    def stopped(self: Checkpoints, *args: object) -> str:
+        raise Interrupted("stopped", signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", stopped)
+        with pytest.raises(Interrupted):
+            align(settings, tmp_path / "run", quiet=True)
+    assert [line["kind"] for line in untimed(tmp_path / "run")] == ["evaluation"]
+    align(None, tmp_path / "run", resume=True, quiet=True)
+    assert untimed(tmp_path / "run") == untimed(tmp_path / "whole")
 
 
 # ---- bad input ----

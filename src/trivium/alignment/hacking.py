@@ -11,6 +11,7 @@ import torch
 from trivium.alignment.rollouts import Rollouts
 
 FAR = 20.0  # nats a response
+LOST = 0.1  # of a judge's win rate: worth a look
 
 
 def distinct(responses: Sequence[Sequence[int]], size: int) -> float:
@@ -96,3 +97,18 @@ def warnings(first: Mapping[str, float], now: Mapping[str, float]) -> dict[str, 
             "them: give easier or harder prompts, or a reward with more steps"
         )
     return found
+
+
+def overoptimised(evaluations: Sequence[Mapping[str, float]]) -> dict[str, str]:
+    """Where the reward went on to rise and a judge, from whom nothing is learnt, turned away (Gao et al. 2023)."""
+    judged = [each for each in evaluations if "judge_win_rate" in each]
+    if len(judged) < 2:
+        return {}
+    best, now = max(judged, key=lambda each: each["judge_win_rate"]), judged[-1]
+    if now["reward"] > best["reward"] and now["judge_win_rate"] < best["judge_win_rate"] - LOST:
+        return {
+            "judge": f"by the judge {now['judge_win_rate']:.0%} of the responses win over the reference's, and after "
+            f"update {best['step']:.0f} it was {best['judge_win_rate']:.0%}, while the reward rose from "
+            f"{best['reward']:.3g} to {now['reward']:.3g}: it is over-optimised; raise method.kl, or stop earlier"
+        }
+    return {}

@@ -162,10 +162,13 @@ class PolicyLearning:
 
     def scored(self, texts: Texts, prompts: Sequence[PolicyPrompt]) -> tuple[Tensor, Tensor]:
         """(B,) what each response is worth, and (B, P) by each reward, both float64."""
-        said = [self.tokenizer.decode(ids) for ids in texts.responses()]
-        asked = [Asked(p.messages, text, p.example, p.place) for p, text in zip(prompts, said, strict=True)]
-        sums, parts = total(self.rewards, asked)
+        sums, parts = total(self.rewards, self.asked(texts, prompts))
         return torch.tensor(sums, dtype=torch.float64), torch.tensor(list(parts.values()), dtype=torch.float64).T
+
+    def asked(self, texts: Texts, prompts: Sequence[PolicyPrompt]) -> list[Asked]:
+        """The responses as text, each with what it answers."""
+        said = [self.tokenizer.decode(ids) for ids in texts.responses()]
+        return [Asked(p.messages, text, p.example, p.place) for p, text in zip(prompts, said, strict=True)]
 
     def _begin(self, number: int) -> None:
         """The texts of a round, by the policy as it is now; the price follows the distance of the round before."""

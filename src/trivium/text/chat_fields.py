@@ -9,7 +9,7 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -35,14 +35,32 @@ COLUMNS = ("messages", "conversations", "instruction", "input", "output", "syste
 _SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
 
 
-def read_chats(path: Path, columns: Columns | None = None, format: str | None = None) -> list[Located[Chat]]:
-    """All conversations of a file, each with a reply in it."""
-    return [Located(chat_of(place, _renamed(row, columns)), place) for place, row in read_rows(path, format)]
+def read_chats(
+    path: Path, columns: Columns | None = None, format: str | None = None, empty: list[str] | None = None
+) -> list[Located[Chat]]:
+    """All conversations of a file, each with a reply in it. ``empty``: takes the places of those with a turn without
+    words, which are then left out."""
+    return [chat for chat, _ in _chats(path, columns, format, empty, True)]
 
 
-def read_prompts(path: Path, columns: Columns | None = None, format: str | None = None) -> list[Located[Chat]]:
-    """All conversations of a file, which may end in a question; ``Chat.prompt`` is what is to be answered."""
-    return [Located(chat_of(place, _renamed(row, columns), False), place) for place, row in read_rows(path, format)]
+def read_prompts(
+    path: Path, columns: Columns | None = None, format: str | None = None, empty: list[str] | None = None
+) -> list[tuple[Located[Chat], Row]]:
+    """The same of conversations that may end in a question, each with its row as the file has it; ``Chat.prompt`` is
+    what is to be answered."""
+    return list(_chats(path, columns, format, empty, False))
+
+
+def _chats(
+    path: Path, columns: Columns | None, format: str | None, empty: list[str] | None, answered: bool
+) -> Iterator[tuple[Located[Chat], Row]]:
+    for place, row in read_rows(path, format):
+        try:
+            yield Located(chat_of(place, _renamed(row, columns), answered), place), row
+        except EmptyTextError:
+            if empty is None:
+                raise
+            empty.append(place)
 
 
 class EqualSidesError(DataError):

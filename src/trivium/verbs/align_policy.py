@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from trivium.alignment.hacking import looks, warnings
+from trivium.alignment.hacking import looks, overoptimised, repeated, warnings
 from trivium.alignment.learning import PolicyLearning, PolicyPrompt, Settings, expect_nothing, heads
 from trivium.alignment.own_rewards import is_own, own
 from trivium.alignment.policy import check_limits
-from trivium.alignment.rewards import Asked, Reward, built_in, weight_of
+from trivium.alignment.rewards import Asked, Reward, built_in, checked, total, weight_of
 from trivium.alignment.rollouts import Texts, Writing, measured, written
 from trivium.errors import DataError, SettingsError
+from trivium.metrics.intervals import mean_t, paired_t
 from trivium.objectives import Batch
 from trivium.objectives.causal import Causal
 from trivium.randomness import Draws, key
@@ -28,14 +28,15 @@ from trivium.text.chat_fields import read_prompts
 from trivium.text.chats import Message
 from trivium.text.documents import read_documents, source_fingerprint
 from trivium.text.order import drawn
-from trivium.text.readers import read_rows
 from trivium.text.shards import write_shards
 from trivium.tokenizers.chats import ChatRenderer
 from trivium.training.precision import choose_device
 from trivium.training.trainer import Step
 from trivium.transformer import VALUE
 from trivium.verbs.align_policy_page import policy_page, recent
-from trivium.verbs.alignment_parts import Prepared, Start, check_unchanged
+from trivium.verbs.alignment_parts import EMPTY, Prepared, Start, Unfit, check_unchanged, left_out
+from trivium.verbs.load import find
+from trivium.verbs.reply_comparison import spread, win_rate
 from trivium.verbs.reward_models import open_reward_model
 from trivium.verbs.source_model import weights_digest
 
@@ -47,8 +48,9 @@ class OnPolicy:
     """``rewards``: names of built-in ones, ``path/file.py:name`` or folders of reward models, each with a weight such
     as ``0.5*gsm8k``; their sum is what a response is worth. ``judged``: prompts of dev that are answered at each
     evaluation, beside the reference. ``remember``: files of text that is not to be forgotten, ``rows`` of ``length``
-    tokens in each update, of which a nat counts ``mix``: InstructGPT's PPO-ptx. ``sha256``: of each reward's file, as
-    the run writes it down."""
+    tokens in each update, of which a nat counts ``mix``: InstructGPT's PPO-ptx. ``judge``: a reward model from which
+    nothing is learnt, and which says at each evaluation whose response is the better one. ``sha256``,
+    ``judge_sha256``: of each reward's file and of the judge's weights, as the run writes them down."""
 
     rewards: tuple[str, ...] = ()
     max_tokens: int = 128  # of a response
@@ -59,6 +61,9 @@ class OnPolicy:
     rows: int = 8
     length: int = 256
     sha256: tuple[str, ...] = ()
+    empty: Unfit = "error"
+    judge: str | None = None
+    judge_sha256: str | None = None
 
     def __post_init__(self) -> None:
         check_limits(
@@ -75,13 +80,13 @@ class OnPolicy:
 def prepared(method: Settings, asked: OnPolicy, start: Start) -> Prepared:
     """``method`` and ``asked`` are the same object, seen as what learns and as what is asked for."""
     training = start.training
-    rewards = opened_rewards(asked, start)
+    rewards, judge = opened_rewards(asked, start), _opened_judge(asked, start)
     renderer = start.renderer()
     end = _end(start, renderer)
     vocabulary = start.tokenizer.vocab_size
     writing = Writing(asked.max_tokens, asked.temperature, end, vocabulary)
-    prompts, notes = _prompts("train", start.train, renderer, start, asked.max_tokens)
-    dev, more = _prompts("dev", start.dev, renderer, start, asked.max_tokens) if start.dev is not None else ([], [])
+    prompts, notes = _prompts("train", start.train, renderer, start, asked)
+    dev, more = _prompts("dev", start.dev, renderer, start, asked) if start.dev is not None else ([], [])
     model = start.learner(heads(method, start.model.config))
     expect_nothing(model)
     reference = start.model.model.to(choose_device(training.device)).eval()
@@ -99,9 +104,12 @@ def prepared(method: Settings, asked: OnPolicy, start: Start) -> Prepared:
         figures = looks(learning.rollouts, names, method.samples) | {"price": learning.price}
         before = [line for line in lines if line["kind"] == "rollouts"]
         line = {"kind": "rollouts", "step": step.number + 1, "round": learning.round, **figures}
-        known = warnings(before[0], recent(before)) if before else {}
+        judged = [each for each in lines if each["kind"] == "evaluation"]
+        earlier = [each for each in judged if before and each["step"] <= before[-1]["step"]]
+        known = (warnings(before[0], recent(before)) if before else {}) | overoptimised(earlier)
         now = recent([*before, line])
-        for about, sentence in warnings(before[0] if before else now, now).items():
+        found = warnings(before[0] if before else now, now) | overoptimised(judged)
+        for about, sentence in found.items():
             if about not in known:
                 start.tell(f"look at the responses: {sentence}")
         return line
@@ -118,12 +126,14 @@ def prepared(method: Settings, asked: OnPolicy, start: Start) -> Prepared:
         steps=training.steps or rounds * learning.updates,
         learning_rate=start.learning_rate() / 8,
         fingerprint=_fingerprint(prompts, dev, remembered),
-        evaluate=_judging(learning, dev[: asked.judged]) if dev else None,
+        evaluate=_judging(learning, dev[: asked.judged], judge) if dev else None,
         sample=lambda: _shown(learning),
         watch=watch,
         figures=figures,
         page=lambda lines: policy_page(method.kind, lines, names, start.model.directory.name),
-        method=replace(asked, sha256=tuple(reward.sha256 for reward in rewards)),  # type: ignore[arg-type]
+        method=replace(  # type: ignore[arg-type]
+            asked, sha256=tuple(reward.sha256 for reward in rewards), judge_sha256=judge.sha256 if judge else None
+        ),
         notes=(*notes, *more),
         examples=len(prompts),
     )
@@ -161,6 +171,17 @@ def opened_rewards(asked: OnPolicy, start: Start) -> list[Reward]:
     return found
 
 
+def _opened_judge(asked: OnPolicy, start: Start) -> Reward | None:
+    """The one that the run was begun with."""
+    if asked.judge is None:
+        return None
+    if start.dev is None:
+        raise SettingsError("method.judge compares responses to prompts of dev: give --dev, or leave the judge out")
+    made = _reward_model(asked.judge, start)
+    check_unchanged(f"the judge {asked.judge}", made.sha256, asked.judge_sha256)
+    return made
+
+
 def _spelt(given: str) -> tuple[float, str]:
     """A user's reward without the folders that its file is in."""
     weight, rest = weight_of(given)
@@ -195,7 +216,7 @@ def _reward_model(given: str, start: Start) -> Reward:
                 yield [*judge.renderer.ids(each.messages), end]
 
     return Reward(
-        given, weight, lambda asked: judge.token_rewards(list(rows(asked)), shifted=True), weights_digest(Path(folder))
+        given, weight, lambda asked: judge.token_rewards(list(rows(asked)), shifted=True), weights_digest(find(folder))
     )
 
 
@@ -206,22 +227,26 @@ def _end(start: Start, renderer: ChatRenderer) -> int | None:
 
 
 def _prompts(
-    name: str, path: Path, renderer: ChatRenderer, start: Start, room: int
+    name: str, path: Path, renderer: ChatRenderer, start: Start, wanted: OnPolicy
 ) -> tuple[list[PolicyPrompt], list[str]]:
     """All that leave room for a response, and what is to be said of the others."""
-    limit = start.model.config.limit
+    limit, room = start.model.config.limit, wanted.max_tokens
     found: list[PolicyPrompt] = []
+    empty: list[str] = []
     longest = 0
-    chats = read_prompts(path, start.columns, start.format)
-    for located, (place, row) in zip(chats, read_rows(path, start.format), strict=True):
-        messages = located.example.prompt
-        if not messages or not messages[-1].content.strip():
+    chats = read_prompts(path, start.columns, start.format, empty if wanted.empty == "drop" else None)
+    for located, row in chats:
+        messages, place = located.example.prompt, located.place
+        if not messages:
             raise DataError(f"{place}: the prompt is empty, so there is nothing to answer: remove this row")
         ids = tuple(renderer.ids(messages))
         longest = max(longest, len(ids))
         if limit is None or len(ids) + room <= limit:
             theirs = {ours: row[column] for ours, column in start.columns.items() if column in row}
             found.append(PolicyPrompt(ids, messages, {**row, **theirs}, place))
+    told = left_out(name, "prompts", empty, len(chats) + len(empty), EMPTY)
+    if not chats:
+        raise DataError(f"no prompt of {name} can be answered: {''.join(told)}: give others")
     if not found:
         raise DataError(
             f"no prompt of {name} leaves room for {room} tokens in a context of {limit} (the longest has {longest}): "
@@ -229,7 +254,7 @@ def _prompts(
         )
     dropped = len(chats) - len(found)
     said = f"{dropped} prompts of {name} leave no room for {room} tokens in a context of {limit}, and are left out"
-    return found, [said] if dropped else []
+    return found, told + ([said] if dropped else [])
 
 
 def _remembered(asked: OnPolicy, start: Start) -> tuple[Callable[[int], Batch], str]:
@@ -257,28 +282,36 @@ def _remembered(asked: OnPolicy, start: Start) -> tuple[Callable[[int], Batch], 
     return remember, mark
 
 
-def _judging(learning: PolicyLearning, prompts: Sequence[PolicyPrompt]) -> Callable[[], dict[str, float]]:
+def _judging(
+    learning: PolicyLearning, prompts: Sequence[PolicyPrompt], judge: Reward | None
+) -> Callable[[], dict[str, float]]:
     """Policy and reference answer the same prompts with the same random numbers; the reference does so once."""
     seed = key(learning.seed, "judging") >> 1
-    beside: list[torch.Tensor] = []
+    beside: list[dict[str, list[float]]] = []
 
     def answers(model: Any) -> Texts:
         return written(model, [each.ids for each in prompts], range(len(prompts)), learning.writing, seed)
 
+    def worth(texts: Texts) -> dict[str, list[float]]:
+        """By the rewards together, and by the judge."""
+        asked = learning.asked(texts, prompts)
+        found = {"": total(learning.rewards, asked)[0]}
+        return found if judge is None else found | {"judge_": checked(judge.name, judge.judge(asked), asked)}
+
     def evaluate() -> dict[str, float]:
         if not beside:
-            beside.append(learning.scored(answers(learning.reference), prompts)[0])
+            beside.append(worth(answers(learning.reference)))
         texts = answers(learning.policy)
-        scores, _ = learning.scored(texts, prompts)
         here, _ = measured(learning.policy, texts, learning.writing)
         there, _ = measured(learning.reference, texts, learning.writing)
-        wins = (scores > beside[0]).double() + 0.5 * (scores == beside[0]).double()
-        return {
-            "reward": float(scores.mean()),
-            "win_rate": float(wins.mean()),
-            "kl": float((here - there).double().sum(dim=1).mean()),
-            "length": float(texts.lengths.double().mean()),
-        }
+        found: dict[str, float] = {}
+        for by, scores in worth(texts).items():
+            found[f"{by}reward"] = float(np.mean(scores))
+            found |= spread(f"{by}reward_difference", paired_t(scores, beside[0][by]))
+            found |= spread(f"{by}win_rate", win_rate(scores, beside[0][by]))
+        return found | spread("kl", mean_t((here - there).double().sum(dim=1).numpy())) | {
+            "length": float(texts.lengths.double().mean()), "repeated": repeated(texts.responses()),
+        }  # fmt: skip
 
     return evaluate
 

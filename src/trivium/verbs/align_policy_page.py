@@ -2,10 +2,20 @@
 
 from collections.abc import Sequence
 
-from trivium.alignment.hacking import average, warnings
+from trivium.alignment.hacking import average, overoptimised, warnings
 from trivium.lab import Section, key_figures, note, page, table
 from trivium.lab.report import Cell
-from trivium.verbs.alignment_page import Line, chart, curve, digits, first_and_last, of_kind
+from trivium.verbs.alignment_page import (
+    Line,
+    banded,
+    before_and_after,
+    chart,
+    curve,
+    digits,
+    ends,
+    first_and_last,
+    of_kind,
+)  # fmt: skip
 from trivium.views.markup import Markup
 
 RECENT = 5  # rounds whose mean is the present
@@ -23,9 +33,11 @@ def policy_page(method: str, lines: Sequence[Line], rewards: Sequence[str], base
     if not rounds:
         return page(f"Aligned: {method}", [Section("Rounds", ["No round was begun."])], meta=[f"from {base}"])
     sections = [Section("What it is worth", _worth(rounds, judged, rewards))]
-    sections.append(Section("What to look at", _looked_at(rounds)))
+    sections.append(Section("What to look at", _looked_at(rounds, judged)))
     sections.append(Section("How far it went", _distance(rounds, judged)))
     sections.append(Section("What the texts became", _texts(rounds, judged)))
+    if judged:
+        sections.append(Section("All figures on dev", [before_and_after(judged[0], judged[-1])]))
     if samples:
         sections.append(Section("Responses", first_and_last(samples)))
     meta = [f"method {method}", f"from {base}", f"{len(rounds)} rounds", f"rewards: {', '.join(rewards)}"]
@@ -42,18 +54,25 @@ def _worth(rounds: Sequence[Line], judged: Sequence[Line], rewards: Sequence[str
     lines = [curve(rounds, "reward", "reward in training")]
     pieces: list[Markup | str] = []
     if judged:
-        figures["win rate on dev"] = digits(judged[-1]["win_rate"])
+        figures |= {"win rate on dev": digits(judged[-1]["win_rate"]), "its 95% interval": ends(judged[-1], "win_rate")}
+        if "judge_win_rate" in judged[-1]:
+            figures |= {
+                "win rate by the judge": digits(judged[-1]["judge_win_rate"]),
+                "its interval": ends(judged[-1], "judge_win_rate"),
+            }
         lines.append(curve(judged, "reward", "reward on dev"))
     pieces.append(key_figures(figures))
     if len(rewards) > 1:
         lines += [curve(rounds, f"reward.{name}", name) for name in rewards]
     pieces.append(chart(lines, "reward", "The reward by update"))
     if judged:
+        wins = banded(judged, "win_rate", "by the reward")
+        wins += banded(judged, "judge_win_rate", "by the judge") if "judge_win_rate" in judged[-1] else []
         pieces.append(
             chart(
-                [curve(judged, "win_rate", "win rate")], "share of prompts", "Win rate against the reference by update",
+                wins, "share of prompts", "Win rate against the reference by update",
                 "How often the policy's response on dev is worth more than the reference's to the same prompt; equal "
-                "ones count half.",
+                "ones count half. Faint: 95% intervals.",
             )  # fmt: skip
         )
     else:
@@ -61,8 +80,8 @@ def _worth(rounds: Sequence[Line], judged: Sequence[Line], rewards: Sequence[str
     return pieces
 
 
-def _looked_at(rounds: Sequence[Line]) -> list[Markup | str]:
-    found = warnings(rounds[0], recent(rounds))
+def _looked_at(rounds: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]:
+    found = warnings(rounds[0], recent(rounds)) | overoptimised(judged)
     if not found:
         return [
             "Length, ends, repetition, variety and distance give no reason to suspect that the reward is earned by "
@@ -72,7 +91,7 @@ def _looked_at(rounds: Sequence[Line]) -> list[Markup | str]:
 
 
 def _distance(rounds: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]:
-    away = [curve(rounds, "kl", "in training")] + ([curve(judged, "kl", "on dev")] if judged else [])
+    away = [curve(rounds, "kl", "in training")] + (banded(judged, "kl", "on dev") if judged else [])
     pieces: list[Markup | str] = [
         chart(away, "nats a response", "Distance from the reference by update"),
         chart([curve(rounds, "entropy", "entropy")], "nats a token", "Entropy of the policy by update"),
@@ -87,6 +106,7 @@ def _texts(rounds: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]
     shares = [
         curve(rounds, "ended", "end by themselves"),
         curve(rounds, "repeated", "repeated sequences of four"),
+        *([curve(judged, "repeated", "repeated, on dev")] if judged else []),
         curve(rounds, "distinct_2", "different pairs of tokens"),
     ]
     names = ("reward", "kl", "entropy", "length", "ended", "repeated", "distinct_1", "distinct_2", "equal_groups")

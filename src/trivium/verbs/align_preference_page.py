@@ -2,9 +2,19 @@
 
 from collections.abc import Sequence
 
-from trivium.lab import Section, Series, key_figures, note, page, table
+from trivium.lab import Section, key_figures, note, page
 from trivium.lab.report import Cell
-from trivium.verbs.alignment_page import Line, chart, curve, digits, first_and_last, of_kind
+from trivium.verbs.alignment_page import (
+    Line,
+    banded,
+    before_and_after,
+    chart,
+    curve,
+    digits,
+    ends,
+    first_and_last,
+    of_kind,
+)  # fmt: skip
 from trivium.views.markup import Markup
 
 REPEATED = 0.1  # more of a reply's runs of three than of the reference's: worth a look
@@ -20,7 +30,7 @@ def preference_page(method: str, lines: Sequence[Line], base: str) -> str:
         sections.append(Section("What it writes", _replies(judged)))
     if judged:
         sections.append(Section("What to look at", _looked_at(method, judged[0], judged[-1])))
-        sections.append(Section("All figures on dev", [_figures(judged[0], judged[-1])]))
+        sections.append(Section("All figures on dev", [before_and_after(judged[0], judged[-1])]))
     if samples:
         sections.append(Section("Replies", first_and_last(samples)))
     updates = max((line["step"] for line in steps), default=0)
@@ -32,7 +42,7 @@ def _pairs(steps: Sequence[Line], judged: Sequence[Line]) -> list[Markup | str]:
     if judged:
         first, last = judged[0], judged[-1]
         figures: dict[str, Cell] = {"accuracy on dev": digits(last["accuracy"])}
-        figures |= {"95% interval": _ends(last, "accuracy"), "before the first update": digits(first["accuracy"])}
+        figures |= {"95% interval": ends(last, "accuracy"), "before the first update": digits(first["accuracy"])}
         pieces.append(key_figures(figures))
     else:
         pieces.append(note("There was no dev file, so all figures are of the pairs it learnt from: give one by --dev."))
@@ -100,30 +110,3 @@ def _looked_at(method: str, first: Line, last: Line) -> list[Markup | str]:
     if last.get("repetition", 0) > last.get("reference_repetition", 0) + REPEATED:
         found.append("The model's replies repeat themselves more than the reference's.")
     return [*found] or ["Nothing here gives reason to suspect that pairs are told apart by other means than meant."]
-
-
-def _figures(first: Line, last: Line) -> Markup:
-    ends = ("_low", "_high")
-    names = [name for name, value in last.items() if isinstance(value, float) and not name.endswith(ends)]
-    rows: list[list[Cell]] = [
-        [name, *(cell for line in (first, last) for cell in (_value(line, name), _ends(line, name)))] for name in names
-    ]
-    return table(("figure", "before", "95% interval before", "after", "95% interval"), rows)
-
-
-def banded(lines: Sequence[Line], name: str, title: str) -> list[Series]:
-    """A figure by update with the ends of its interval in faint lines."""
-    found = [curve(lines, name, title)]
-    for end in ("low", "high"):
-        each = curve(lines, f"{name}_{end}", title)
-        found.append(Series(title, each.x, each.y, faint=True))
-    return found
-
-
-def _value(line: Line, name: str) -> Cell:
-    return digits(line[name]) if line.get(name) is not None else "-"
-
-
-def _ends(line: Line, name: str) -> str:
-    low, high = (line.get(f"{name}_{end}") for end in ("low", "high"))
-    return "-" if low is None or high is None else f"{low:.4g} to {high:.4g}"

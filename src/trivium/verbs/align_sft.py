@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from trivium.text.order import permuted
 from trivium.tokenizers.chats import ChatRenderer, Rendered
 from trivium.transformer import Network
 from trivium.verbs.alignment_answers import answerable, answered, nearness
-from trivium.verbs.alignment_parts import Prepared, Start
+from trivium.verbs.alignment_parts import EMPTY, Prepared, Start, Unfit, left_out
 from trivium.verbs.data_checks import checked
 from trivium.verbs.pretraining_batches import batch_flops
 
@@ -32,12 +33,13 @@ SHOWN = 2  # conversations of dev that are answered at each evaluation
 class Sft:
     """``length``: tokens of a conversation that are learnt from, as far as the model's context goes; of a longer one
     whole turns are left out from the end, and where not even the first reply fits, all of it; with ``too_long`` "error"
-    it is refused. ``answers``: so many conversations of dev are answered before and after, and held against the answers
-    that are known."""
+    it is refused. One with an ``empty`` turn is refused, or with "drop" left out. ``answers``: so many conversations of
+    dev are answered before and after, and held against the answers that are known."""
 
     kind: Literal["sft"] = "sft"
     length: int = 2048
-    too_long: Literal["drop", "error"] = "drop"
+    too_long: Unfit = "drop"
+    empty: Unfit = "error"
     answers: int = 16
 
     defaults: ClassVar[Mapping[str, Any]] = {"training": {"epochs": 3}}
@@ -53,9 +55,9 @@ class Sft:
         renderer = start.renderer()
         limit = start.model.config.limit
         length = self.length if limit is None else min(self.length, limit)
-        chats = read_chats(start.train, start.columns, start.format)
+        chats, notes = self._chats("train", start.train, start)
         train = self._lessons("train", chats, renderer, start, length)
-        dev_chats = read_chats(start.dev, start.columns, start.format) if start.dev is not None else []
+        dev_chats, more = self._chats("dev", start.dev, start) if start.dev is not None else ([], [])
         dev = self._lessons("dev", dev_chats, renderer, start, length) if dev_chats else None
         _, checks = checked(_asked(chats), _asked(dev_chats))
         asked = answerable(start.model.model, renderer, [each.example for each in dev_chats])
@@ -74,9 +76,18 @@ class Sft:
             sample=_sampler(model, renderer, start, asked[:SHOWN]) if asked else None,
             judge=_judge(model, renderer, start, asked[: self.answers]) if asked and self.answers else None,
             flops=partial(batch_flops, model.config) if start.weights == "full" else None,
-            notes=(*train.notes, *(dev.notes if dev else ()), *replace(checks, contradicted=0).notes),
+            notes=(*notes, *more, *train.notes, *(dev.notes if dev else ()), *replace(checks, contradicted=0).notes),
             examples=len(train.rendered),
         )
+
+    def _chats(self, name: str, file: Path, start: Start) -> tuple[list[Located[Chat]], list[str]]:
+        """The conversations of a file, and what is to be said of others."""
+        empty: list[str] = []
+        found = read_chats(file, start.columns, start.format, empty if self.empty == "drop" else None)
+        told = left_out(name, "conversations", empty, len(found) + len(empty), EMPTY)
+        if not found:
+            raise DataError(f"no conversation of {name} can be learnt from: {''.join(told)}: give others")
+        return found, told
 
     def _lessons(
         self, name: str, chats: Sequence[Located[Chat]], renderer: ChatRenderer, start: Start, length: int

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trivium.lab import Series, Shown, line_chart, table
+from trivium.lab.report import Cell
 from trivium.views.markup import Markup
 
 Line = Mapping[str, Any]
@@ -36,3 +37,31 @@ def first_and_last(samples: Sequence[Line]) -> list[Markup | str]:
     """What was written at the first evaluation and at the last."""
     kept = [samples[0], *samples[-1:]] if len(samples) > 1 else list(samples)
     return [table(("update", "prompt -> response"), [[str(line["step"]), line["text"]] for line in kept])]
+
+
+def banded(lines: Sequence[Line], name: str, title: str) -> list[Series]:
+    """A figure by update with the ends of its interval in faint lines."""
+    found = [curve(lines, name, title)]
+    for end in ("low", "high"):
+        each = curve(lines, f"{name}_{end}", title)
+        found.append(Series(title, each.x, each.y, faint=True))
+    return found
+
+
+def before_and_after(first: Line, last: Line) -> Markup:
+    """All figures of two evaluations, with their intervals where they have any."""
+    names = [name for name, value in last.items() if isinstance(value, float) and not name.endswith(("_low", "_high"))]
+    rows: list[list[Cell]] = [
+        [name, *(cell for line in (first, last) for cell in (_value(line, name), ends(line, name)))] for name in names
+    ]
+    return table(("figure", "before", "95% interval before", "after", "95% interval"), rows)
+
+
+def ends(line: Line, name: str) -> str:
+    """Of a figure's interval."""
+    low, high = (line.get(f"{name}_{end}") for end in ("low", "high"))
+    return "-" if low is None or high is None else f"{low:.4g} to {high:.4g}"
+
+
+def _value(line: Line, name: str) -> Cell:
+    return digits(line[name]) if line.get(name) is not None else "-"

@@ -30,6 +30,12 @@ from trivium.verbs.learning_parts import default_learning_rate, freeze
 from trivium.verbs.load import LanguageModel
 from trivium.verbs.tuning import adapt, share
 
+Unfit = Literal["drop", "error"]
+"""What happens to an example that cannot be learnt from: it is left out and counted, or refused."""
+
+EMPTY = "with an empty turn"
+"""Why an example with a turn without words cannot be learnt from."""
+
 
 @dataclass(frozen=True)
 class AlignTraining:
@@ -163,6 +169,13 @@ class Prepared:
     method: "Method | None" = None
     notes: tuple[str, ...] = ()
     examples: int = 0
+
+
+def left_out(name: str, what: str, places: Sequence[str], total: int, why: str) -> list[str]:
+    """What is said of examples that cannot be learnt from, if there are any: how many, and where the first stands."""
+    if not places:
+        return []
+    return [f"{len(places)} of {total} {what} of {name} were left out, {why}; the first is {places[0]}"]
 
 
 def check_unchanged(what: str, digest: str | None, recorded: str | None) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,11 +18,7 @@ from trivium.text.chat_fields import EqualSidesError, read_preferences
 from trivium.text.chats import Preference
 from trivium.text.fields import EmptyTextError
 from trivium.transformer import Network
-from trivium.verbs.alignment_parts import Start
-
-Unfit = Literal["drop", "error"]
-"""What happens to a pair that cannot be learnt from: it is left out and counted, or refused."""
-
+from trivium.verbs.alignment_parts import EMPTY, Start, Unfit, left_out
 
 FAULTS: tuple[tuple[type[DataError], str], ...] = ((EqualSidesError, "equal"), (EmptyTextError, "empty"))
 """Of rows that no pair can be made of, and the setting that says what happens to them."""
@@ -78,10 +73,10 @@ def _tokens(
 ) -> tuple[TokenPairs, list[Preference]]:
     limit = start.model.config.limit
     room = reading.length if limit is None else min(reading.length, limit)
-    left_out: dict[type[DataError], list[str]] = {
+    unfit: dict[type[DataError], list[str]] = {
         fault: [] for fault, setting in FAULTS if getattr(reading, setting) == "drop"
     }
-    located = read_preferences(file, start.columns, start.format, left_out)
+    located = read_preferences(file, start.columns, start.format, unfit)
     renderer = start.renderer()
     ends = start.generation(renderer).ends
     made: list[TokenPair] = []
@@ -91,9 +86,9 @@ def _tokens(
         try:
             pair = pair_of(renderer, each, ends)
         except EqualSidesError:
-            if EqualSidesError not in left_out:
+            if EqualSidesError not in unfit:
                 raise
-            left_out[EqualSidesError].append(each.place)
+            unfit[EqualSidesError].append(each.place)
             continue
         longest = max(len(pair.chosen.ids), len(pair.rejected.ids))
         if longest <= room:
@@ -112,13 +107,10 @@ def _tokens(
             f"no pair of {name} fits into {room} tokens, the first of them {long[0]}: raise method.length as far as "
             "the model's context goes, or give shorter ones"
         )
-    equal, empty = left_out.get(EqualSidesError, []), left_out.get(EmptyTextError, [])
-    why = ((f"longer than {room} tokens", long), ("with equal sides", equal), ("with an empty turn", empty))
+    equal, empty = unfit.get(EqualSidesError, []), unfit.get(EmptyTextError, [])
+    why = ((f"longer than {room} tokens", long), ("with equal sides", equal), (EMPTY, empty))
     total = len(made) + len(long) + len(equal) + len(empty)
-    told = [
-        f"{len(places)} of {total} pairs of {name} were left out, {fault}; the first is {places[0]}"
-        for fault, places in why if places
-    ]  # fmt: skip
+    told = [note for fault, places in why for note in left_out(name, "pairs", places, total, fault)]
     if not made:
         raise DataError(f"no pair of {name} can be learnt from: {', and '.join(told)}: give others")
     notes += told
