@@ -130,6 +130,6 @@ def test_what_a_model_makes_of_its_context(trivium_command: Any, tiny_models: di
     call = ("evaluate", "--suite", "context", "--data", path, "--model", tiny_models["gpt2"], "--set", "context=32")
     made = trivium_command(*call, "--limit", 6)
     assert made.code == 0 and "second_copy_bits_per_byte" in made.out, made.err
-    assert "gain: from 8 tokens before to 16 and more" in made.out
+    assert "gain: of tokens with 16 and more before them, against 8 to 15 alone" in made.out
     refused = trivium_command(*call, "--set", "early=9")
     assert refused.code == 2 and "early is 9: it must be a power of two" in refused.err

@@ -34,6 +34,7 @@ def test_each_band_is_the_mean_of_the_references_costs(tiny_models: dict[str, Pa
     read = scorer.tokenizer.encode(TEXT)
     reference = transformers.GPT2LMHeadModel.from_pretrained(tiny_models["gpt2"]).eval()
     bits: dict[int, list[float]] = {1: [], 2: [], 4: [], 8: []}
+    short = 0.0
     sizes: dict[int, int] = dict.fromkeys(bits, 0)
     count = len(read.ids) // 20
     for passage in range(count):
@@ -41,6 +42,10 @@ def test_each_band_is_the_mean_of_the_references_costs(tiny_models: dict[str, Pa
         ids = [scorer.tokenizer.end, *(read.ids[i] for i in here)]
         with torch.no_grad():
             chances = reference(torch.tensor([ids])).logits[0].log_softmax(-1)
+            for at in range(8, 21, 2):  # two at a time, or the one that is left, after the end token and one more
+                piece = [scorer.tokenizer.end, *ids[at - 1 : at + 2]]
+                again = reference(torch.tensor([piece])).logits[0].log_softmax(-1)
+                short -= sum(float(again[place - 1, piece[place]]) for place in range(2, len(piece))) / math.log(2)
         for seen, at in enumerate(here, start=1):
             band = max(start for start in bits if start <= seen)
             bits[band].append(-float(chances[seen - 1, ids[seen]]) / math.log(2))
@@ -50,7 +55,8 @@ def test_each_band_is_the_mean_of_the_references_costs(tiny_models: dict[str, Pa
     wanted = {start: sum(bits[start]) / sizes[start] for start in bits}
     for start, value in wanted.items():
         assert measured.scores[f"bits_per_byte_from_{start}"].value == pytest.approx(value, rel=1e-4)
-    assert measured.scores["gain"].value == pytest.approx(wanted[2] - wanted[8], rel=1e-3)
+    assert measured.scores["bits_per_byte_shortened"].value == pytest.approx(short / sizes[8], rel=1e-4)
+    assert measured.scores["gain"].value == pytest.approx(short / sizes[8] - wanted[8], abs=1e-4)
     assert measured.conventions["passages"] == str(count) and measured.conventions["late"] == "8"
 
 
@@ -60,13 +66,12 @@ def test_copies_are_shuffled_tokens_shown_twice(tiny_models: dict[str, Path], pa
     class Copier:
         """Certain of what stood 6 tokens before, and of nothing else: a chance of one in 16."""
 
-        log_probabilities: tuple[float, ...]
-
         def __init__(self, question) -> None:
             seen = question.ids
             known = [place >= 5 and seen[place - 5] == target
                      for place, target in zip(question.positions, question.targets, strict=True)]  # fmt: skip
             self.log_probabilities = tuple(0.0 if each else -4 * math.log(2) for each in known)
+            self.log_probability = sum(self.log_probabilities)
 
     def answers(model, questions, tokens):
         asked.append(questions)
@@ -77,17 +82,17 @@ def test_copies_are_shuffled_tokens_shown_twice(tiny_models: dict[str, Path], pa
     scores = ContextUse(context=24, early=4, copied=6).run(scorer, path, None).measured.scores
     ids = scorer.tokenizer.encode(TEXT).ids
     moved = 0
-    for number, question in enumerate(asked[1]):
+    for number, question in enumerate(asked[2]):
         row = (*question.ids, question.targets[-1])
         assert row[0] == scorer.tokenizer.end and row[1:7] == row[7:]
         assert sorted(row[1:7]) == sorted(ids[24 * number : 24 * number + 6])
         moved += row[1:7] != tuple(ids[24 * number : 24 * number + 6])
         assert question.targets == (*row[2:7], *row[8:])
-    assert moved > len(asked[1]) / 2 and len(asked[1]) == len(ids) // 24
+    assert moved > len(asked[2]) / 2 and len(asked[2]) == len(ids) // 24
     assert scores["second_copy_bits_per_byte"].value == 0
     assert scores["copying"].value == scores["first_copy_bits_per_byte"].value > 0
     again = ContextUse(context=24, early=4, copied=6, seed=1).run(scorer, path, None)
-    assert asked[3] != asked[1] and asked[2] == asked[0] and again.scored == 12
+    assert asked[5] != asked[2] and asked[3] == asked[0] and asked[4] == asked[1] and again.scored == 12
 
 
 def test_a_gain_is_better_when_high_and_a_cost_when_low() -> None:

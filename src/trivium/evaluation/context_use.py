@@ -1,8 +1,9 @@
 """What a model makes of what it has read: the cost of a token by how many stand before it, and of tokens seen before.
 
-A text is cut into passages that fill a context, each read from its beginning. With more before it a token costs less;
-how much less is the in-context learning of Olsson et al. (2022), and what grows with a model's size in Kaplan et al.
-(2020, section 3.2 and figure 20) and Brown et al. (2020). To tell copying from understanding, tokens of each passage
+A text is cut into passages that fill a context, each read from its beginning. With more before it a token costs less:
+the in-context learning of Olsson et al. (2022), which grows with a model's size in Kaplan et al. (2020, appendix D.5).
+Both compare tokens at two places of a text; the gain here is of the same tokens, read again with few before them, so
+that it is not one of easier tokens and needs far less text. To tell copying from understanding, tokens of each passage
 are put into a random order and shown twice (Olsson et al. 2022, "induction heads"): only who looks back knows the
 second copy. All costs are in bits a byte, so that models with different tokenizers compare.
 
@@ -28,14 +29,15 @@ from trivium.generation.score_rows import Question
 from trivium.randomness import Draws, key
 from trivium.tokenizers import Tokenizer
 
+SHORT = "bits_per_byte_shortened"
 FIRST, SECOND = "first_copy_bits_per_byte", "second_copy_bits_per_byte"
 Costs = tuple[np.ndarray, np.ndarray]  # (N,) bits of each passage's tokens, and the bytes that they are
 
 
 @dataclass(frozen=True)
 class ContextUse:
-    """``context``: tokens of a passage, None for the model's. ``early``: the gain is measured from tokens that have so
-    many, and up to twice as many, before them. ``copied``: tokens that are shown twice, None for a quarter of it."""
+    """``context``: tokens of a passage, None for the model's. ``early``: the gain is measured against so many, up to
+    twice as many, tokens before. ``copied``: tokens that are shown twice, None for a quarter of the context."""
 
     settings: ClassVar[tuple[str, ...]] = ("context", "early", "copied", "seed")
     main: ClassVar[tuple[str, ...]] = ("gain",)
@@ -58,16 +60,19 @@ class ContextUse:
             raise DataError(f"{path} is too short for one passage of {context} tokens: give more text, or set context")
         bands = self._read(scorer, begin, ids, sizes)
         last, copies = max(bands), self._copies(scorer, begin, ids, sizes, copied)
-        columns = {**{_name(start): each for start, each in bands.items()}, **copies}
+        short = self._shortened(scorer, begin, ids, last), bands[last][1]
+        columns = {**{_name(start): each for start, each in bands.items()}, SHORT: short, **copies}
 
         def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
             cost = {name: quotient(weights @ bits, weights @ bytes_) for name, (bits, bytes_) in columns.items()}
-            copying = cost[FIRST] - cost[SECOND]
-            return {"gain": cost[_name(self.early)] - cost[_name(last)], **cost, "copying": copying}
+            return {"gain": cost[SHORT] - cost[_name(last)], **cost, "copying": cost[FIRST] - cost[SECOND]}
 
         how = {"context": str(context), "early": str(self.early), "late": str(last), "copied": str(copied),
                "seed": str(self.seed), "passages": str(len(ids))}  # fmt: skip
-        note = f"gain: from {self.early} tokens before to {last} and more; copying: from the first copy to the second"
+        note = (
+            f"gain: of tokens with {last} and more before them, against {self.early} to {2 * self.early - 1} alone; "
+            "copying: of the second copy against the first"
+        )
         return Run(Measured(scored(len(ids), measure, self.main), how, (note,)), count, count)
 
     def _sizes(self, scorer: Scorer) -> tuple[int, int]:
@@ -98,6 +103,20 @@ class ContextUse:
             start: (costs[:, start - 1 : end].sum(axis=1), bytes_[:, start - 1 : end].sum(axis=1))
             for start, end in zip(starts, ends, strict=True)
         }
+
+    def _shortened(self, scorer: Scorer, begin: Sequence[int], ids: np.ndarray, last: int) -> np.ndarray:
+        """(N,) bits of the last band's tokens, a few at a time, each with ``early`` and less than twice as many before
+        it."""
+        known, questions = max(len(begin), self.early), []
+        for passage in ids.tolist():
+            row = (*begin, *passage)
+            for at in range(last, len(row), self.early):
+                piece = (*begin, *row[at - known + len(begin) : at + self.early])
+                places = tuple(range(known - 1, len(piece) - 1))
+                questions.append(Question(piece[:-1], places, piece[known:], known=1))
+        found = answers(scorer.model, questions, scorer.tokens)
+        costs = np.array([-each.log_probability for each in found]) / math.log(2)
+        return costs.reshape(len(ids), -1).sum(axis=1)
 
     def _copies(
         self, scorer: Scorer, begin: Sequence[int], ids: np.ndarray, sizes: np.ndarray, copied: int
