@@ -144,8 +144,11 @@ def test_generate_by_words_and_the_best_of_several(trivium_command, tiny_models:
     assert likely[0].startswith("The quick") and sum(line.startswith("   ") for line in likely) == 6
     refused = trivium_command(*arguments, "--logit-bias", "the")
     assert refused.code == 2 and "must look like" in refused.err
-    refused = trivium_command(*arguments, "--beams", 2, "--forced-word", "list")
-    assert refused.code == 2 and "forced_words is a setting of sampling" in refused.err
+    for search in (("--beams", 2), ("--contrastive", 0.6)):
+        made = trivium_command(*arguments, *search, "--forced-word", "list", "--banned-word", "dog", "--json")
+        assert made.code == 0 and "list" in json.loads(made.out)[0]["text"], made.err
+        refused = trivium_command(*arguments, *search, "--typical-p", 0.9)
+        assert refused.code == 2 and "typical_p is a setting of sampling" in refused.err
 
 
 def test_generate_for_many_requests(trivium_command, tiny_models: dict[str, Path], tmp_path: Path) -> None:

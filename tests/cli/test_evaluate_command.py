@@ -122,3 +122,14 @@ def test_a_fine_tuned_model_is_wanted_where_labels_are(
     call = ["evaluate", "--suite", "sst2", "--data", folder / "SST-2" / "dev.tsv", "--model", tiny_models["gpt2"]]
     outcome = trivium_command(*call)
     assert outcome.code == 2 and "was not fine-tuned for a task" in outcome.err
+
+
+def test_what_a_model_makes_of_its_context(trivium_command: Any, tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("Every model reads tokens and raises an error when the file is missing.\n" * 12)
+    call = ("evaluate", "--suite", "context", "--data", path, "--model", tiny_models["gpt2"], "--set", "context=32")
+    made = trivium_command(*call, "--limit", 6)
+    assert made.code == 0 and "second_copy_bits_per_byte" in made.out, made.err
+    assert "gain: of tokens with 16 and more before them, against 8 to 15 alone" in made.out
+    refused = trivium_command(*call, "--set", "early=9")
+    assert refused.code == 2 and "early is 9: it must be a power of two" in refused.err

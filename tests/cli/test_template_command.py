@@ -89,3 +89,29 @@ def test_every_demonstration_runs_from_end_to_end(trivium_command: Any) -> None:
     for name in template_names():
         outcome = trivium_command("generate", "--model", "smollm2-135m", "--template", name, "--max-tokens", "12")
         assert outcome.code == 0 and outcome.out.strip(), (name, outcome.err)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    """A decoder whose tokens are pieces of words."""
+    from trivium.families import FAMILIES, huggingface
+    from trivium.families.bodies import initialise, network
+    from trivium.tokenizers.wordpiece import train_wordpiece_bpe
+
+    tokenizer = train_wordpiece_bpe(["remove the symbols from a word", "t.a*b#le = table"] * 4, 120)
+    model = network(FAMILIES["gpt2"].size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad))
+    initialise(model, 0)
+    huggingface.save(model, FAMILIES["gpt2"], tokenizer, tmp_path / "words")
+    return tmp_path / "words"
+
+
+def test_a_tokenizer_without_line_breaks_is_told(trivium_command: Any, words: Path, tiny_models: Any) -> None:
+    said = "tokenizer cannot write '\\n'"
+    call = ("generate", "--template", "remove-symbols", "--max-tokens", 3, "--model")
+    made, plain = trivium_command(*call, words), trivium_command(*call, tiny_models["gpt2"])
+    assert made.code == 0 and f"{said}, so that no text ends with it: set --max-tokens" in made.err
+    assert plain.code in (0, 2) and said not in plain.err
+    call = ("evaluate", "--shots", "0", "--suite", "symbol-removal", "--limit", 2, "--set", "max_tokens=3", "--model")
+    made, plain = trivium_command(*call, words), trivium_command(*call, tiny_models["gpt2"])
+    assert made.code == plain.code == 0, made.err
+    assert f"{said}, which ends an answer: all go on to max_tokens" in made.err and said not in plain.err

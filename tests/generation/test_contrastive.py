@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from trivium.generation.contrastive import Contrastive, ContrastiveDecoding, con
 from trivium.generation.engine import Choice, run
 from trivium.generation.prompts import Prompt
 from trivium.generation.sampling import Sampling
+from trivium.generation.wording import Wording
 from trivium.recurrent import RecurrentConfig, RecurrentModel
 from trivium.transformer import Inputs, Model, Network, Tokens
 
@@ -24,10 +26,11 @@ def prompts_for(model: Network) -> list[Prompt]:
 
 
 def written(
-    model: Network, prompts: list[Prompt], settings: Contrastive, ends: frozenset[int] = NO_ENDS, vocabulary: int = 64
-) -> list[list[Choice]]:
+    model: Network, prompts: list[Prompt], settings: Contrastive, ends: frozenset[int] = NO_ENDS, vocabulary: int = 64,
+    words: Wording = Wording(),  # noqa: B008 (frozen)
+) -> list[list[Choice]]:  # fmt: skip
     found: list[list[Choice]] = [[] for _ in prompts]
-    for step in ContrastiveDecoding(model, prompts, settings, ends, vocabulary):
+    for step in ContrastiveDecoding(model, prompts, settings, ends, vocabulary, words=words):
         for choice in step:
             found[choice.row].append(choice)
     return found
@@ -42,14 +45,20 @@ def states_and_chances(model: Network, prompt: Prompt, texts: list[list[int]]) -
     return outputs.hidden.double(), outputs.logits[:, -1].double().softmax(-1)
 
 
-def by_hand(model: Network, prompt: Prompt, settings: Contrastive, vocabulary: int = 64) -> list[int]:
-    """Su et al. 2022, equation 5."""
+def by_hand(
+    model: Network, prompt: Prompt, settings: Contrastive, vocabulary: int = 64,
+    forbidden: Callable[[list[int]], set[int]] = lambda tokens: set(),
+) -> list[int]:  # fmt: skip
+    """Su et al. 2022, equation 5, without the tokens that are ``forbidden`` after some."""
     tokens: list[int] = []
     for _ in range(settings.max_tokens):
         (before,), (chances,) = states_and_chances(model, prompt, [tokens])
-        chances = chances[:vocabulary] / chances[:vocabulary].sum()
+        chances = chances[:vocabulary].clone()
+        chances[sorted(forbidden(tokens))] = 0
+        chances /= chances.sum()
         scores = {}
         candidates = chances.argsort(descending=True)[: settings.candidates].tolist()
+        candidates = [candidate for candidate in candidates if chances[candidate] > 0]
         after = states_and_chances(model, prompt, [[*tokens, candidate] for candidate in candidates])[0][:, -1]
         for candidate, state in zip(candidates, after, strict=True):
             alike = max(float(state @ each / state.norm() / each.norm()) for each in before)
@@ -128,6 +137,33 @@ def test_the_rules_hold(tiny: Tiny) -> None:
     assert len(set(text)) == len(text) == 12 and row[-1].finish == "context"
     with pytest.raises(SettingsError, match="no_repeat_ngram larger"):
         written(tiny(decoder=1, vocab=6), [Prompt((1, 2))], settings, vocabulary=6)
+
+
+def test_banned_and_forced_words(tiny: Tiny) -> None:
+    """The definition with what is banned forbidden, and at the end all but the word that has to come."""
+    model, settings = tiny(decoder=2), Contrastive(8, 4, 0.6)
+    prompts = prompts_for(model)
+    free = [[choice.token for choice in row] for row in written(model, prompts, settings)]
+    banned = ((free[0][1],), (free[1][2], free[1][3]))
+    word = (8, 9)
+    assert not any(word == (a, b) for row in free for a, b in pairwise(row))
+
+    def forbidden(tokens: list[int]) -> set[int]:
+        found = {banned[0][0], *((banned[1][1],) if tokens[-1:] == [banned[1][0]] else ())}
+        left = settings.max_tokens - len(tokens)
+        if word in pairwise(tokens) or left > 2:
+            return found
+        return set(range(64)) - {word[2 - left]}
+
+    given = Wording(banned=banned, forced=((word,),))
+    found = [[choice.token for choice in row] for row in written(model, prompts, settings, words=given)]
+    assert found == [by_hand(model, prompt, settings, forbidden=forbidden) for prompt in prompts] != free
+    assert all(word in pairwise(row) for row in found)
+    ends = frozenset({free[0][2]})
+    ended = written(model, prompts[:1], settings, ends, words=Wording(forced=((word,),)))[0]
+    assert word in pairwise([choice.token for choice in ended])
+    with pytest.raises(SettingsError, match="forced words take 2 tokens, and there is room for 1"):
+        written(model, prompts, replace(settings, max_tokens=1), words=given)
 
 
 def test_scores_literally() -> None:

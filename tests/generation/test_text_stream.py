@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivium.generation.text_stream import TextStream
+from trivium.generation.text_stream import TextStream, never_written
+from trivium.tokenizers import train_bpe
+from trivium.tokenizers.wordpiece import train_wordpiece_bpe
 
 
 def from_bytes(ids: Sequence[int]) -> str:
@@ -92,3 +94,10 @@ def test_the_window_slides_without_losing_spaces(length: int) -> None:
     stream = TextStream(decode, context=[7, 8])
     run(stream, range(length))
     assert stream.text == "".join(f" {i}" for i in range(length))
+
+
+def test_whole_words_have_no_line_breaks() -> None:
+    texts = ["The model reads tokens.", "A list: one\ntwo, three."] * 4
+    assert never_written(train_bpe(texts, 300), ("\n", ".", "\n\n", " model")) == ()
+    words = train_wordpiece_bpe(texts, 120)
+    assert never_written(words, ("\n", ".", "\n\n", " model", "list", "model\n")) == ("\n", "\n\n", "model\n")

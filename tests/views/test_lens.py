@@ -151,6 +151,30 @@ def test_an_answer_is_weighed_after_its_text(tiny_models) -> None:
         inspect_surprise(tiny_models["t5"], TEXT)
 
 
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_each_token_of_an_answer_costs_what_the_reference_says(tiny_models, name: str) -> None:
+    """Of the target, given the source: the decoder reads its start and what of the answer stands before the token."""
+    loaded = load(tiny_models[name])
+    view = inspect_surprise(loaded, TEXT, ANSWER, top=3)
+    read = passage(loaded.model, loaded.tokenizer, TEXT, ANSWER)
+    targets = torch.tensor(loaded.tokenizer.encode(ANSWER).ids)
+    reference = CLASSES[name].from_pretrained(tiny_models[name]).eval()
+    start = torch.tensor([reference.config.decoder_start_token_id])
+    with torch.no_grad():
+        made = reference(
+            input_ids=torch.tensor([read.source.ids]), decoder_input_ids=torch.cat([start, targets[:-1]])[None]
+        )
+    chances = made.logits[0].log_softmax(-1)
+    own = chances[torch.arange(len(targets)), targets]
+    np.testing.assert_allclose([one.log_probability for one in view.tokens], own.numpy(), rtol=1e-4)
+    assert [[one.token for one in token.top] for token in view.tokens] == chances.topk(3).indices.tolist()
+    assert view.bits == pytest.approx(-own.sum().item() / math.log(2), rel=1e-5)
+    assert "".join(one.text for one in view.tokens) == ANSWER
+    assert view.bits_per_character == pytest.approx(view.bits / len(ANSWER))
+    other = inspect_surprise(loaded, "Another text.", ANSWER, top=0)
+    assert other.bits != pytest.approx(view.bits, rel=1e-4)  # the source is seen
+
+
 def test_a_text_longer_than_the_context_is_read_in_windows(tiny_models) -> None:
     loaded, text = load(tiny_models["gpt2"]), "A list is mutable. " * 30
     view = inspect_surprise(loaded, text, top=0)

@@ -121,6 +121,7 @@ def generate(
     from trivium.generation.constraints import read_schema
     from trivium.generation.sampling import Sampling
     from trivium.generation.search import Search
+    from trivium.generation.text_stream import never_written
     from trivium.verbs.generate import settings_of
     from trivium.verbs.load import load
     from trivium.verbs.templates import sampled_as
@@ -147,6 +148,8 @@ def generate(
         length_penalty=length_penalty, early_stopping=None if early_stopping is None else _EARLY[early_stopping],
         contrastive=contrastive,
     )  # fmt: skip
+    for each in never_written(loaded.tokenizer, sampling.stop):
+        note(f"this model's tokenizer cannot write {each!r}, so that no text ends with it: set --max-tokens")
     if requests is not None:
         beside = prompt is not None or template is not None or fill or samples > 1 or best_of or draft
         if beside or not isinstance(sampling, Sampling):

@@ -11,6 +11,7 @@ from trivium.errors import DataError
 from trivium.evaluation.answers import Answers
 from trivium.evaluation.classification import Classification
 from trivium.evaluation.cloze import Blank, LastWord
+from trivium.evaluation.context_use import ContextUse
 from trivium.evaluation.conversations import Conversations
 from trivium.evaluation.labels import Labels
 from trivium.evaluation.language_modelling import LanguageModelling, MaskedModelling
@@ -192,6 +193,7 @@ LANGUAGE: dict[str, LanguageSuite] = {
     "enwik8": LanguageModelling(headline="bits_per_byte", files=("enwik8.txt",)),
     "text8": LanguageModelling(headline="bits_per_character", files=("text8.txt",)),
     "masked": MaskedModelling(),
+    "context": ContextUse(),
     "blimp": MinimalPairs(files=("blimp", "blimp.jsonl")),
     "crows-pairs": MinimalPairs(
         ("bias_type",), "sent_more", "sent_less", "stereotype", ("crows_pairs_anonymized.csv",)

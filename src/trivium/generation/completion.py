@@ -101,7 +101,8 @@ def stream_rows(
     if isinstance(sampling, Contrastive):
         if draft is not None:
             raise SettingsError("contrastive search tries each token itself: leave out the draft model")
-        contrasting = ContrastiveDecoding(model, rows, sampling, ends, tokenizer.vocab_size, forced)
+        words = wording(sampling, tokenizer)
+        contrasting = ContrastiveDecoding(model, rows, sampling, ends, tokenizer.vocab_size, forced, words)
         return _pieces(contrasting, texts, samples, tokenizer) if rows else iter(())
     followed: list[Guide] = []
     if sampling.form:  # what is forced to be first writes no text, and what is forced to be last would cut it short
@@ -225,7 +226,8 @@ def _searched(
     streams = text_streams(model, tokenizer, rows, settings.stop)
     ends, forced = end_tokens(tokenizer, files), Forced(files.first, files.last)
     watched = streams if settings.stop else None
-    found = search(model, rows, settings, ends, tokenizer.vocab_size, forced, watched)
+    words = wording(settings, tokenizer)
+    found = search(model, rows, settings, ends, tokenizer.vocab_size, forced, watched, words)
     completions = []
     for prompt, best in enumerate(found):
         for sample, each in enumerate(best[:samples]):

@@ -22,6 +22,7 @@ from trivium.generation.prompts import Prompt
 from trivium.generation.rows import left_padded, right_padded
 from trivium.generation.rules import Forced, Rules, check_any_left, check_settings, text_limits, texts
 from trivium.generation.sampling import check_finite
+from trivium.generation.wording import Wanted, Wording
 from trivium.transformer import Inputs, Network, Tokens
 from trivium.transformer.network import Progress, answers
 
@@ -37,10 +38,13 @@ class Contrastive:
     stop: tuple[str, ...] = ()
     min_tokens: int = 0
     no_repeat_ngram: int = 0
+    banned_words: tuple[str, ...] = ()
+    forced_words: tuple[str, ...] = ()  # the text does not end before all of these are in it
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
+        for name in ("stop", "banned_words", "forced_words"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, (getattr(self, name),))
         check_settings(
             self,
             *text_limits(self),
@@ -55,13 +59,17 @@ class ContrastiveDecoding:
 
     def __init__(
         self, model: Network, prompts: Sequence[Prompt], settings: Contrastive, ends: frozenset[int], vocabulary: int,
-        forced: Forced = Forced(),  # noqa: B008 (frozen)
+        forced: Forced = Forced(), words: Wording = Wording(),  # noqa: B008 (frozen)
     ):  # fmt: skip
         self._rooms = rooms(model, prompts, settings.max_tokens)
+        for room in self._rooms:
+            words.check_room(room, forced)
         if model.config.two_stream:
             raise SettingsError("contrastive search compares hidden states, and this model has several of each token")
         self._model, self._prompts, self._settings = model, prompts, settings
-        self._rules, self._vocabulary = Rules.of(settings, ends, forced), vocabulary
+        self._rules, self._vocabulary = Rules.of(settings, ends, forced, words.banned), vocabulary
+        self._wanted = [Wanted(list(words.forced)) for _ in prompts]
+        self._written: list[list[int]] = [[] for _ in prompts]
         self._stopped: set[int] = set()
 
     def stop(self, row: int) -> None:
@@ -82,7 +90,7 @@ class ContrastiveDecoding:
             with torch.inference_mode():
                 logits = logits[:, : self._vocabulary].float()  # (R, V)
                 check_finite(logits)
-                ruled = rules.apply(logits, text, step, lengths == 1, room == step + 1)
+                ruled = self._steered(rules.apply(logits, text, step, lengths == 1, room == step + 1), live, step)
                 check_any_left(ruled, settings)
                 best = ruled.softmax(dim=-1).topk(count, dim=-1)  # (R, k)
                 after, states = _tried(self._model, best.indices, lengths + step, cache)  # (R, k, V), (R, k, W)
@@ -95,6 +103,9 @@ class ContrastiveDecoding:
                 Choice(row, token, chance, finish_of(token, step + 1, ends, self._rooms[row], most))
                 for row, token, chance in zip(live, tokens.tolist(), chances.tolist(), strict=True)
             ]
+            for choice in choices:
+                self._written[choice.row].append(choice.token)
+                self._wanted[choice.row].take(self._written[choice.row])
             yield choices
             on = [i for i, choice in enumerate(choices) if not choice.finish and choice.row not in self._stopped]
             if not on:
@@ -112,6 +123,14 @@ class ContrastiveDecoding:
                 real = torch.cat([real, real.new_ones(len(live), 1)], dim=1)
                 if text is not None:
                     text = torch.cat([text, tokens[:, None]], dim=1)
+
+    def _steered(self, scores: Tensor, live: Sequence[int], step: int) -> Tensor:
+        """(R, V) scores by the forced words of each text."""
+        if not any(self._wanted[row].missing or self._wanted[row].queue for row in live):
+            return scores
+        left, ends = step + (self._rules.forced.last is not None), self._rules.ends
+        rows = zip(live, scores, strict=True)
+        return torch.stack([self._wanted[row].steer(each, self._rooms[row] - left, ends) for row, each in rows])
 
 
 def contrasted(chances: Tensor, states: Tensor, seen: Tensor, real: Tensor, penalty: float) -> Tensor:

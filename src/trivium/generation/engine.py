@@ -124,9 +124,7 @@ class Engine:
                 f"the prompt has {len(prompt.ids)} tokens and asks for up to {room} more, and this engine holds "
                 f"{self.longest} of a text: shorten the prompt, lower max_tokens or make an engine for longer texts"
             )
-        words = request.wording.room + (request.forced.last is not None)
-        if request.wording.forced and words > room:
-            raise SettingsError(f"the forced words take {words} tokens, and there is room for {room}: raise max_tokens")
+        request.wording.check_room(room, request.forced)
         if self.waiting is not None and self.running + self.queued >= self.slots + self.waiting:
             raise RefusedError(
                 f"{self.running + self.queued} requests are written or wait, and {self.slots + self.waiting} may: try "

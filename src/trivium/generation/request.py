@@ -104,12 +104,7 @@ class Row:
     def steer(self, scores: Tensor) -> Tensor:
         """(V,) scores by what holds for this text alone."""
         constraint, after = self.request.constraint, int(self.rules.forced.last is not None)
-        token = self.wanted.next(self.room - len(self.tokens) - after)
-        if token is not None:
-            scores = torch.full_like(scores, -torch.inf).index_fill(0, torch.tensor(token, device=scores.device), 0.0)
-        elif self.wanted.missing and self.rules.ends:
-            ends = torch.tensor(sorted(self.rules.ends), device=scores.device)
-            scores = scores.index_fill(0, ends, -torch.inf)
+        scores = self.wanted.steer(scores, self.room - len(self.tokens) - after, self.rules.ends)
         if constraint is not None:
             scores = scores.masked_fill(~constraint.allowed()[: len(scores)].to(scores.device), -torch.inf)
         return scores

@@ -33,6 +33,10 @@ class TextSettings(Protocol):
     def repetition_penalty(self) -> float: ...
     @property
     def stop(self) -> tuple[str, ...]: ...
+    @property
+    def banned_words(self) -> tuple[str, ...]: ...
+    @property
+    def forced_words(self) -> tuple[str, ...]: ...
 
 
 Limit = tuple[str, bool, str]  # a setting, whether it is allowed, what is
@@ -46,6 +50,8 @@ def text_limits(settings: TextSettings) -> list[Limit]:
         ("no_repeat_ngram", settings.no_repeat_ngram >= 0, "0 (all may) or above"),
         ("repetition_penalty", 0 < settings.repetition_penalty < float("inf"), "above 0, 1 for none"),
         ("stop", all(settings.stop), "made of texts that are not empty"),
+        ("banned_words", all(settings.banned_words), "made of words that are not empty"),
+        ("forced_words", all(settings.forced_words), "made of words that are not empty"),
     ]
 
 
@@ -96,8 +102,12 @@ class Rules:
     banned: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that are not written
 
     @classmethod
-    def of(cls, settings: TextSettings, ends: frozenset[int], forced: Forced) -> Self:
-        return cls(ends, settings.min_tokens, settings.no_repeat_ngram, settings.repetition_penalty, forced)
+    def of(
+        cls, settings: TextSettings, ends: frozenset[int], forced: Forced, banned: tuple[tuple[int, ...], ...] = ()
+    ) -> Self:
+        return cls(
+            ends, settings.min_tokens, settings.no_repeat_ngram, settings.repetition_penalty, forced, banned=banned
+        )
 
     @property
     def none(self) -> bool:

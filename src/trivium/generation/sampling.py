@@ -91,8 +91,6 @@ class Sampling:
             ("typical_p", 0 < self.typical_p <= 1, "above 0 and at most 1"),
             ("presence_penalty", isfinite(self.presence_penalty), "a finite number, 0 for none"),
             ("frequency_penalty", isfinite(self.frequency_penalty), "a finite number, 0 for none"),
-            ("banned_words", all(self.banned_words), "made of words that are not empty"),
-            ("forced_words", all(self.forced_words), "made of words that are not empty"),
             ("top_log_probabilities", self.top_log_probabilities >= 0, "0 (none) or above"),
         )
 

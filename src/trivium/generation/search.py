@@ -10,10 +10,17 @@ of n-grams), and a beam that does not exist has probability 0 (there 1e-400,000,
 
 A step is a chain of plain functions: the model's log-probabilities, the rules, the best continuations, the sorting of
 those into finished and live texts, the exchange of what the cache has read. Another kind of search replaces one link.
+
+Forced words are planned for as in Post and Vilar (2018, "dynamic beam allocation"): texts are ranked in banks, by how
+many tokens of forced words have still to come, and the beams are shared out over the banks. Beside the best
+continuations of all beams, each beam has its own best ones and those that its missing words go on with, so that some
+text has all of them in time, however improbable they are.
+
 B prompts, K beams of each, V vocabulary, C candidates. What is long, the cache, moves as little as possible: prompts
 and sources are never copied between beams (``Progress.exchange``), and prompts that are done leave the batch.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -27,6 +34,7 @@ from trivium.generation.prompts import Prompt
 from trivium.generation.rules import Forced, Rules, check_settings, nothing_left, text_limits, texts
 from trivium.generation.sampling import Sampling, check_finite
 from trivium.generation.text_stream import TextStream
+from trivium.generation.wording import Spellings, Wording, going_on, still_missing, still_to_come
 from trivium.settings import build
 from trivium.transformer import Network
 
@@ -58,10 +66,13 @@ class Search:
     no_repeat_ngram: int = 0  # 0: all; else no sequence of so many tokens comes twice, the prompt included
     repetition_penalty: float = 1.0  # 1: none; on log-probabilities
     stop: tuple[str, ...] = ()
+    banned_words: tuple[str, ...] = ()
+    forced_words: tuple[str, ...] = ()  # every text has all of these
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
+        for name in ("stop", "banned_words", "forced_words"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, (getattr(self, name),))
         check_settings(
             self,
             ("beams", self.beams >= 1, "at least 1"),
@@ -86,13 +97,14 @@ class Search:
         """With one beam, the same by the engine that chooses token by token."""
         return Sampling(
             self.max_tokens, temperature=0, repetition_penalty=self.repetition_penalty, stop=self.stop,
-            min_tokens=self.min_tokens, no_repeat_ngram=self.no_repeat_ngram,
+            min_tokens=self.min_tokens, no_repeat_ngram=self.no_repeat_ngram, banned_words=self.banned_words,
+            forced_words=self.forced_words,
         )  # fmt: skip
 
 
 def foreign(settings: Search) -> dict[str, object]:
-    """The settings as ``generation_config.json`` has them; ``Search.published`` reads them back, but for stop strings,
-    which that file has no place for."""
+    """The settings as ``generation_config.json`` has them; ``Search.published`` reads them back, but for stop strings
+    and words, which that file has no place for."""
     return {theirs: getattr(settings, ours) for ours, theirs in _FOREIGN.items()}
 
 
@@ -106,11 +118,12 @@ class Hypothesis:
     finish: Finish | None = None
     score: float = 0.0
     text: TextStream | None = None  # where stop strings are looked for
+    missing: tuple[Spellings, ...] = ()  # forced words that are not in it
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best continuations of one prompt's beams, falling: (C,) each."""
+    """Continuations of one prompt's beams, falling: (C,) each."""
 
     totals: list[float]
     beams: list[int]
@@ -130,20 +143,27 @@ class Beam:
 
     def grow(self, candidates: Candidates) -> list[int]:
         """Sorts the continuations into finished and live texts; from which beam each live one comes."""
-        width = self.search.beams
+        width, forcing = self.search.beams, any(each.missing for each in self.live)
         ended: list[Hypothesis] = []
-        live: list[Hypothesis] = []
-        origins: list[int] = []
+        banks: dict[int, list[tuple[Hypothesis, int]]] = {}  # by how many tokens of forced words have still to come
+        ranks: Counter[int] = Counter()
         pieces = zip(candidates.totals, candidates.beams, candidates.tokens, candidates.log_probabilities, strict=True)
-        for rank, (total, beam, token, chance) in enumerate(pieces):
-            if total == -inf or (rank >= width and len(live) == width):
+        for total, beam, token, chance in pieces:
+            if total == -inf or (not forcing and ranks[0] >= width and len(banks[0]) == width):
                 break
             grown = self._extended(self.live[beam], token, chance, total)
-            if grown.finish is None and len(live) < width:
-                live.append(grown)
-                origins.append(beam)
+            wanted = still_to_come(grown.missing, grown.tokens) if grown.missing else 0
+            if wanted and (grown.finish or wanted > self.room - len(grown.tokens)):
+                continue
+            bank, rank = banks.setdefault(wanted, []), ranks[wanted]
+            ranks[wanted] += 1
+            if grown.finish is None and len(bank) < width:
+                bank.append((grown, beam))
             elif grown.finish and rank < width:  # the others are there to keep the beams going
                 ended.append(grown)
+        places = sorted((place, wanted) for wanted, bank in banks.items() for place in range(len(bank)))[:width]
+        kept = sorted((banks[wanted][place] for place, wanted in places), key=lambda each: -each[0].total)
+        live, origins = [each for each, _ in kept], [beam for _, beam in kept]
         missing = width - len(live) if live else 0
         self.live = live + [replace(each, total=-inf) for each in live[:1]] * missing
         self.finished = sorted([*self.finished, *ended], key=lambda each: -each.score)[:width]
@@ -174,22 +194,27 @@ class Beam:
         if not finish and len(tokens) == self.room:
             finish = "length" if self.room == self.search.max_tokens else "context"
         score = total / len(tokens) ** self.search.length_penalty
-        return Hypothesis(tokens, (*before.log_probabilities, chance), total, finish, score, text)
+        missing = still_missing(before.missing, tokens)
+        return Hypothesis(tokens, (*before.log_probabilities, chance), total, finish, score, text, missing)
 
 
 def search(
     model: Network, prompts: Sequence[Prompt], settings: Search, ends: frozenset[int], vocabulary: int,
     forced: Forced = Forced(), streams: Sequence[TextStream] | None = None,  # noqa: B008 (frozen)
+    words: Wording = Wording(),  # noqa: B008 (frozen)
 ) -> list[list[Hypothesis]]:  # fmt: skip
     """The best texts for each prompt, at most ``settings.beams`` of them, by falling score.
 
-    ``ends``, ``vocabulary`` and ``forced`` as of ``Decoding``; ``streams``: one a prompt, which look for stop strings.
+    ``ends``, ``vocabulary`` and ``forced`` as of ``Decoding``; ``streams``: one a prompt, which look for stop strings;
+    ``words``: the banned and forced words of the settings, as tokens.
     """
-    width, rules = settings.beams, Rules.of(settings, ends, forced)
+    width, rules = settings.beams, Rules.of(settings, ends, forced, words.banned)
     beams = [
-        Beam(settings, ends, room, [Hypothesis(text=streams[place] if streams else None)])
+        Beam(settings, ends, room, [Hypothesis(text=streams[place] if streams else None, missing=words.forced)])
         for place, room in enumerate(rooms(model, prompts, settings.max_tokens))
     ]
+    for beam in beams:
+        words.check_room(beam.room, forced)
     running = beams
     steps = max(beam.room for beam in beams)
     logits, cache = prefill(model, prompts, steps)  # (B, V): before its first step a prompt has one beam
@@ -203,7 +228,11 @@ def search(
             check_finite(logits)
             plain = logits[:, :vocabulary].float().log_softmax(dim=-1)  # (B K, V)
             ruled = rules.apply(plain, text, step, lengths == 1, room == step + 1)
-            found = best(ruled, plain, totals, width * max(2, 1 + len(ends)))
+            count = width * max(2, 1 + len(ends))
+            if words.forced:
+                found = of_each(ruled, plain, totals, count, running)
+            else:
+                found = best(ruled, plain, totals, count)
             grown = [(beam, beam.grow(each)) for beam, each in zip(running, found, strict=True)]
             going = [place for place, beam in enumerate(running) if not beam.done]
             if not going:
@@ -231,6 +260,27 @@ def search(
     if not all(beam.finished for beam in beams):
         raise nothing_left(settings)
     return [beam.finished for beam in beams]
+
+
+def of_each(
+    ruled: Tensor, plain: Tensor, totals: Tensor, count: int, running: Sequence[Beam]
+) -> list[Candidates]:
+    """As ``best``, but of each beam the ``count`` most probable continuations, and those that its missing words go on
+    with."""
+    V = ruled.shape[1]
+    own = ruled.topk(min(count, V), dim=1).indices.tolist()
+    found = []
+    for number, (beam, so_far) in enumerate(zip(running, totals.tolist(), strict=True)):
+        pieces = []
+        for place, each in enumerate(beam.live):
+            row = number * len(so_far) + place
+            tokens = sorted({*own[row], *going_on(each.missing, each.tokens)} - (beam.ends if each.missing else set()))
+            values, chances = ruled[row, tokens].tolist(), plain[row, tokens].tolist()
+            pieces += [(so_far[place] + value, place, token, chance)
+                       for value, token, chance in zip(values, tokens, chances, strict=True)]  # fmt: skip
+        pieces.sort(key=lambda piece: -piece[0])
+        found.append(Candidates(*map(list, zip(*pieces, strict=True))))
+    return found
 
 
 def best(ruled: Tensor, plain: Tensor, totals: Tensor, count: int) -> list[Candidates]:

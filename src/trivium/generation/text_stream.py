@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Self
 
+from trivium.tokenizers import Tokenizer
+
 _UNFINISHED = "\ufffd"  # what a decoder writes for bytes that are not (yet) a character
 _WINDOW = 16  # tokens decoded again at each step: enough for every character and joining rule, constant cost
 
@@ -77,3 +79,11 @@ def _overlap(text: str, stop: str) -> int:
         if stop.startswith(text[-length:]):
             return length
     return 0
+
+
+def never_written(tokenizer: Tokenizer, stop: Sequence[str]) -> tuple[str, ...]:
+    """The stop strings that no text of this tokenizer holds: those of whole words and WordPiece have no line breaks."""
+    return tuple(
+        each for each in stop
+        if not any(each in tokenizer.decode(tokenizer.encode(text).ids) for text in (each, f"a{each}b", f"a {each} b"))
+    )  # fmt: skip

@@ -3,15 +3,17 @@
 A word is what its own tokens are, alone and after a space, as a tokenizer writes it; another spelling of the same
 letters is another word. A banned one is not completed: its last token is forbidden where the others have come. A forced
 one is left to the model for as long as there is room; the end is forbidden until all forced words are there, and where
-the room only just holds those that are missing they are written. Search that plans for them (constrained beams,
-Hokamp and Liu 2017) is left out.
+the room only just holds those that are missing they are written. Beam search plans for them (``search.py``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+from torch import Tensor
+
 from trivium.errors import SettingsError
-from trivium.generation.rules import Forced, Rules
+from trivium.generation.rules import Forced, Rules, TextSettings
 from trivium.generation.sampling import Sampling
 from trivium.tokenizers import Tokenizer
 
@@ -32,19 +34,27 @@ class Wording:
         return sum(len(spellings[0]) for spellings in self.forced)
 
 
-def wording(sampling: Sampling, tokenizer: Tokenizer) -> Wording:
+    def check_room(self, room: int, forced: Forced) -> None:
+        """Refuses words that do not fit into a text of ``room`` tokens."""
+        words = self.room + (forced.last is not None)
+        if self.forced and words > room:
+            raise SettingsError(f"the forced words take {words} tokens, and there is room for {room}: raise max_tokens")
+
+
+def wording(settings: TextSettings, tokenizer: Tokenizer) -> Wording:
     """What the settings say, in the tokenizer's tokens."""
-    banned = [each for word in sampling.banned_words for each in spellings(word, tokenizer)]
-    forced = tuple(spellings(word, tokenizer) for word in sampling.forced_words)
-    bias = {_token(name, tokenizer): value for name, value in sampling.biases()}
+    banned = [each for word in settings.banned_words for each in spellings(word, tokenizer)]
+    forced = tuple(spellings(word, tokenizer) for word in settings.forced_words)
+    biases = settings.biases() if isinstance(settings, Sampling) else []
+    bias = {_token(name, tokenizer): value for name, value in biases}
     return Wording(tuple(sorted(bias.items())), tuple(dict.fromkeys(banned)), forced)
 
 
 def rules_of(sampling: Sampling, ends: frozenset[int], forced: Forced, words: Wording) -> Rules:
     """All rules of sampled texts but that of forced words, which goes by each text's room."""
     return replace(
-        Rules.of(sampling, ends, forced), presence_penalty=sampling.presence_penalty,
-        frequency_penalty=sampling.frequency_penalty, bias=words.bias, banned=words.banned,
+        Rules.of(sampling, ends, forced, words.banned), presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty, bias=words.bias,
     )  # fmt: skip
 
 
@@ -87,8 +97,35 @@ class Wanted:
         """The new tokens of a text, of which the last has just come."""
         if self.queue:
             self.queue.pop(0)
-        self.missing = [each for each in self.missing if not any(_ends(text, one) for one in each)]
+        self.missing = list(still_missing(self.missing, text))
+
+    def steer(self, scores: Tensor, room: int, ends: frozenset[int]) -> Tensor:
+        """(V,) scores with the token that has to come alone, or without those of an end while words are missing."""
+        token = self.next(room)
+        if token is not None:
+            return torch.full_like(scores, -torch.inf).index_fill(0, torch.tensor(token, device=scores.device), 0.0)
+        if self.missing and ends:
+            return scores.index_fill(0, torch.tensor(sorted(ends), device=scores.device), -torch.inf)
+        return scores
 
 
-def _ends(text: Sequence[int], word: Sequence[int]) -> bool:
-    return tuple(text[-len(word) :]) == tuple(word)
+def still_missing(missing: Sequence[Spellings], text: Sequence[int]) -> tuple[Spellings, ...]:
+    """Of the words that a text missed before its last token came, those that it misses now."""
+    return tuple(each for each in missing if not any(tuple(text[-len(one) :]) == one for one in each))
+
+
+def still_to_come(missing: Sequence[Spellings], text: Sequence[int]) -> int:
+    """How many tokens the missing words take, one of which may have begun at the end of the text."""
+    begun = (len(each[0]) - len(one) + _begun(one, text) for each in missing for one in each if _begun(one, text))
+    return sum(len(each[0]) for each in missing) - max([0, *begun])
+
+
+def going_on(missing: Sequence[Spellings], text: Sequence[int]) -> set[int]:
+    """The tokens that the missing words begin with, or go on with where one has begun."""
+    return {one[_begun(one, text)] for each in missing for one in each if one is each[0] or _begun(one, text)}
+
+
+def _begun(word: Sequence[int], text: Sequence[int]) -> int:
+    """How many of its first tokens, but not all, a text ends with."""
+    most = min(len(word) - 1, len(text))
+    return next((count for count in range(most, 0, -1) if tuple(text[-count:]) == tuple(word[:count])), 0)

@@ -17,9 +17,10 @@ import numpy as np
 from trivium.errors import DataError, SettingsError
 from trivium.evaluation import Score, Scorer
 from trivium.evaluation.demonstrations import cosines, nearest, word_overlap
-from trivium.evaluation.in_context import Asked, InContext, Said, ask, chosen, most_that_fit, written
+from trivium.evaluation.in_context import Asked, InContext, Said, ask, chosen, most_that_fit, sampling_of, written
 from trivium.evaluation.resampling import crossed
 from trivium.evaluation.scorer import TOKENS
+from trivium.generation.text_stream import never_written
 from trivium.text.fields import Columns
 from trivium.verbs.embed import embedded
 from trivium.verbs.few_shot_data import FewShotData, numbered, read_few_shot
@@ -245,8 +246,14 @@ class _Run:
         )  # fmt: skip
 
     def notes(self, ways: Sequence[Way]) -> list[str]:
-        """What the context did to the prompts."""
+        """What the context did to the prompts, and whether answers can end."""
         found = []
+        if written(self.read.rows, self.settings):
+            stop = sampling_of(self.read.layout, self.settings, self.read.rows).stop
+            found += [
+                f"{self.name}: its tokenizer cannot write {each!r}, which ends an answer: all go on to max_tokens"
+                for each in never_written(self.model.tokenizer, stop)
+            ]
         for each in (way for way in ways if way.model == self.name and way.way in (IN_CONTEXT, UNDESCRIBED)):
             if each.shown < each.shots:
                 found.append(

@@ -105,24 +105,26 @@ def settings_of(
     ranking = {"length_penalty": length_penalty, "early_stopping": early_stopping}
     given = {name: value for name, value in text.items() if value is not None}
     ranked = {name: value for name, value in ranking.items() if value is not None}
+    shared = ("stop", "banned_words", "forced_words")
+    words = {name: getattr(sampling, name) for name in shared}
     if beams is None:
         if ranked:
             raise SettingsError(f"{next(iter(ranked))} is a setting of beam search: say how many beams too")
         if contrastive is None:
             return replace(sampling, **given)  # type: ignore[arg-type]
-        _refuse_drawing(sampling, "contrastive search", ("repetition_penalty", "stop", "top_k"))
+        _refuse_drawing(sampling, "contrastive search", ("repetition_penalty", "top_k", *shared))
         candidates = sampling.top_k or Contrastive().candidates
-        own = Contrastive(100, candidates, contrastive, sampling.repetition_penalty, sampling.stop)
+        own = Contrastive(100, candidates, contrastive, sampling.repetition_penalty, **words)
         return replace(own, **given)  # type: ignore[arg-type]
     if contrastive is not None:
         raise SettingsError("beams and contrastive are two ways to search: leave out one")
-    _refuse_drawing(sampling, "beam search", ("repetition_penalty", "stop"))
+    _refuse_drawing(sampling, "beam search", ("repetition_penalty", *shared))
     if sampling.repetition_penalty != 1:
         given["repetition_penalty"] = sampling.repetition_penalty  # type: ignore[assignment]
     published = model.search
     least = min(published.min_tokens, given.get("max_tokens", published.min_tokens))  # the caller's limit goes first
     changes = {"min_tokens": least, **given, **ranked}
-    return replace(published, beams=beams, stop=sampling.stop, **changes)  # type: ignore[arg-type]
+    return replace(published, beams=beams, **words, **changes)  # type: ignore[arg-type]
 
 
 def _refuse_drawing(sampling: Sampling, search: str, shared: Sequence[str]) -> None:
