@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def pretrain(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="gpt2-mini, bert-mini, t5-mini ... (see the docs), or the path of one.")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="gpt2-mini, bert-mini, t5-mini ... (see the docs), or the path of one."),
     ] = None,
     data: Data = None,
     from_: Annotated[

@@ -49,7 +49,9 @@ def generate(
     min_p: MinP = 0.0,
     repetition_penalty: RepetitionPenalty = 1.0,
     seed: Seed = 0,
-    stop: Annotated[list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text. Repeatable.")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text. Repeatable.")
+    ] = None,
     samples: Annotated[int, typer.Option("--samples", help="How many texts.")] = 1,
     min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="No end before so many tokens.")] = None,
     no_repeat_ngram: Annotated[
@@ -209,7 +211,8 @@ def fill(
     model: ModelDirectory,
     top: Annotated[int, typer.Option("--top", help="How many candidates for each blank.")] = 5,
     size: Annotated[
-        list[int] | None, typer.Option("--size", metavar="N", help="Spans of so many tokens. Repeatable: one for each blank.")
+        list[int] | None,
+        typer.Option("--size", metavar="N", help="Spans of so many tokens. Repeatable: one for each blank."),
     ] = None,
     precision: Precision = "float32",
     device: Device = "auto",
