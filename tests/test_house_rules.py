@@ -2,11 +2,13 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -277,13 +279,31 @@ def test_python_in_the_documentation_compiles(page: str, block: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("bash"))
-def test_commands_in_the_documentation_exist(page: str, block: str) -> None:
+def test_commands_in_the_documentation_can_be_typed(page: str, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is parsed as the command line does it: its options exist, have values of their kind, and none is missing."""
+    import typer
+
+    from trivium.cli.app import app
+    from trivium.cli.run import _spread
+
+    monkeypatch.setattr("trivium.families.inspection.inspect_model", lambda model: None)  # no example's folder is here
     subprocess.run(["bash", "-n"], input=block, text=True, check=True)
-    known = commands()
     for line in block.replace("\\\n", " ").splitlines():
-        words = line.split("#")[0].split()
-        if words[:1] == ["trivium"] and len(words) > 1 and not words[1].startswith("-"):
-            assert words[1] in known or " ".join(words[1:3]) in known, f"{page}: {line}"
+        if "trivium " not in line:
+            continue
+        for words in split_at(shlex.split(line, comments=True), ("|", "&&", ";")):
+            if words[:1] == ["trivium"]:
+                command, left = typer.main.get_command(app), list(_spread(next(split_at(words[1:], (">", "&")))))
+                while hasattr(command, "commands"):
+                    assert left and left[0] in command.commands, f"{page}: {line}"
+                    command = command.commands[left.pop(0)]
+                command.make_context(page, left)
+
+
+def split_at(words: list[str], signs: tuple[str, ...]) -> Iterator[list[str]]:
+    """The stretches of words between the signs."""
+    places = [-1, *(i for i, word in enumerate(words) if word in signs), len(words)]
+    yield from (words[first + 1 : last] for first, last in pairwise(places))
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("toml"))

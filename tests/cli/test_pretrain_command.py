@@ -15,7 +15,8 @@ def test_each_recipe_trains_on_one_s_own_text(trivium_command, name: str, text_f
     outcome = trivium_command("pretrain", name, "--data", text_file, "--set", *SMALL, "--out", out)
     assert outcome.code == 0, outcome.err
     assert f"use it: trivium {'generate' if name == 'gpt2-mini' else 'fill'}" in outcome.out
-    assert "step 4/4" in outcome.err
+    assert outcome.err.startswith("learning a tokenizer of 320 tokens\nturning the text into tokens, once\ntext: ")
+    assert "no evaluation: of fewer than 20 documents none is kept" in outcome.err and "step 4/4" in outcome.err
     found = json.loads(trivium_command("runs", tmp_path, "--json").out)
     assert [(each["state"], each["step"], each["steps"]) for each in found] == [("done", 4, 4)]
     shown = trivium_command("config", "show", out).out
@@ -32,6 +33,7 @@ def test_resume_and_prove(trivium_command, text_file: Path, tmp_path: Path) -> N
     assert "steps 3 to 4, replayed" in json.loads(again.out)["proof"]
     kept = trivium_command("pretrain", "--resume", out, "--set", "training.keep=5")
     assert kept.code == 0, kept.err
+    assert f"all 4 steps of this run are done: --from {out} goes on in a new folder" in kept.err and "training " not in kept.err
     changed = trivium_command("pretrain", "--resume", out, "--set", "training.seed=4")
     assert changed.code == 2 and "training.seed" in changed.err
     used = trivium_command("pretrain", "gpt2-mini", "--data", text_file, "--out", out)

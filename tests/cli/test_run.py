@@ -21,6 +21,14 @@ def test_version_and_help(trivium_command) -> None:
     assert shown.code == 0 and "doctor" in shown.out and not shown.err
 
 
+@pytest.mark.parametrize("group", [[], ["tokenizer"], ["vectors"], ["inspect"], ["config"]], ids=" ".join)
+def test_a_group_alone_shows_its_help_and_no_command_is_told_in_half_a_sentence(trivium_command, group) -> None:
+    bare, asked = trivium_command(*group), trivium_command(*group, "--help")
+    assert (bare.code, bare.out, bare.err) == (2, "", asked.out)
+    listed = asked.out.partition("Commands:\n")[2].splitlines()
+    assert listed and all(line[2] != " " and line.endswith(".") and not line.endswith("..") for line in listed)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -56,7 +56,7 @@ def align(
     format: Format = None,
     as_json: Json = False,
 ) -> None:
-    """Teach a pretrained decoder to answer: by conversations, preferences or rewards."""
+    """Teach a pretrained decoder to answer. It learns from conversations, preferences or rewards."""
     from trivium.errors import SettingsError
     from trivium.settings import override
     from trivium.transformer.lora import Lora

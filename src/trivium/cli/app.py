@@ -54,7 +54,7 @@ def options(
 
 
 tokenizers = typer.Typer(
-    help="Train tokenizers, look inside them, count with them, compare and convert them.", no_args_is_help=True
+    help="Train tokenizers, look inside, count, compare and convert.", no_args_is_help=True
 )
 tokenizers.command("train")(tokenizer.train)
 tokenizers.command("show")(tokenizer.show)
@@ -73,7 +73,7 @@ words.command("map")(vectors.draw)
 words.command("classify")(vectors.classify)
 
 inspector = typer.Typer(
-    help="Open a model: its parts, and its attention on a text; or what a step of training sees.", no_args_is_help=True
+    help="Look inside a model, or at what a step of training sees.", no_args_is_help=True
 )
 inspector.command("text")(inspect.text)
 inspector.command("batch")(inspect.batch)

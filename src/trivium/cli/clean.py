@@ -10,7 +10,7 @@ from trivium.cli.output import emit, table
 
 
 def clean(
-    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="txt, jsonl, csv, parquet, .gz, folders.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="txt, jsonl, csv, parquet, .gz, folders.")],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="F", help="A .jsonl file; if not given, only count.")
     ] = None,
@@ -30,7 +30,7 @@ def clean(
     ] = "strict",
     as_json: Json = False,
 ) -> None:
-    """Keep running text of web pages by the rules of C4, and count what each rule takes."""
+    """Keep running text of web pages by the rules of C4. What each rule takes is counted."""
     from trivium.durable import check_file
     from trivium.settings import build, override
     from trivium.text.cleaning import Cleaning

@@ -13,13 +13,13 @@ from trivium.cli.output import emit, note, table
 def compare(
     experiment: Annotated[
         str | None,
-        typer.Argument(metavar="[EXPERIMENT]", help="An experiment's name, or the path of one; or RUN_A and RUN_B."),
+        typer.Argument(metavar="EXPERIMENT|RUN_A", help="An experiment's name, or the path of one; or a run."),
     ] = None,
     other: Annotated[
-        str | None, typer.Argument(metavar="[RUN_B]", help="A run, or predictions, to hold against RUN_A.")
+        str | None, typer.Argument(metavar="RUN_B", help="A run, or predictions, to hold against RUN_A.")
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="A new folder, or that of a comparison to go on with.")
+        Path, typer.Option("--out", metavar="DIR", help="A new folder, or one to go on with.")
     ] = Path("comparison"),
     data: Data = None,
     tokens: Annotated[int | None, typer.Option("--tokens", metavar="N", help="Training tokens of each model.")] = None,
@@ -43,7 +43,7 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train several models on the same text at equal cost, and compare them in figures, words and a report."""
+    """Train models at equal cost and compare them. Or hold two finished runs, RUN_A and RUN_B, against each other."""
     from trivium.errors import SettingsError
 
     if other is not None or suite is not None:

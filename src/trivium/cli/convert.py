@@ -27,7 +27,7 @@ def convert(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model in another format, and prove in another program that it is the same."""
+    """Write a model in another format, and prove it the same. Another program opens what was written."""
     from trivium.verbs.convert import convert as converted
 
     made = converted(source, target, to=to, dtype=dtype, tell=note)

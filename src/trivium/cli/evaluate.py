@@ -71,7 +71,7 @@ def evaluate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """A suite's published scores, with intervals and how they were computed; or a task asked in prompts (--shots)."""
+    """Score a model on a published suite. With intervals, and how they were computed; --shots asks in prompts."""
     from trivium.errors import SettingsError
 
     if shots is None:

@@ -34,7 +34,7 @@ def text(
         Path, typer.Option("--model", metavar="M", help="Any model; with --word also a file of static vectors.")
     ],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="What is read; with --word any number of texts.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="What is read; with --word any number of texts.")
     ] = None,
     word: Annotated[
         str | None, typer.Option("--word", metavar="W", help="List this word's occurrences instead of attention.")
@@ -85,7 +85,7 @@ def text(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What goes on inside a model while it reads a text; or one word in all its contexts."""
+    """What goes on inside a model while it reads a text. With --word: one word in all its contexts."""
     from trivium.durable import check_file
     from trivium.errors import SettingsError
 
@@ -134,7 +134,7 @@ def batch(
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a page to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """What a step of training sees: the text, what the objective makes of it, what is to be predicted where."""
+    """What a step of training sees. The text, what the objective makes of it, what is to be predicted where."""
     from dataclasses import replace
 
     from trivium.cli.batch_text import batch_text

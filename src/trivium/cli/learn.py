@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def pretrain(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="[RECIPE]", help="A recipe's name, or the path of one.")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="gpt2-mini, bert-mini, t5-mini ... (see the docs), or the path of one."),
     ] = None,
     data: Data = None,
     from_: Annotated[
@@ -95,7 +96,13 @@ def finetune(
         Path | None, typer.Option("--dev", metavar="F", help="Examples to choose the best weights by.")
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", metavar="T", help="What is learnt: sequence, tagging, answers ...; see the docs.")
+        str,
+        typer.Option(
+            "--task",
+            metavar="T",
+            help="What is learnt: sequence, multilabel, regression, choices, tagging, answers, rewriting, spans or "
+            "relations.",
+        ),
     ] = "sequence",
     method: Annotated[
         str, typer.Option("--method", help="What may change: full, frozen (the head), last:N or lora.")

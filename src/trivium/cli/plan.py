@@ -47,7 +47,7 @@ def plan(
     electricity: Annotated[float | None, typer.Option("--electricity", help="Price of a kilowatt-hour.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Parameters, and what training takes: memory, FLOPs, time, energy, cost, disk; no model is made."""
+    """A model's parameters, and what its training takes. Memory, FLOPs, time, energy, cost, disk; no model is made."""
     from trivium.lab.devices import Machines
     from trivium.verbs.finetune import lora_options
     from trivium.verbs.plan import plan as count

@@ -24,7 +24,7 @@ def quiz(
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
-    """Articles of people and of a model to tell apart, as a page; and how many guesses were right."""
+    """Articles of people and of a model to tell apart. It writes a page, and scores guesses."""
     from trivium.errors import SettingsError
     from trivium.verbs.quiz import PAGE, make_quiz, score_quiz
 

@@ -48,6 +48,9 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _failed("interrupted", INTERRUPTED, debug)
     except _ParsingError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # `trivium` or `trivium vectors`, and nothing more
+            print(error.format_message(), file=sys.stderr)  # type: ignore[attr-defined]
+            return 2
         return _failed(_usage(error), 2, debug)
     except TriviumError as error:
         return _failed(str(error), error.exit_code, debug)

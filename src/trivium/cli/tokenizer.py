@@ -125,7 +125,7 @@ def count(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """How many tokens texts have for a model, and what they cost to be read and answered."""
+    """How many tokens texts have, and what these cost. For one model or several, to be read and answered."""
     from trivium.verbs.token_costs import Prices, count_tokens
 
     asked = any(each is not None for each in (price_in, price_out, hour, speed))
@@ -163,7 +163,7 @@ def compare(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Train tokenizers on the same text and compare what they do to a part kept from all of them."""
+    """Train tokenizers on the same text and compare them. They are measured on a part kept from all."""
     from trivium.durable import check_file
     from trivium.settings.sizes import parse_bytes
     from trivium.verbs.tokenizer_comparison import compare_tokenizers
@@ -211,7 +211,7 @@ def convert(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a tokenizer in another format, read it back and compare its ids."""
+    """Write a tokenizer in another format, and compare its ids. It is read back for that."""
     from trivium.verbs.tokenizer import convert_tokenizer
 
     made = convert_tokenizer(source, target, to)

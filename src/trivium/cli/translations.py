@@ -11,14 +11,14 @@ from trivium.cli.output import emit, note
 
 
 def translations(
-    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="txt, jsonl, csv, parquet, or folders.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="txt, jsonl, csv, parquet, or folders.")],
     language: Annotated[
         list[str] | None, typer.Option("--language", metavar="L", help="Only of this language. Repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", help="Only the first so many.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Sentences of a text that say by themselves what something is called in another language."""
+    """Find the sentences of a text that translate a word. Those that say what something is called elsewhere."""
     from trivium.errors import SettingsError
     from trivium.text.documents import read_documents
     from trivium.text.translations import LANGUAGES, natural_translations

@@ -49,7 +49,9 @@ def generate(
     min_p: MinP = 0.0,
     repetition_penalty: RepetitionPenalty = 1.0,
     seed: Seed = 0,
-    stop: Annotated[list[str] | None, typer.Option("--stop", help="End before this text. Repeatable.")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text. Repeatable.")
+    ] = None,
     samples: Annotated[int, typer.Option("--samples", help="How many texts.")] = 1,
     min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="No end before so many tokens.")] = None,
     no_repeat_ngram: Annotated[
@@ -212,7 +214,8 @@ def fill(
     model: ModelDirectory,
     top: Annotated[int, typer.Option("--top", help="How many candidates for each blank.")] = 5,
     size: Annotated[
-        list[int] | None, typer.Option("--size", help="Spans of so many tokens. Repeatable: one for each blank.")
+        list[int] | None,
+        typer.Option("--size", metavar="N", help="Spans of so many tokens. Repeatable: one for each blank."),
     ] = None,
     precision: Precision = "float32",
     device: Device = "auto",
@@ -233,14 +236,14 @@ def predict(
     model: ModelDirectory,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
+        typer.Argument(metavar="FILE", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
     ] = None,
     column: ColumnNames = None,
     format: Format = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """What a fine-tuned model says of each row, a JSON object a line."""
+    """What a fine-tuned model says of each row, as JSON lines."""
     from trivium.verbs.examples import file_rows, stream_rows
     from trivium.verbs.predict import load_predictor, predict_rows
 
@@ -257,7 +260,7 @@ def embed(
     model: ModelDirectory,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
+        typer.Argument(metavar="FILE", help="jsonl, csv, tsv, or one text a line; standard input when not given."),
     ] = None,
     pooling: Annotated[
         Literal["mean", "cls", "last"] | None,

@@ -49,7 +49,7 @@ def analogy(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Complete an analogy: king - man + woman, or the three words man king woman."""
+    """Complete an analogy. As king - man + woman, or the three words man king woman."""
     from trivium.verbs.vectors import word_analogy
 
     made = word_analogy(file, question, method, count, limit=limit, errors=errors)
@@ -91,7 +91,7 @@ def evaluate(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Score vectors on analogies and on people's judgements of similarity."""
+    """Score vectors on analogies and judgements of similarity."""
     from trivium.verbs.vectors import evaluate_vectors
 
     made = evaluate_vectors(
@@ -134,7 +134,7 @@ def convert(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Write vectors in another format, and prove that it holds the same."""
+    """Write vectors in another format, and prove them the same."""
     from trivium.verbs.vectors import convert_vectors
 
     made = convert_vectors(source, out, to, limit=limit, decimals=decimals, errors=errors)
@@ -161,7 +161,7 @@ def draw(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Draw words as points on an offline page: their two principal components."""
+    """Draw words as points on an offline page. By their two principal components."""
     from trivium.errors import SettingsError
     from trivium.verbs.vector_map import map_words
 
@@ -192,7 +192,7 @@ def classify(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """What a text classifier gets from averaged word vectors, beside a bag of words and the majority class."""
+    """Classify texts by averaged word vectors. Beside a bag of words and the majority class."""
     from trivium.verbs.vector_classifier import classify_with_vectors
 
     columns = columns_of(column)

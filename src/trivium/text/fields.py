@@ -11,6 +11,14 @@ Columns = Mapping[str, str]
 """What a task calls a field to what the user's file calls it, where that differs."""
 
 
+class NoColumnError(DataError):
+    """A row without a column that it needs; ``near``: the one that is perhaps meant."""
+
+    def __init__(self, text: str, column: str, near: str | None) -> None:
+        super().__init__(text)
+        self.column, self.near = column, near
+
+
 class EmptyTextError(DataError):
     """Of a text with no words in it."""
 
@@ -105,9 +113,10 @@ def _near_miss(names: tuple[str, ...], wanted: str, known: frozenset[str]) -> st
 def _value(place: str, row: Mapping[str, object], field: str) -> object:
     if field not in row:
         names = list(row)
-        near = get_close_matches(field, names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"{place}: no column {field!r} among {', '.join(map(repr, names[:12]))}{hint}")
+        near = next(iter(get_close_matches(field, names, 1)), None)
+        hint = f"; did you mean {near!r}?" if near else ""
+        text = f"{place}: no column {field!r} among {', '.join(map(repr, names[:12]))}{hint}"
+        raise NoColumnError(text, field, near)
     return row[field]
 
 

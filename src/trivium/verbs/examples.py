@@ -10,7 +10,7 @@ from trivium.errors import DataError, SettingsError
 from trivium.tasks import Task
 from trivium.text.decoding import lines
 from trivium.text.examples import Located
-from trivium.text.fields import Columns
+from trivium.text.fields import Columns, NoColumnError
 from trivium.text.readers import Row, json_object, kind, read_rows
 from trivium.verbs.tuning import placed
 
@@ -25,7 +25,7 @@ def read_examples(
     if isinstance(given, str | os.PathLike):
         known = checked_columns(task, columns)
         path = Path(given)
-        return [Located(task.example(place, row, known, True), place) for place, row in read_rows(path, format)]
+        return [Located(example_of(task, place, row, known, True), place) for place, row in read_rows(path, format)]
     if not given:
         raise DataError(f"{name} has no examples: give some")
     return placed(given, name)
@@ -61,6 +61,23 @@ class Reader(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]: ...
+
+
+class RowReader(Reader, Protocol):
+    """One that makes an example of a row."""
+
+    def example(self, place: str, row: Row, columns: Columns, gold: bool) -> Any: ...
+
+
+def example_of(reader: RowReader, place: str, row: Row, columns: Columns, gold: bool) -> Any:
+    """The example in a file's row; where a column of the task is missing, how to name one's own is told, too."""
+    try:
+        return reader.example(place, row, columns, gold)
+    except NoColumnError as error:
+        if error.column not in reader.columns:
+            raise
+        option = f"--column {error.column}="
+        raise DataError(f"{error}{f' ({option}{error.near})' if error.near else f': name yours by {option}...'}") from error
 
 
 def checked_columns(task: Reader, columns: Columns | None) -> Columns:

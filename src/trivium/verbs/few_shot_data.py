@@ -30,7 +30,7 @@ from trivium.text.fields import Columns, text_of
 from trivium.text.readers import Row, read_rows
 from trivium.text.word_puzzles import WORD_PUZZLES, frequent_words, puzzles
 from trivium.verbs.data_checks import checked
-from trivium.verbs.examples import checked_columns
+from trivium.verbs.examples import checked_columns, example_of
 
 KINDS = ("sequence", "choices", "answers", "rewriting")
 SET_ASIDE = 2  # of a single file, one row of so many becomes an example
@@ -144,7 +144,7 @@ def _rows(
     else:
         reader = TASKS[kind]()
         known = checked_columns(reader, columns)
-        found = [Located(reader.example(place, row, known, True), place) for place, row in read]
+        found = [Located(example_of(reader, place, row, known, True), place) for place, row in read]
         if kind == "choices":
             reader.learn(found, [])
         if kind == "sequence" and len({type(each.example) for each in found}) > 1:

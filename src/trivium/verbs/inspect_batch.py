@@ -131,8 +131,6 @@ def _of_recipe(
     if recipe.from_ is not None:
         recipe, source = opened(recipe)
         beginning = begun(recipe, source, sources)
-    elif recipe.tokenizer.path is None:
-        tell(f"learning a tokenizer of {recipe.tokenizer.vocab_size:,} tokens, the one that pretrain would learn")
     tokenizer, config, length = read_as(recipe, sources, beginning, folder, tell)
     count, _ = rows_per_step(recipe.training.batch_tokens, None, length)
     return prepare(recipe, sources, None, tokenizer, length, count, folder), config, length

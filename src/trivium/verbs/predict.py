@@ -18,7 +18,7 @@ from trivium.text.fields import Columns
 from trivium.text.readers import Row
 from trivium.training.precision import choose_device
 from trivium.training.run_directory import RECIPE
-from trivium.verbs.examples import checked_columns, file_rows
+from trivium.verbs.examples import checked_columns, example_of, file_rows
 from trivium.verbs.load import find
 from trivium.verbs.reward_models import is_reward_model, open_reward_model
 from trivium.verbs.tuning import Tuned
@@ -75,7 +75,7 @@ def predict_rows(
     """The same for rows with the places that errors name."""
     known, rows = checked_columns(model, columns), iter(rows)
     while chunk := list(islice(rows, CHUNK)):
-        examples = [model.example(place, row, known, False) for place, row in chunk]
+        examples = [example_of(model, place, row, known, False) for place, row in chunk]
         for (_, row), prediction in zip(chunk, model.predict(examples), strict=True):
             yield Predicted(row, prediction)
 

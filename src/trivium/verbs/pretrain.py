@@ -193,6 +193,8 @@ def _assemble(
         tokenizer.save(directory.path, config.context)
     asked, objective = with_teachers(asked, tokenizer, config, settings)
     rows, micro_rows = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
+    if not (directory.data / "0" / "shards.json").exists():
+        tell("turning the text into tokens, once")
     data = prepare(asked, sources, heldout, tokenizer, length, rows, directory.data)
     check_enough(data, rows, length)
 
@@ -228,14 +230,15 @@ def _assemble(
         steps = count_steps(trainer.feed, partial(batch_flops, config), settings.flops)
     if steps is None:
         assert settings.minutes is not None
-        tell(f"timing the first steps to find how many fit in {settings.minutes:g} minutes")
+        wanted = "1 minute" if settings.minutes == 1 else f"{settings.minutes:g} minutes"
+        tell(f"timing the first steps to find how many fit in {wanted}")
         steps = time_steps(trainer, settings.minutes)
     trainer.steps = steps
     trainer.settings = settings = replace(settings, steps=steps, tokens=None, flops=None, minutes=None)
     resolved = replace(asked, model=settled, training=settings)
     if asked.from_ is not None:
         resolved = replace(resolved, tokenizer=replace(asked.tokenizer, vocab_size=config.vocab_size))
-    for sentence in advice(data, rows, steps):
+    for sentence in advice(data, rows, steps, asked.data.heldout):
         if sentence.startswith("warning"):
             print(sentence, file=sys.stderr)
         else:
@@ -282,7 +285,10 @@ def _train(
         save(model, family, data.tokenizer, directory.path, state=trainer.state_dict()[0], card=card)
         if resolved.from_ is not None:
             directory.metrics.append({"kind": KIND, "step": 0, **judged})
-    tell(f"training {sum(p.numel() for p in model.parameters()):,} parameters in {resolved.training.precision}")
+    if trainer.number and trainer.number == trainer.steps:
+        tell(f"all {trainer.steps:,} steps of this run are done: --from {directory.path} goes on in a new folder")
+    else:
+        tell(f"training {sum(p.numel() for p in model.parameters()):,} parameters in {resolved.training.precision}")
     run.train(stop)
     trainer.optimizer.restore_float32()
     model.eval()

@@ -168,6 +168,7 @@ def _learnt(
     assert settings.vocab_size is not None
     documents = chain.from_iterable(source.documents() for source in sources)
     layout = layout_for(config)
+    tell(f"learning a tokenizer of {settings.vocab_size:,} tokens")
     learnt = learn(documents, settings.vocab_size, settings.algorithm, layout, sample=settings.sample)
     if learnt.share < 1:
         tell(f"tokenizer: learnt from a sample of {learnt.share:.1%} of the text (tokenizer.sample)")
@@ -247,8 +248,9 @@ def check_enough(data: PretrainingData, rows: int, length: int) -> None:
         )
 
 
-def advice(data: PretrainingData, rows: int, steps: int) -> Iterator[str]:
-    """What to say before the first step: how often each source will be seen, and whether that is too often."""
+def advice(data: PretrainingData, rows: int, steps: int, share: float) -> Iterator[str]:
+    """What to say before the first step: how often each source will be seen, and whether that is too often. ``share``:
+    what was to be kept for evaluation."""
     yield from data.notes
     epochs = data.epochs(rows * steps)
     for blocks, seen in zip(data.training.sources, epochs, strict=True):
@@ -259,8 +261,13 @@ def advice(data: PretrainingData, rows: int, steps: int) -> Iterator[str]:
                 f"warning: a text of {blocks.tokens:,} tokens seen {seen:.0f} times is learnt by heart: give more "
                 f"text, or train for about {max(1, round(steps * MANY_EPOCHS / seen)):,} steps"
             )
-    if not data.heldout:
-        yield "no evaluation: no text is kept for it (data.heldout is 0, or there are too few documents)"
+    if not data.heldout and share:
+        yield (
+            f"no evaluation: of fewer than {FEWEST_TO_SPLIT} documents none is kept for it (empty lines part those of "
+            "a plain text)"
+        )
+    elif not data.heldout:
+        yield "no evaluation: no text is kept for it (data.heldout is 0)"
 
 
 def _shards(source: Text, tokenizer: Tokenizer, folder: Path) -> Shards:
