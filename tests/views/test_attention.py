@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-import transformers
+from tests.views.reference import ANSWER, TEXT, answer_of, reference
 
 from trivium.errors import RefusedError, SettingsError, TriviumError
 from trivium.transformer import looks
@@ -22,16 +22,6 @@ from trivium.views.attention import _Chosen, attention
 from trivium.views.attention_picture import LABELLED, attention_picture, picture_file
 from trivium.views.passage import passage
 
-TEXT = "Every model reads tokens and writes tokens."
-ANSWER = "A list is a mutable sequence."
-CLASSES = {
-    "bert": transformers.BertForMaskedLM,
-    "gpt2": transformers.GPT2LMHeadModel,
-    "llama": transformers.LlamaForCausalLM,
-    "t5": transformers.T5ForConditionalGeneration,
-    "bart": transformers.BartForConditionalGeneration,
-    "xlnet": transformers.XLNetLMHeadModel,
-}
 STACKS = [
     ("bert", "encoder"), ("gpt2", "decoder"), ("llama", "decoder"), ("xlnet", "encoder"), ("t5", "encoder"),
     ("t5", "decoder"), ("t5", "cross"), ("bart", "encoder"), ("bart", "decoder"), ("bart", "cross"),
@@ -40,25 +30,16 @@ STACKS = [
 
 def of_reference(folder: Path, name: str, stack: str) -> np.ndarray:
     """(L, H, T, S) by ``transformers``."""
-    loaded = load(folder)
-    read = passage(loaded.model, loaded.tokenizer, TEXT, ANSWER if name in ("t5", "bart") else None)
-    reference = CLASSES[name].from_pretrained(folder, attn_implementation="eager").eval()
-    side = read.source or read.target
-    given = {"input_ids": torch.tensor([side.ids]), "output_attentions": True}
-    if read.source and read.target:
-        given["decoder_input_ids"] = torch.tensor([read.target.ids])
-    with torch.no_grad():
-        made = reference(**given)
-    both = {"encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
-    found = getattr(made, both[stack]) if read.source and read.target else made.attentions
-    return torch.stack(found)[:, 0].numpy()
+    _, made = reference(folder, name, "output_attentions", attn_implementation="eager")
+    sides = {"encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
+    return torch.stack(made.attentions if answer_of(name) is None else made[sides[stack]])[:, 0].numpy()
 
 
 @pytest.mark.parametrize(("name", "stack"), STACKS)
 def test_weights_are_those_of_the_reference(tiny_models, monkeypatch, name: str, stack: str) -> None:
     monkeypatch.setattr(looks, "_AT_ONCE", 40)  # three rows at a time
     expected = of_reference(tiny_models[name], name, stack)
-    asked = {"stack": stack, "answer": ANSWER if name in ("t5", "bart") else None}
+    asked = {"stack": stack, "answer": answer_of(name)}
     view = inspect_text(tiny_models[name], TEXT, **asked).attention
     np.testing.assert_allclose(view.weights, expected, atol=2e-5)
     np.testing.assert_allclose(view.weights.sum(-1), 1, atol=1e-5)
@@ -78,7 +59,7 @@ def test_rollout_is_that_of_its_paper(tiny_models, name: str, stack: str) -> Non
         with_residual = layer + np.eye(len(layer))
         with_residual /= with_residual.sum(-1, keepdims=True)
         rolled.append(with_residual @ rolled[-1] if rolled else with_residual)
-    answer = ANSWER if name in ("t5", "bart") else None
+    answer = answer_of(name)
     view = inspect_text(tiny_models[name], TEXT, answer, stack=stack, summary="rollout").attention
     assert view.weights.shape[:2] == (1, 1) and view.layers == (2,)
     np.testing.assert_allclose(view.weights[0, 0], rolled[-1], atol=2e-5)

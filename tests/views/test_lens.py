@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import transformers
+from tests.views.reference import ANSWER, CLASSES, TEXT, answer_of, reference
 
 from trivium.errors import RefusedError, SettingsError
 from trivium.generation.sampling import Sampling
@@ -16,54 +16,39 @@ from trivium.verbs.load import load
 from trivium.views import lens as module
 from trivium.views.passage import passage
 
-TEXT = "Every model reads tokens and writes tokens."
-ANSWER = "A list is a mutable sequence."
-CLASSES = {
-    "bert": transformers.BertForMaskedLM,
-    "gpt2": transformers.GPT2LMHeadModel,
-    "llama": transformers.LlamaForCausalLM,
-    "t5": transformers.T5ForConditionalGeneration,
-    "bart": transformers.BartForConditionalGeneration,
-}
+FAMILIES = ["bert", "gpt2", "llama", "t5", "bart"]
 
 
-def by_layer(folder: Path, name: str, answer: str | None) -> torch.Tensor:
+def by_layer(folder: Path, name: str) -> torch.Tensor:
     """(L + 1, T, V) probabilities: ``transformers``' states of each layer through its own final norm and head."""
-    loaded = load(folder)
-    read = passage(loaded.model, loaded.tokenizer, TEXT, answer)
-    reference = CLASSES[name].from_pretrained(folder).eval()
-    side = read.source or read.target
-    given = {"input_ids": torch.tensor([side.ids]), "output_hidden_states": True}
-    if read.source and read.target:
-        given["decoder_input_ids"] = torch.tensor([read.target.ids])
+    model, made = reference(folder, name, "output_hidden_states")
     with torch.no_grad():
-        made = reference(**given)
-        states = made.decoder_hidden_states if answer else made.hidden_states
+        states = made.hidden_states if answer_of(name) is None else made.decoder_hidden_states
         found = []
         for number, state in enumerate(states):
             last = number == len(states) - 1  # normed already
             if name == "bert":
-                logits = reference.cls(state)
+                logits = model.cls(state)
             elif name == "gpt2":
-                logits = reference.lm_head(state if last else reference.transformer.ln_f(state))
+                logits = model.lm_head(state if last else model.transformer.ln_f(state))
             elif name == "llama":
-                logits = reference.lm_head(state if last else reference.model.norm(state))
+                logits = model.lm_head(state if last else model.model.norm(state))
             elif name == "t5":
-                normed = state if last else reference.decoder.final_layer_norm(state)
-                tied = reference.config.tie_word_embeddings
-                logits = reference.lm_head(normed * reference.model_dim**-0.5 if tied else normed)
+                normed = state if last else model.decoder.final_layer_norm(state)
+                tied = model.config.tie_word_embeddings
+                logits = model.lm_head(normed * model.model_dim**-0.5 if tied else normed)
             else:
-                logits = reference.lm_head(state) + reference.final_logits_bias
+                logits = model.lm_head(state) + model.final_logits_bias
             found.append(logits[0].softmax(-1))
     torch.testing.assert_close(found[-1], made.logits[0].softmax(-1))
     return torch.stack(found)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_each_layer_says_what_the_references_states_say(tiny_models, monkeypatch, name: str) -> None:
     monkeypatch.setattr(module, "_AT_ONCE", 1000)  # three rows at a time
-    answer = ANSWER if name in ("t5", "bart") else None
-    expected = by_layer(tiny_models[name], name, answer)
+    answer = answer_of(name)
+    expected = by_layer(tiny_models[name], name)
     view = inspect_lens(tiny_models[name], TEXT, answer, top=4)
     assert view.layers == (0, 1, 2) and len(view.top[0]) == len(view.tokens) == expected.shape[1]
     values = np.array([[[math.exp(one.log_probability) for one in place] for place in layer] for layer in view.top])
