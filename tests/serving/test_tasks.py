@@ -5,6 +5,7 @@ import pytest
 
 from trivium.alignment.reward_model import RewardModel
 from trivium.families import FAMILIES
+from trivium.serving.tasks import _predicted
 from trivium.tasks import TASKS
 from trivium.text.chat_templates import chat_template
 from trivium.tokenizers.chats import ChatRenderer
@@ -87,6 +88,16 @@ def test_each_row_is_answered_as_predict_answers_it_alone(server, predictors, ki
         (alone,) = predict(predictors[kind][1], [row])
         wanted = alone.prediction.row()
         assert flat(said) == pytest.approx(flat(wanted), abs=3e-6), kind
+
+
+def test_a_text_is_written_token_by_token_between_other_work(predictors):
+    model, read, between = predictors["rewriting"][1].model, [], []
+    hook = model.register_forward_pre_hook(lambda _, given: read.append(given[0].target.ids.numel()))
+    for _ in _predicted(predictors["rewriting"][1], INPUTS["rewriting"]):
+        between.append(sum(read))
+        read.clear()
+    hook.remove()
+    assert len(between) > 10 and max(between[1:]) <= 16
 
 
 def flat(value, name=""):

@@ -15,7 +15,7 @@ and pages for keys and values (Kwon et al. 2023). R rows being written, V vocabu
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import exp
@@ -26,7 +26,16 @@ from torch import Tensor
 from trivium.errors import RefusedError, SettingsError, TriviumError
 from trivium.generation.choosing import most_probable, next_of_each
 from trivium.generation.prompts import Prompt
-from trivium.generation.reading import Begun, Prefixes, Reading, common_beginning, prefill, read_together, rooms
+from trivium.generation.reading import (
+    Begun,
+    Prefixes,
+    Reading,
+    common_beginning,
+    finished,
+    prefill,
+    read_together,
+    rooms,
+)
 from trivium.generation.request import Choice, Finish, Request, Row, finish_of
 from trivium.generation.rows import read_both_ways
 from trivium.generation.rules import Constraint, Forced
@@ -39,7 +48,7 @@ from trivium.vectors.room import physical_memory
 
 __all__ = [
     "Choice", "Decoding", "Engine", "Finish", "Request", "Work", "Written", "finish_of", "next_tokens", "one_more",
-    "prefill", "rooms", "run",
+    "prefill", "rooms", "run", "run_in_steps",
 ]  # fmt: skip
 
 SIDE_BY_SIDE = 128  # sequences, where nobody says how many
@@ -74,8 +83,8 @@ class Engine:
 
     ``slots``: sequences that are written at once. ``longest``: tokens of a sequence, its prompt's among them; None: the
     model's context, and of a model without one any number. ``waiting``: requests that may wait; None: any number.
-    ``read_at_once``: tokens of prompts that are read between two steps. ``reuse``: tokens of beginnings that are kept
-    for prompts to come; 0: none.
+    ``read_at_once``: tokens of prompts that are read in a step, or one source. ``reuse``: tokens of beginnings
+    that are kept for prompts to come; 0: none.
     """
 
     def __init__(
@@ -96,6 +105,7 @@ class Engine:
         self._rows: list[Row] = []  # as the cache has them
         self._coming: list[Row] = []  # whose prompts are being read
         self._reading: Reading | None = None
+        self._part = 0  # tokens that it reads next
         self._latest: list[int] = []  # the token of each row that the model has not read yet
         self._cache = self._empty_cache()
 
@@ -194,16 +204,17 @@ class Engine:
 
     def _admitted(self) -> list[Tensor]:
         """Logits of the requests that join now."""
-        found, most = [], self.read_at_once
-        while most > 0:
+        found, left = [], self.read_at_once
+        while True:
             if self._reading is None:
                 found += self._at_once()
-                most -= self._begin(most)
-            if self._reading is None:
+                self._begin()
+            if self._reading is None or (self._part > left and left < self.read_at_once):
                 break
+            left -= self._part
             try:
-                next(self._reading)
-                break
+                self._part = next(self._reading)
+                continue
             except StopIteration as done:
                 logits, caches = done.value
                 self._reading = None
@@ -233,8 +244,8 @@ class Engine:
         row.read = len(row.prompt.ids)
         return logits[None]
 
-    def _begin(self, most: int) -> int:
-        """Takes waiting requests whose prompts are read side by side, those of one kind; how many tokens that takes."""
+    def _begin(self) -> None:
+        """Takes waiting requests whose prompts are read side by side, those of one kind."""
         taken: dict[Prompt, Begun | None] = {}
         width = 0
         while self._queue and self.running < self.slots:
@@ -244,20 +255,21 @@ class Engine:
                 rest = len(prompt.ids) - begun.count if begun else len(prompt.ids) + len(prompt.source or ())
                 widest = max(width, rest)
                 kind = next(iter(taken.values()), begun)
-                if taken and ((kind is None) != (begun is None) or widest * (len(taken) + 1) > most):
+                many = widest * (len(taken) + 1) > self.read_at_once
+                if taken and ((kind is None) != (begun is None) or many):
                     break
                 taken[prompt], width = begun, widest
             self._coming.append(self._queue.popleft())
         if not taken:
-            return 0
+            return
         known, prompts = [each for each in taken.values() if each is not None], list(taken)
         common = 0 if known else common_beginning(self.model, prompts)
         self._reading = read_together(self.model, prompts, known, common, self.read_at_once)
+        self._part = next(self._reading)
         whole = sum(len(row.prompt.ids) for row in self._coming)
         unread = common + sum(len(p.ids) - common for p in prompts) - sum(each.count for each in known)
         self.work.read += unread
         self.work.taken_over += whole - unread
-        return width * len(taken)
 
     # ---- tokens ----
 
@@ -346,10 +358,19 @@ def run(
     forced: Forced = Forced(),  # noqa: B008 (frozen)
 ) -> list[Written]:  # fmt: skip
     """Writes all sequences to their ends."""
+    return finished(run_in_steps(model, prompts, sampling, ends, vocabulary, forced))
+
+
+def run_in_steps(
+    model: Network, prompts: Sequence[Prompt], sampling: Sampling, ends: frozenset[int], vocabulary: int,
+    forced: Forced = Forced(),  # noqa: B008 (frozen)
+) -> Generator[None, None, list[Written]]:  # fmt: skip
+    """The same for a caller who has other work between two tokens."""
     choices: dict[int, list[Choice]] = {row: [] for row in range(len(prompts))}
     for step in Decoding(model, prompts, sampling, ends, vocabulary, forced):
         for choice in step:
             choices[choice.row].append(choice)
+        yield
     return [
         Written(
             tuple(choice.token for choice in row if choice.finish != "end"),

@@ -7,6 +7,7 @@ the running batch (``join``), in which all end at the same column. R prompts, V 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from trivium.generation.rows import check_length, read_both_ways, right_padded
 from trivium.transformer import Inputs, Network, Tokens
 from trivium.transformer.network import Progress, answers, writes
 from trivium.transformer.segment_memory import TwoStreamCache
+
+T = TypeVar("T")
 
 SHORTEST = 16  # tokens: a shorter beginning is read again sooner than it is looked up
 
@@ -44,8 +47,9 @@ class Begun:
     count: int
 
 
-Reading = Generator[None, None, tuple[Tensor, list[Progress]]]
-"""Gives control back between the parts; at the end the logits (R, V) after each prompt, and each one's cache."""
+Reading = Generator[int, None, tuple[Tensor, list[Progress]]]
+"""Gives control back before each part, with how many tokens it has; at the end the logits (R, V) after each prompt, and
+each one's cache."""
 
 
 def read(model: Network, prompts: Sequence[Prompt], begun: Sequence[Begun] = (), most: int | None = None) -> Reading:
@@ -77,11 +81,10 @@ def read(model: Network, prompts: Sequence[Prompt], begun: Sequence[Begun] = (),
     part = width if whole or most is None else max(1, most // rows)
     found: list[Tensor | None] = [None] * rows
     for start in range(0, width, part):
-        if start:
-            yield
+        size = min(part, width - start)
+        yield rows * size + (0 if source is None else source.ids.numel())
         with torch.inference_mode():
-            piece = _columns(target, start, min(start + part, width))
-            size = piece.ids.shape[1]
+            piece = _columns(target, start, start + size)
             ending = [row for row, rest in enumerate(rests) if start < len(rest) <= start + size]
             at = torch.tensor([row * size + len(rests[row]) - 1 - start for row in ending], device=weight.device)
             logits = model(Inputs(source, piece), at=at if ending else None, cache=cache).logits
@@ -122,13 +125,13 @@ def read_together(
     return (yield from read(model, prompts, begun, most))
 
 
-def finished(reading: Reading) -> tuple[Tensor, list[Progress]]:
-    """What a reading gives when nothing else is done in between."""
+def finished(steps: Generator[Any, None, T]) -> T:
+    """What comes of it when nothing else is done between the steps."""
     while True:
         try:
-            next(reading)
+            next(steps)
         except StopIteration as done:
-            result: tuple[Tensor, list[Progress]] = done.value
+            result: T = done.value
             return result
 
 

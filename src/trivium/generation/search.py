@@ -21,7 +21,7 @@ and sources are never copied between beams (``Progress.exchange``), and prompts 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal, Self
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from trivium.generation.engine import Finish, one_more, prefill, rooms
 from trivium.generation.prompts import Prompt
+from trivium.generation.reading import finished
 from trivium.generation.rules import Forced, Rules, check_settings, nothing_left, text_limits, texts
 from trivium.generation.sampling import Sampling, check_finite
 from trivium.generation.text_stream import TextStream
@@ -208,6 +209,15 @@ def search(
     ``ends``, ``vocabulary`` and ``forced`` as of ``Decoding``; ``streams``: one a prompt, which look for stop strings;
     ``words``: the banned and forced words of the settings, as tokens.
     """
+    return finished(search_in_steps(model, prompts, settings, ends, vocabulary, forced, streams, words))
+
+
+def search_in_steps(
+    model: Network, prompts: Sequence[Prompt], settings: Search, ends: frozenset[int], vocabulary: int,
+    forced: Forced = Forced(), streams: Sequence[TextStream] | None = None,  # noqa: B008 (frozen)
+    words: Wording = Wording(),  # noqa: B008 (frozen)
+) -> Generator[None, None, list[list[Hypothesis]]]:  # fmt: skip
+    """The same for a caller who has other work between two tokens."""
     width, rules = settings.beams, Rules.of(settings, ends, forced, words.banned)
     beams = [
         Beam(settings, ends, room, [Hypothesis(text=streams[place] if streams else None, missing=words.forced)])
@@ -257,6 +267,7 @@ def search(
             if text is not None:
                 text = torch.cat([text[rows], latest[:, None]], dim=1)
             logits = one_more(model, latest, lengths + step, cache)
+        yield
     if not all(beam.finished for beam in beams):
         raise nothing_left(settings)
     return [beam.finished for beam in beams]

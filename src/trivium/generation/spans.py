@@ -9,11 +9,11 @@ A blank of a chosen size gets exactly so many tokens: none of the sentinels come
 ``fill_in_the_blank_sized`` has the size written in the text, for models that were trained on such texts.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from trivium.errors import SettingsError
 from trivium.generation.blanks import split, with_blanks
-from trivium.generation.engine import next_tokens, run
+from trivium.generation.engine import next_tokens, run_in_steps
 from trivium.generation.fill import Blank, Candidate, Filling
 from trivium.generation.prompts import Prompt, source_ids, start_token
 from trivium.generation.sampling import Sampling
@@ -38,7 +38,7 @@ def fill_spans(
 def fill_in_steps(
     model: Network, tokenizer: Tokenizer, text: str, top: int = 5, max_tokens: int = 20, size: Sequence[int] = ()
 ) -> Iterator[Filling | None]:
-    """The same of one text, for a caller who has other work between two blanks: None after each, the filling at the
+    """The same of one text, for a caller who has other work between two tokens: None after each, the filling at the
     end."""
     if top < 1:
         raise SettingsError(f"top is {top}: it must be at least 1")
@@ -60,7 +60,7 @@ def fill_in_steps(
     blanks = []
     for sentinel, wanted in zip(sentinels, sizes, strict=True):
         written.append(sentinel)
-        blank = _candidates(model, tokenizer, Prompt(tuple(written), source), top, max_tokens, wanted)
+        blank = yield from _candidates(model, tokenizer, Prompt(tuple(written), source), top, max_tokens, wanted)
         blanks.append(blank)
         written += blank.candidates[0].tokens
         yield None
@@ -72,7 +72,7 @@ def fill_in_steps(
 
 def _candidates(
     model: Network, tokenizer: Tokenizer, prompt: Prompt, top: int, max_tokens: int, size: int | None
-) -> Blank:  # fmt: skip
+) -> Generator[None, None, Blank]:  # fmt: skip
     ends = frozenset(tokenizer.sentinels) | ({tokenizer.end} if tokenizer.end is not None else set())
     first = next_tokens(model, prompt, tokenizer.vocab_size).exp()  # (V,)
     first[list(ends)] = 0.0  # a blank is never empty in training; what the model thinks of it counts as other
@@ -85,7 +85,8 @@ def _candidates(
         more = max_tokens if size is None else size - 1
         greedy = Sampling(max_tokens=more, temperature=0, min_tokens=0 if size is None else more)
         rows = [Prompt((*prompt.ids, token), prompt.source) for token, _ in starts]
-        for (token, probability), row in zip(starts, run(model, rows, greedy, ends, tokenizer.vocab_size), strict=True):
+        texts = yield from run_in_steps(model, rows, greedy, ends, tokenizer.vocab_size)
+        for (token, probability), row in zip(starts, texts, strict=True):
             tokens = (token, *row.tokens)
             candidates.append(Candidate(tokenizer.decode(tokens), probability * row.probability, tokens))
     candidates.sort(key=lambda candidate: -candidate.probability)

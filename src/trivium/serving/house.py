@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from trivium.verbs.predict import Predictor
 
 
+READ = 512  # tokens of prompts that are read between two tokens of the texts that are being written
+
+
 @dataclass(frozen=True, eq=False)
 class Served:
     """A model under a name. ``predictor``: what its labels are predicted with, where it was fine-tuned; ``template``:
@@ -62,7 +65,7 @@ class Served:
 
     def new_writer(self) -> "Writer":
         """What its texts are written with."""
-        return self.model.writer(slots=self.places, longest=self.longest)
+        return self.model.writer(slots=self.places, longest=self.longest, read_at_once=READ)
 
 
 # What can be asked of models, and how it is said of one that it does not do that.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from trivium.tasks.batching import within_budget
-from trivium.tasks.task import Task
+from trivium.tasks.task import Task, Writer
 
 if TYPE_CHECKING:
     from trivium.transformer import Network
@@ -30,14 +30,18 @@ def predict_all(
 def predict_in_steps(
     task: Task[Any, Any], model: "Network", examples: Sequence[Any], items: Any, tokens: int = TOKENS
 ) -> Iterator[list[Any] | None]:
-    """The same by a model that is in use, for a caller who has other work between two batches: None after each of
-    them, the predictions at the end."""
+    """The same by a model that is in use, for a caller who has other work between two batches, or two tokens where
+    they are written: None after each of them, the predictions at the end."""
     answers: list[Any] = [None] * len(items)
     device = next(model.parameters()).device
     for numbers in within_budget(items.lengths, np.arange(len(items)), tokens):
-        with torch.no_grad():
-            batch = task.batch(items, numbers).to(device)
-            for number, answer in zip(numbers, task.answers(model, batch), strict=True):
-                answers[number] = answer
+        batch = task.batch(items, numbers).to(device)
+        if isinstance(task, Writer):
+            found = yield from task.answers_in_steps(model, batch)
+        else:
+            with torch.no_grad():
+                found = task.answers(model, batch)
+        for number, answer in zip(numbers, found, strict=True):
+            answers[number] = answer
         yield None
     yield task.predictions(examples, items, answers)

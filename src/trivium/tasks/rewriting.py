@@ -11,11 +11,12 @@ a token that every target begins with is written first without asking the model.
 Left out: several references in training (the first is learnt), and scheduled sampling.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,9 +26,10 @@ from trivium.families.generation_config import GenerationConfig
 from trivium.generation import engine
 from trivium.generation.engine import Written
 from trivium.generation.prompts import Prompt
+from trivium.generation.reading import finished
 from trivium.generation.rules import Forced
 from trivium.generation.score import answers as log_probabilities
-from trivium.generation.search import EarlyStopping, Search, foreign, search
+from trivium.generation.search import EarlyStopping, Search, foreign, search_in_steps
 from trivium.objectives import Batch, Loss
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.tasks.casting import CASTS, Cast, read_texts
@@ -219,27 +221,34 @@ class Rewriting:
 
     def answers(self, model: "Network", batch: Batch) -> list[Answer]:
         """Writes a text for each item, and says what its true target costs."""
+        return finished(self.answers_in_steps(model, batch))
+
+    @torch.no_grad()
+    def answers_in_steps(self, model: "Network", batch: Batch) -> Generator[None, None, list[Answer]]:
+        """The same for a caller who has other work between two tokens."""
         assert isinstance(batch, RewriteBatch)
         items, size = batch.items, max(1, SIDE_BY_SIDE // self.beams)
         written: dict[int, Written] = {}
         for start in range(0, len(batch.written), size):
             numbers = batch.written[start : start + size]
-            texts = self._write(model, [items.prompts[number] for number in numbers], items)
+            texts = yield from self._write(model, [items.prompts[number] for number in numbers], items)
             written.update(zip(numbers, texts, strict=True))
         known = [number for number in batch.draws if items.targets[number]]
         scores = log_probabilities(model, [items.question(number) for number in known])
         costs = {number: -score.log_probability for number, score in zip(known, scores, strict=True)}
         return [Answer(written.get(number), costs.get(number, 0.0)) for number in batch.draws]
 
-    def _write(self, model: "Network", prompts: Sequence[Prompt], items: RewriteItems) -> list[Written]:
+    def _write(
+        self, model: "Network", prompts: Sequence[Prompt], items: RewriteItems
+    ) -> Generator[None, None, list[Written]]:
         settings, ends, forced = self.searched(items.most), frozenset({items.end}), Forced(items.first)
         vocabulary = items.tokenizer.vocab_size
         if settings.beams == 1:
-            return engine.run(model, prompts, settings.greedy, ends, vocabulary, forced)
-        best = [found[0] for found in search(model, prompts, settings, ends, vocabulary, forced)]
+            return (yield from engine.run_in_steps(model, prompts, settings.greedy, ends, vocabulary, forced))
+        found = yield from search_in_steps(model, prompts, settings, ends, vocabulary, forced)
         return [
             Written(h.tokens[: -1 if h.finish == "end" else None], h.log_probabilities, h.finish or "length")
-            for h in best
+            for h, *_ in found
         ]
 
     def predictions(

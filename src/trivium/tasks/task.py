@@ -4,7 +4,7 @@ A row of a file becomes an example, an example one or several items (windows of 
 the model answers each item, and answers become predictions, one for each example.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
@@ -130,6 +130,10 @@ class Task(Protocol[Example, AnyItems]):
 @runtime_checkable
 class Writer(Protocol):
     """What a task has, too, that answers with texts of the model's own vocabulary."""
+
+    def answers_in_steps(self, model: "Network", batch: Batch) -> Generator[None, None, list[Any]]:
+        """``answers`` for a caller who has other work between two tokens; without gradients."""
+        ...
 
     def hurried(self) -> Task[Any, Any]:
         """The same where weights still learn: writing costs more than learning, so a part of dev is written."""
