@@ -54,9 +54,13 @@ class Sample:
 Cell = str | int | float | Shown | Markup | None
 
 
+def style_sheet() -> str:
+    """What pages look like: ``base.css``, which the playground has too, and what is theirs."""
+    return "".join(files("trivium.lab").joinpath(name).read_text("utf-8") for name in ("base.css", "report.css"))
+
+
 def page(title: str, sections: Sequence[Section], *, subtitle: str = "", meta: Sequence[str] = ()) -> str:
     """The whole HTML document; write it as UTF-8."""
-    style = files("trivium.lab").joinpath("report.css").read_text("utf-8")
     contents = joined(html('<li><a href="#s{}">{}</a></li>', i, s.title) for i, s in enumerate(sections, 1))
     body = joined(
         html(
@@ -74,7 +78,7 @@ def page(title: str, sections: Sequence[Section], *, subtitle: str = "", meta: S
         '<header class="top"><h1>{}</h1>{}{}</header>\n{}<main>\n{}\n</main>\n'
         "<footer><p>Written by Trivium. This file is complete: it loads nothing and runs no script.</p></footer>\n"
         "</body>\n</html>\n",
-        *(Markup(_POLICY), title, Markup(style), title),  # constants of the package
+        *(Markup(_POLICY), title, Markup(style_sheet()), title),  # constants of the package
         html('<p class="subtitle">{}</p>', subtitle) if subtitle else "",
         html('<ul class="meta">{}</ul>', joined(html("<li>{}</li>", m) for m in meta)) if meta else "",
         html('<nav aria-label="Contents"><ol>{}</ol></nav>\n', contents) if len(sections) > 2 else "",

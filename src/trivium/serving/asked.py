@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
@@ -18,6 +18,11 @@ WAIT = 0.05  # seconds before a step that found no place asks again
 ALIGNED_CHARACTERS = 1 << 16
 """Of a text whose tokens are told with their places. The ``tokenizers`` library hands the places over in one go, and
 for a longer text the whole server would wait for it."""
+
+
+def examples(*bodies: dict[str, JsonValue]) -> ConfigDict:
+    """What a class of bodies tells ``/docs``."""
+    return ConfigDict(json_schema_extra={"examples": list(bodies)})
 
 
 class Asked(BaseModel):
@@ -64,6 +69,13 @@ async def in_steps(house: House, request: Request, steps: Iterator[T]) -> list[T
         if time.monotonic() > until:
             after = f"after {house.settings.deadline:g} seconds"
             raise Refusal(408, f"this was not done {after}: ask for less, or try later", code="deadline")
+    return made
+
+
+async def last_of(house: House, request: Request, steps: Iterator[T | None]) -> T:
+    """What comes of steps: the last that an iterator yields."""
+    *_, made = await in_steps(house, request, steps)
+    assert made is not None
     return made
 
 

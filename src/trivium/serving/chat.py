@@ -13,8 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from trivium.errors import DataError
@@ -27,7 +26,7 @@ from trivium.serving.choices import chat_log, reason
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 from trivium.serving.sampling_fields import SamplingFields, Strict
-from trivium.serving.streams import EventStream, after
+from trivium.serving.streams import respond
 from trivium.text.chats import Message
 
 
@@ -75,20 +74,16 @@ def routes(house: House) -> APIRouter:
     """``POST /v1/chat/completions``."""
     router = APIRouter()
 
-    @router.post("/v1/chat/completions", tags=["OpenAI"])
+    @router.post("/v1/chat/completions", tags=["OpenAI"], summary="A reply to a conversation")
     async def chat(request: Request, body: ChatFields) -> Response:
-        """A reply to a conversation."""
+        """By the model's own chat template, whole or as a stream of server-sent events."""
         served = house.served(body.model, "chat")
         _check(body, house)
         ids = await asyncio.to_thread(_ids, body, served)
         sampling = _sampling(body, served, house, ids)
         guide = await asyncio.to_thread(served.guide, sampling, served.turn_ends)
         work = _Work(house, request.state.key, served, body, ids, sampling, guide)
-        if body.stream:
-            events = work.events()
-            first = await anext(events)  # what can be refused is refused before a stream begins
-            return EventStream(after(first, events))
-        return JSONResponse(await work.answer())
+        return await respond(work, body.stream)
 
     return router
 

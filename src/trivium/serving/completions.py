@@ -13,8 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from trivium.generation.completion import Piece, best, joined
@@ -28,10 +27,10 @@ from trivium.serving.choices import TokenLog, prompt_log, reason, written_log
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 from trivium.serving.sampling_fields import SamplingFields
-from trivium.serving.streams import EventStream, after
+from trivium.serving.streams import respond
 
 Ids = Annotated[Listed[int], Field(max_length=1 << 20)]
-SCORED = 4096  # tokens of prompts whose log-probabilities are worked out between two steps
+SCORED = 1024  # tokens of prompts whose log-probabilities are worked out between two steps
 
 
 class CompletionFields(SamplingFields):
@@ -59,19 +58,15 @@ def routes(house: House) -> APIRouter:
     """``POST /v1/completions``."""
     router = APIRouter()
 
-    @router.post("/v1/completions", tags=["OpenAI"])
+    @router.post("/v1/completions", tags=["OpenAI"], summary="Texts that go on from prompts")
     async def completions(request: Request, body: CompletionFields) -> Response:
-        """Texts that go on from prompts; a decoder continues them, an encoder-decoder answers them."""
+        """A decoder continues them, an encoder-decoder answers them; whole or as a stream of server-sent events."""
         served = house.served(body.model, "complete" if body.suffix is None else "infill")
         sampling = checked(body, served, house)
         asked, ends = await asyncio.to_thread(_prompts, body, served, house)
         guide = await asyncio.to_thread(served.guide, sampling, ends)
         work = _Work(house, request.state.key, served, body, sampling, asked, ends, guide)
-        if body.stream:
-            events = work.events()
-            first = await anext(events)  # what can be refused is refused before a stream begins
-            return EventStream(after(first, events))
-        return JSONResponse(await work.answer())
+        return await respond(work, body.stream)
 
     return router
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from trivium.generation.prompts import source_ids
-from trivium.serving.asked import Asked, check_texts, json_answer
+from trivium.serving.asked import Asked, check_texts, examples, json_answer
 from trivium.serving.bodies import Listed
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
@@ -31,13 +31,9 @@ class Said(BaseModel):
 class EstimateAsked(Asked):
     """A text or a conversation, and the prices."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"text": "The river rose in the night.", "max_tokens": 100, "price_in": 0.5, "price_out": 1.5},
-                {"messages": [{"role": "user", "content": "Name a river."}], "max_tokens": 50, "n": 2},
-            ]
-        }
+    model_config = examples(
+        {"text": "The river rose in the night.", "max_tokens": 100, "price_in": 0.5, "price_out": 1.5},
+        {"messages": [{"role": "user", "content": "Name a river."}], "max_tokens": 50, "n": 2},
     )
 
     text: Annotated[str | None, Field(description="A prompt, or a text to embed or to label.")] = None

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from trivium.families.sentence_modules import SentenceModules, SentencePooling
-from trivium.serving.asked import Asked, check_texts, in_steps, json_answer
+from trivium.serving.asked import Asked, check_texts, examples, in_steps, json_answer
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
 from trivium.tasks.batching import within_budget
@@ -52,13 +52,9 @@ def _is_id(value: Any) -> bool:
 class EmbeddingsAsked(Asked):
     """Texts to be made vectors of."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"input": "A river has two banks."},
-                {"input": ["A river has two banks.", "The bank lends money."], "encoding_format": "base64"},
-            ]
-        }
+    model_config = examples(
+        {"input": "A river has two banks."},
+        {"input": ["A river has two banks.", "The bank lends money."], "encoding_format": "base64"},
     )
 
     input: Annotated[

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from trivium.generation.fill import Blank, Filling
 from trivium.generation.spans import fill_in_steps
-from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, in_steps, json_answer
+from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, examples, json_answer, last_of
 from trivium.serving.bodies import Listed
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
@@ -23,13 +23,9 @@ def _listed(size: Any) -> Any:
 class FillAsked(Asked):
     """A text with blanks."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"text": "The capital of France is ___.", "top": 3},
-                {"text": "The river rose and ___ the meadow.", "size": 2},
-            ]
-        }
+    model_config = examples(
+        {"text": "The capital of France is ___.", "top": 3},
+        {"text": "The river rose and ___ the meadow.", "size": 2},
     )
 
     text: Annotated[str, Field(description="Blanks are written ___, <mask>, [MASK] or <extra_id_0>.")]
@@ -78,8 +74,7 @@ def routes(house: House) -> APIRouter:
         if asked.top > most:
             raise Refusal(400, f"top is {asked.top}, and at most {most} candidates are told", param="top")
         check_texts(house, [asked.text], "text", ALIGNED_CHARACTERS)
-        *_, filling = await in_steps(house, request, _filled(served, asked))
-        assert filling is not None
+        filling = await last_of(house, request, _filled(served, asked))
         return await json_answer(
             {"model": served.name, "text": filling.text, "blanks": [_shown(blank) for blank in filling.blanks]}
         )

@@ -14,14 +14,14 @@ def routes(house: House) -> APIRouter:
     """``GET /v1/models`` and ``GET /v1/models/{name}``."""
     router = APIRouter()
 
-    @router.get("/v1/models", tags=["OpenAI"])
+    @router.get("/v1/models", tags=["OpenAI"], summary="The models of this server")
     async def models() -> dict[str, Any]:
-        """All models."""
+        """With what each can be asked, and what a fine-tuned one reads and says."""
         return {"object": "list", "data": [described(each) for each in house.models.values()]}
 
-    @router.get("/v1/models/{name:path}", tags=["OpenAI"])
+    @router.get("/v1/models/{name:path}", tags=["OpenAI"], summary="One of the models")
     async def model(name: str) -> dict[str, Any]:
-        """One model."""
+        """As the list has it."""
         return described(house.served(name))
 
     return router

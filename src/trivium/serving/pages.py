@@ -1,4 +1,5 @@
 """The playground's files: one page, its style and its modules, read from the package once and served from memory.
+``base.css``, what it has alike with reports, lies with them in ``lab/``.
 
 What may be asked for is a table of names made from the folder when the server starts. A path of a request is looked up
 in it as a whole and never joined to a folder, so no spelling of ``..`` reaches a file. The modules are sent as they
@@ -34,8 +35,8 @@ class Page:
 
 def playground() -> dict[str, Page]:
     """Every file of the playground by its name."""
-    pages = {}
-    for file in sorted(files("trivium.serving").joinpath("playground").iterdir(), key=lambda file: file.name):
+    pages, own = {}, files("trivium.serving").joinpath("playground").iterdir()
+    for file in sorted([*own, files("trivium.lab").joinpath("base.css")], key=lambda file: file.name):
         kind = KINDS.get("." + file.name.rpartition(".")[2])
         if kind is not None and file.is_file():
             body = file.read_bytes()

@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from trivium.lab.report import style_sheet
 from trivium.serving.house import House
 from trivium.views.markup import Markup, html, joined, number
 
@@ -38,8 +39,8 @@ def routes(house: House) -> APIRouter:
 
     @router.get("/docs/style.css")
     async def style() -> Response:
-        lab, own = files("trivium.lab").joinpath("report.css"), files("trivium.serving").joinpath("reference.css")
-        return Response(lab.read_text("utf-8") + own.read_text("utf-8"), media_type="text/css")
+        own = files("trivium.serving").joinpath("reference.css").read_text("utf-8")
+        return Response(style_sheet() + own, media_type="text/css")
 
     return router
 

@@ -53,20 +53,20 @@ def routes(house: House) -> APIRouter:
         raise SettingsError(f"--runs {house.settings.runs} is not a folder: name one that holds runs, or make it")
     comparisons = Comparisons(root, house.settings.deadline)
 
-    @router.get("/runs")
+    @router.get("/runs", summary="The runs of the server's folder")
     async def listing() -> dict[str, Any]:
         """The runs below the server's folder, the one last written first; ``folder`` is null where none is shown."""
         if root is None:
             return {"folder": None, "runs": []}
         return {"folder": root.name, "runs": await asyncio.to_thread(_listed, root)}
 
-    @router.get("/runs/{id}")
+    @router.get("/runs/{id}", summary="What a run has logged")
     async def course(id: str, after: Annotated[int, Query(ge=0, le=1 << 60)] = 0) -> dict[str, Any]:
         """What a run has logged since ``after``, the ``next`` of the answer before; ``restarted``: from the beginning,
         because the file was cut back; ``more``: there is more at once."""
         return await asyncio.to_thread(lambda: _course(_find(root, id), after))
 
-    @router.post("/runs/compare")
+    @router.post("/runs/compare", summary="Runs held against one another")
     async def compare(body: CompareBody) -> dict[str, Any]:
         """Each run against the first, on the text that both held out: difference, 95 % interval, test, and the p value
         corrected for the number of comparisons (Holm 1979)."""

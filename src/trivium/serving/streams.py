@@ -3,9 +3,9 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Send
 
 from trivium.errors import TriviumError
@@ -27,7 +27,23 @@ class EventStream(StreamingResponse):
             await super().stream_response(send)
 
 
-async def after(first: dict[str, Any], rest: AsyncGenerator[dict[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
+class Work(Protocol):
+    """A request that is answered whole, or in events."""
+
+    async def answer(self) -> dict[str, Any]: ...
+
+    def events(self) -> AsyncGenerator[dict[str, Any]]: ...
+
+
+async def respond(work: Work, stream: bool) -> Response:
+    """Its answer; what can be refused is refused before a stream begins."""
+    if not stream:
+        return JSONResponse(await work.answer())
+    events = work.events()
+    return EventStream(_after(await anext(events), events))
+
+
+async def _after(first: dict[str, Any], rest: AsyncGenerator[dict[str, Any]]) -> AsyncGenerator[dict[str, Any]]:
     """A stream whose first event has been waited for."""
     async with aclosing(rest):
         yield first

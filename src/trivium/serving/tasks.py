@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from trivium.serving.asked import Asked, in_steps, json_answer
+from trivium.serving.asked import Asked, examples, in_steps, json_answer
 from trivium.serving.bodies import Listed
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
@@ -58,85 +58,49 @@ class RowsAsked(Asked):
 class ClassifyAsked(RowsAsked):
     """Texts, pairs of texts, or questions with options."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"inputs": [{"text": "A lovely film."}, {"text": "I left after ten minutes."}]},
-                {"inputs": [{"text": "All cats sleep.", "text2": "Some cats sleep."}]},
-                {"inputs": [{"question": "What is frozen water?", "options": ["ice", "steam"]}]},
-            ]
-        }
+    model_config = examples(
+        {"inputs": [{"text": "A lovely film."}, {"text": "I left after ten minutes."}]},
+        {"inputs": [{"text": "All cats sleep.", "text2": "Some cats sleep."}]},
+        {"inputs": [{"question": "What is frozen water?", "options": ["ice", "steam"]}]},
     )
 
 
 class TagAsked(RowsAsked):
     """Texts, or lists of words."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"inputs": [{"text": "Ada Lovelace was born in London."}]},
-                {"inputs": [{"words": ["Ada", "Lovelace", "wrote", "."]}]},
-            ]
-        }
+    model_config = examples(
+        {"inputs": [{"text": "Ada Lovelace was born in London."}]},
+        {"inputs": [{"words": ["Ada", "Lovelace", "wrote", "."]}]},
     )
 
 
 class SpansAsked(RowsAsked):
     """Texts, or lists of words; for relations with the spans between which they are looked for."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"inputs": [{"text": "The University of London opened a library."}]},
-                {
-                    "inputs": [
-                        {
-                            "words": ["Ada", "met", "Charles"],
-                            "spans": [{"first": 0, "last": 0}, {"first": 2, "last": 2}],
-                        }
-                    ]
-                },
-            ]
-        }
+    model_config = examples(
+        {"inputs": [{"text": "The University of London opened a library."}]},
+        {"inputs": [{"words": ["Ada", "met", "Bo"], "spans": [{"first": 0, "last": 0}, {"first": 2, "last": 2}]}]},
     )
 
 
 class AnswerAsked(RowsAsked):
     """Questions with the texts that answer them."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"inputs": [{"question": "Where does it rise?", "context": "The river rises in the hills."}]}]
-        }
-    )
+    model_config = examples({"inputs": [{"question": "Where does it rise?", "context": "It rises in the hills."}]})
 
 
 class RewriteAsked(RowsAsked):
     """Texts to be written anew."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": [{"source": "The film was not good."}]}]})
+    model_config = examples({"inputs": [{"source": "The film was not good."}]})
 
 
 class ScoreAsked(RowsAsked):
     """Conversations that end in a reply, or two replies to one prompt."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "inputs": [
-                        {
-                            "messages": [
-                                {"role": "user", "content": "Name a river."},
-                                {"role": "assistant", "content": "The Thames."},
-                            ]
-                        }
-                    ]
-                },
-                {"inputs": [{"prompt": "Name a river.", "chosen": "The Thames.", "rejected": "No."}]},
-            ]
-        }
+    model_config = examples(
+        {"inputs": [{"messages": [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hi!"}]}]},
+        {"inputs": [{"prompt": "Name a river.", "chosen": "The Thames.", "rejected": "No."}]},
     )
 
 

@@ -4,9 +4,9 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, json_answer
+from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, examples, json_answer
 from trivium.serving.bodies import Listed
 from trivium.serving.house import House
 from trivium.serving.refusals import Refusal
@@ -19,11 +19,7 @@ Id = Annotated[int, Field(ge=0, lt=1 << 31)]
 class TokenizeAsked(Asked):
     """A text, or a pair of texts."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"text": "Hug the pug."}, {"text": "Is it raining?", "pair": "No.", "specials": False}]
-        }
-    )
+    model_config = examples({"text": "Hug the pug."}, {"text": "Is it raining?", "pair": "No.", "specials": False})
 
     text: str
     pair: Annotated[str | None, Field(description="A second text, as models of pairs read it.")] = None
@@ -57,7 +53,7 @@ class Tokens(BaseModel):
 class DetokenizeAsked(Asked):
     """Token ids."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [5, 17, 42]}]})
+    model_config = examples({"ids": [5, 17, 42]})
 
     ids: Listed[Id]
     specials: Annotated[bool, Field(description="Write control tokens by their names; else they are left out.")] = False

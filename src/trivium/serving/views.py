@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import Field
 
-from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, in_steps, json_answer
+from trivium.serving.asked import ALIGNED_CHARACTERS, Asked, check_texts, examples, json_answer, last_of
 from trivium.serving.bodies import Listed
 from trivium.serving.house import House, Served
 from trivium.serving.refusals import Refusal
@@ -31,14 +31,12 @@ Layers = Annotated[Listed[int] | None, Field(description="Numbers from 1; all if
 Top = Annotated[int, Field(ge=1, description="Tokens that are told at each place.")]
 
 
-def _example(**body: JsonValue) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [body]})
-
-
 class AttentionAsked(Asked):
     """A text, and which weights are wanted."""
 
-    model_config = _example(text="The animal did not cross the street because it was tired.", layers=[5], heads=[6])
+    model_config = examples(
+        {"text": "The animal did not cross the street because it was tired.", "layers": [5], "heads": [6]}
+    )
 
     text: Text
     answer: Answer = None
@@ -56,7 +54,7 @@ class AttentionAsked(Asked):
 class LensAsked(Asked):
     """A text, and the layers that are read."""
 
-    model_config = _example(text="The capital of France is", top=3)
+    model_config = examples({"text": "The capital of France is", "top": 3})
 
     text: Text
     answer: Answer = None
@@ -67,7 +65,7 @@ class LensAsked(Asked):
 class WordsAsked(Asked):
     """A word, and texts that have it."""
 
-    model_config = _example(word="bank", texts=["She sat on the river bank.", "The bank lends money."])
+    model_config = examples({"word": "bank", "texts": ["She sat on the river bank.", "The bank lends money."]})
 
     word: Annotated[str, Field(max_length=200)]
     texts: Annotated[Listed[str], Field(min_length=1)]
@@ -78,7 +76,7 @@ class WordsAsked(Asked):
 class SurpriseAsked(Asked):
     """A text whose tokens are weighed."""
 
-    model_config = _example(text="The cat sat on the carburettor.")
+    model_config = examples({"text": "The cat sat on the carburettor."})
 
     text: Text
     answer: Annotated[
@@ -90,7 +88,7 @@ class SurpriseAsked(Asked):
 class StepsAsked(Asked):
     """A prompt that is written on from."""
 
-    model_config = _example(prompt="Once upon a time", max_tokens=8)
+    model_config = examples({"prompt": "Once upon a time", "max_tokens": 8})
 
     prompt: Annotated[str, Field(description="What the model goes on from, or answers.")]
     max_tokens: Annotated[int, Field(ge=1, le=STEPS)] = 16
@@ -134,11 +132,7 @@ def routes(house: House) -> APIRouter:
         served = house.served(asked.model, "lens")
         _check(house, asked.top, text=asked.text, answer=asked.answer)
         most = caps.view_numbers // _PREDICTION
-        *_, view = await in_steps(house, request, _lens(served, asked, most))
-        assert view is not None
-        said = view.to_json()
-        layers = said.pop("top")
-        return await json_answer({"model": served.name, **said}, layers, "top")
+        return await _shown(house, request, served, _lens(served, asked, most), "top")
 
     @router.post("/words", summary="One word in several texts")
     async def words(asked: WordsAsked, request: Request) -> Response:
@@ -147,11 +141,8 @@ def routes(house: House) -> APIRouter:
         count the texts from 0; `static` are the cosines before any context, of the embeddings of the word's tokens."""
         served = house.served(asked.model, "words")
         check_texts(house, asked.texts, "texts", ALIGNED_CHARACTERS)
-        parts = word_in_steps(
-            served.model, asked.word, asked.texts, layer=asked.layer, neighbours=asked.neighbours, ignore_case=True
-        )
-        *_, view = await in_steps(house, request, parts)
-        assert view is not None
+        parts = word_in_steps(served.model, asked.word, asked.texts, asked.layer, asked.neighbours, ignore_case=True)
+        view = await last_of(house, request, parts)
         return await json_answer({"model": served.name, "layers": layers_of(served.model), **_words(view)})
 
     @router.post("/surprise", summary="What each token of a text costs a model")
@@ -162,11 +153,7 @@ def routes(house: House) -> APIRouter:
         _check(house, asked.top, text=asked.text, answer=asked.answer)
         model = served.model
         parts = read(model.model, model.tokenizer, asked.text, asked.answer, asked.top)
-        *_, view = await in_steps(house, request, parts)
-        assert view is not None
-        said = view.to_json()
-        tokens = said.pop("tokens")
-        return await json_answer({"model": served.name, **said}, tokens, "tokens")
+        return await _shown(house, request, served, parts, "tokens")
 
     @router.post("/steps", summary="A text as it is written")
     async def steps(asked: StepsAsked, request: Request) -> Response:
@@ -179,13 +166,22 @@ def routes(house: House) -> APIRouter:
             model.model, model.tokenizer, asked.prompt, max_tokens=asked.max_tokens, top=asked.top, layer=asked.layer,
             files=model.generation,
         )  # fmt: skip
-        *_, view = await in_steps(house, request, parts)
-        assert view is not None
-        said = view.to_json()
-        made = said.pop("steps")
-        return await json_answer({"model": served.name, **said}, made, "steps")
+        return await _shown(house, request, served, parts, "steps")
 
     return router
+
+
+class _View(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+
+async def _shown(
+    house: House, request: Request, served: Served, steps: "Iterator[_View | None]", long: str
+) -> Response:
+    """The view that comes of steps, its list ``long`` written part by part."""
+    said = (await last_of(house, request, steps)).to_json()
+    parts = said.pop(long)
+    return await json_answer({"model": served.name, **said}, parts, long)
 
 
 def _key(request: Request) -> str:

@@ -51,32 +51,19 @@ def inspect_word(
 
     ``model``: what ``load`` opens, or a file of static vectors. ``layer``: 0 the embeddings; None the last.
     """
-    *_, view = word_in_steps(
-        model, word, texts, data=data, corpus=corpus, layer=layer, neighbours=neighbours, most=most,
-        ignore_case=ignore_case, field=field, errors=errors,
-    )  # fmt: skip
+    documents = _text(word, texts, data, corpus, field, errors)
+    *_, view = word_in_steps(model, word, documents, layer, neighbours, most, ignore_case)
     assert view is not None
     return view
 
 
 def word_in_steps(
-    model: "str | Path | LanguageModel | Vectors",
-    word: str,
-    texts: Iterable[str] = (),
-    *,
-    data: Data | None = None,
-    corpus: Literal["python-docs"] | None = None,
-    layer: int | None = None,
-    neighbours: int = 5,
-    most: int = 100,
-    ignore_case: bool = False,
-    field: str = "text",
-    errors: Literal["strict", "replace"] = "strict",
-) -> Iterator[WordView | None]:
-    """The same in parts of bounded work, each None but the last."""
+    model: "str | Path | LanguageModel | Vectors", word: str, documents: Iterable[str], layer: int | None,
+    neighbours: int, most: int = 100, ignore_case: bool = False,
+) -> Iterator[WordView | None]:  # fmt: skip
+    """The same of ``documents`` in parts of bounded work, each None but the last."""
     if neighbours < 0:
         raise SettingsError(f"neighbours = {neighbours}: it must not be negative")
-    documents = _text(word, texts, data, corpus, field, errors)
     seen = _opened(model)
     found = concordance(documents, word, most, ignore_case)
     if isinstance(seen, Vectors):

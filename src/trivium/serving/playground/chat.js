@@ -1,10 +1,12 @@
 /** Chat: a conversation with a model that was taught to talk. It lives as long as the page, and nowhere else. */
 import { announce, el, show } from "./dom.js";
 import { area, button, modelChoice, side } from "./fields.js";
+import { kept } from "./kept.js";
 import { problemUnlessStopped } from "./notice.js";
 import { sampling } from "./sampling.js";
 import { ALTERNATIVES, said, speed } from "./streams.js";
 import { counted } from "./words.js";
+import { writing } from "./writing.js";
 import { scale, written } from "./written.js";
 
 export const title = "Chat";
@@ -21,23 +23,12 @@ const EXPLAINED =
   "Its words are coloured by how likely it found them. Point at one to see what else it could have said; choose that, " +
   "and the answer goes on from there.";
 
-/** @type {HTMLElement | null} */
-let view = null;
-
-/** @param {HTMLElement} root @param {any} context */
-export function mount(root, context) {
-  view ??= build(context);
-  root.append(view);
-  return {};
-}
+export const mount = kept(build);
 
 /** @param {any} context */
 function build(context) {
   /** @type {{role: "user" | "assistant", text: () => string, node: HTMLElement}[]} */
   const turns = [];
-  /** @type {AbortController | null} */
-  let running = null; // the answer that is being written
-
   const talk = el("div", { class: "talk" });
   const model = modelChoice(context, "chat", needs, { changed: () => turns.length === 0 && greet() });
   const system = area("System message", { rows: 2 });
@@ -47,13 +38,13 @@ function build(context) {
 
   const message = area("Message", { rows: 1, unseen: true });
   message.box.placeholder = "Write a message";
-  const send = button("Send", () => (running ? running.abort() : ask(message.value())), { class: "main" });
+  const send = writing("Send", () => ask(message.value()));
   message.box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    if (!running) ask(message.value());
+    ask(message.value());
   });
-  const composer = el("div", { class: "composer" }, el("div", { class: "box" }, message.node, send));
+  const composer = el("div", { class: "composer" }, el("div", { class: "box" }, message.node, send.node));
 
   function greet() {
     const name = model.value().id;
@@ -71,7 +62,7 @@ function build(context) {
   }
 
   function clear() {
-    running?.abort();
+    send.stop();
     turns.length = 0;
     greet();
     message.box.focus();
@@ -85,7 +76,7 @@ function build(context) {
 
   /** @param {string} text */
   function ask(text) {
-    if (!text.trim() || running) return;
+    if (!text.trim() || send.busy()) return;
     if (turns.length === 0) show(talk);
     message.box.value = "";
     talk.append(userTurn(text));
@@ -95,7 +86,7 @@ function build(context) {
   /** @param {string} text */
   function userTurn(text) {
     const edit = button("Edit", () => {
-      running?.abort();
+      send.stop();
       forget(turns.findIndex((turn) => turn.node === node));
       message.box.value = text;
       message.box.focus();
@@ -112,7 +103,7 @@ function build(context) {
     const text = written({
       label: `Answer of ${name}: the arrow keys go through its tokens`,
       choose: (at, instead) => {
-        if (running) return;
+        if (send.busy()) return;
         forget(turns.indexOf(turn) + 1);
         const { top } = text.tokens[at];
         text.cut(at);
@@ -129,9 +120,6 @@ function build(context) {
 
   /** @param {any} turn @param {any} text @param {HTMLElement} under @param {string} name @param {boolean} goesOn */
   async function write(turn, text, under, name, goesOn) {
-    const control = new AbortController();
-    running = control;
-    busy(true);
     text.writing(true);
     show(under);
     const before = turns.slice(0, turns.indexOf(turn));
@@ -147,26 +135,24 @@ function build(context) {
     const had = text.tokens.length;
     follow();
     try {
-      for await (const event of context.api.stream("v1/chat/completions", body, { signal: control.signal })) {
-        const choice = event.choices[0];
-        if (!choice) continue;
-        begun ||= performance.now();
-        const stuck = atBottom();
-        for (const token of said(choice)) text.add(token);
-        finish = choice.finish_reason ?? finish;
-        if (stuck) follow();
-      }
+      await send.during(async (signal) => {
+        for await (const event of context.api.stream("v1/chat/completions", body, { signal })) {
+          const choice = event.choices[0];
+          if (!choice) continue;
+          begun ||= performance.now();
+          const stuck = atBottom();
+          for (const token of said(choice)) text.add(token);
+          finish = choice.finish_reason ?? finish;
+          if (stuck) follow();
+        }
+      });
     } catch (problem) {
       found = problemUnlessStopped(problem);
       if (!found) finish = "stopped";
     }
     text.writing(false);
-    if (running === control) {
-      running = null;
-      busy(false);
-    }
     const again = button("Another answer", () => {
-      if (running) return;
+      if (send.busy()) return;
       forget(turns.indexOf(turn));
       answer();
     }, { class: "quiet" });
@@ -182,12 +168,6 @@ function build(context) {
     if (atBottom(160)) follow();
   }
 
-  /** @param {boolean} writing */
-  function busy(writing) {
-    show(send, writing ? "Stop" : "Send");
-    send.classList.toggle("main", !writing);
-  }
-
   greet();
   return el(
     "div",
@@ -196,7 +176,6 @@ function build(context) {
     side("Model and settings", model.node, system.node, drawn.node, button("New conversation", clear)),
   );
 }
-
 
 const atBottom = (room = 120) => scrollY + innerHeight >= document.documentElement.scrollHeight - room;
 const follow = () => scrollTo({ top: document.documentElement.scrollHeight });

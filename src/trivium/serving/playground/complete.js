@@ -4,10 +4,12 @@
  */
 import { el, show } from "./dom.js";
 import { area, button, choice, modelChoice, number, segments, side } from "./fields.js";
+import { kept } from "./kept.js";
 import { problemUnlessStopped } from "./notice.js";
 import { sampling } from "./sampling.js";
 import { steps } from "./steps.js";
 import { ALTERNATIVES, completed, speed } from "./streams.js";
+import { writing } from "./writing.js";
 import { scale, written } from "./written.js";
 
 export const title = "Complete";
@@ -16,21 +18,10 @@ export const missing = "No model of this server writes. Start the server with on
 
 const PROMPT = "The lighthouse keeper had not spoken to anyone for a month, so when the knock came he";
 
-/** @type {HTMLElement | null} */
-let view = null;
-
-/** @param {HTMLElement} root @param {any} context */
-export function mount(root, context) {
-  view ??= build(context);
-  root.append(view);
-  return {};
-}
+export const mount = kept(build);
 
 /** @param {any} context */
 function build(context) {
-  /** @type {AbortController | null} */
-  let running = null;
-
   const prompt = area("Text to go on with", { value: PROMPT, rows: 4, spell: false });
   prompt.node.classList.add("prompt");
   const bench = el("div", {});
@@ -42,27 +33,25 @@ function build(context) {
   const drawn = sampling(context, "complete", { temperature: 0.8, top_p: 1, top_k: 40, max_tokens: 60 }, (coloured) =>
     bench.classList.toggle("coloured", coloured),
   );
-  const go = button("Go on", () => (running ? running.abort() : write()), { class: "main" });
+  // A text that has ended before the others goes on after them: until then its buttons are not shown.
+  const go = writing("Go on", write, (busy) => (bench.ariaBusy = String(busy)));
   const legend = scale();
   const stepwise = steps(context, { text: prompt.value, model: () => model.value() });
   const mode = segments("How", {
     choices: [["write", "Write"], ["steps", "Token by token"]],
     value: "write",
     changed: (which) => {
-      for (const node of [go, legend, bench, trouble, beside.node, count.node, drawn.node]) node.hidden = which !== "write";
+      for (const node of [go.node, legend, bench, trouble, beside.node, count.node, drawn.node]) node.hidden = which !== "write";
       for (const node of stepwise.nodes) node.hidden = which === "write";
       if (which === "write") stepwise.pause();
     },
   });
   for (const node of stepwise.nodes) node.hidden = true;
   prompt.box.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !running && mode.value() === "write") write();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !go.busy() && mode.value() === "write") write();
   });
 
   async function write() {
-    const control = new AbortController();
-    running = control;
-    busy(true);
     show(trouble);
     const names = [model.value().id, beside.value()].filter(Boolean);
     const texts = Math.max(1, Math.min(8, Math.round(count.value() ?? 1)));
@@ -75,14 +64,11 @@ function build(context) {
     bench.className = `bench${names.length > 1 ? " beside" : ""}${bench.classList.contains("coloured") ? " coloured" : ""}`;
     if (names.length === 1) bench.classList.add("alone");
     show(bench, columns.map((column) => column.node));
-    const found = await Promise.all(columns.map((column) => fill(column.name, column.samples, prompt.value(), values, control.signal)));
+    const found = await go.during((signal) =>
+      Promise.all(columns.map((column) => fill(column.name, column.samples, prompt.value(), values, signal))));
     show(trouble, found.filter(Boolean).slice(0, 1));
     for (const [at, column] of columns.entries()) {
       if (found[at] && column.samples.every((each) => each.text.tokens.length === 0)) column.node.remove();
-    }
-    if (running === control) {
-      running = null;
-      busy(false);
     }
   }
 
@@ -123,7 +109,7 @@ function build(context) {
     const text = written({
       label: `Text ${label} of ${name}: the arrow keys go through its tokens`,
       choose: async (at, instead) => {
-        if (running) return;
+        if (go.busy()) return;
         earlier.push([...text.tokens]);
         const { top } = text.tokens[at];
         text.cut(at);
@@ -157,25 +143,20 @@ function build(context) {
         show(
           under,
           el("span", {}, facts.filter(Boolean).join(" · ")),
-          reason !== "stop" && button("Write more", () => !running && goOn(), { class: "quiet" }),
+          reason !== "stop" && button("Write more", () => !go.busy() && goOn(), { class: "quiet" }),
           earlier.length > 0 && button("Undo", undo, { class: "quiet" }),
         );
       },
     };
 
     async function goOn() {
-      const control = new AbortController();
-      running = control;
-      busy(true);
-      const found = await fill(name, [one], start + text.text(), values, control.signal);
+      const found = await go.during((signal) => fill(name, [one], start + text.text(), values, signal));
       if (found) under.prepend(found);
-      running = null;
-      busy(false);
     }
 
     function undo() {
       const before = earlier.pop();
-      if (running || !before) return;
+      if (go.busy() || !before) return;
       text.cut(0);
       for (const token of before) text.add(token);
       over = false;
@@ -186,12 +167,6 @@ function build(context) {
     return one;
   }
 
-  /** @param {boolean} writing */
-  function busy(writing) {
-    show(go, writing ? "Stop" : "Go on");
-    go.classList.toggle("main", !writing);
-  }
-
   return el(
     "div",
     { class: "split" },
@@ -199,7 +174,7 @@ function build(context) {
       "div",
       { class: "work" },
       prompt.node,
-      el("div", { class: "row ways" }, go, stepwise.controls, legend, mode.node),
+      el("div", { class: "row ways" }, go.node, stepwise.controls, legend, mode.node),
       trouble,
       bench,
       stepwise.stage,

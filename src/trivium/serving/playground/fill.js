@@ -4,6 +4,7 @@ import { bars } from "./bars.js";
 import { legible, tokenLabel } from "./characters.js";
 import { el, show } from "./dom.js";
 import { area, button, modelChoice, number } from "./fields.js";
+import { kept } from "./kept.js";
 import { counted } from "./words.js";
 
 export const title = "Fill";
@@ -11,9 +12,6 @@ export const needs = ["fill"];
 export const missing = "Fill needs a model trained by masking (BERT, RoBERTa, XLNet) or by span corruption (T5), such as one of your runs:";
 
 const BLANK = /_{3,}|<mask>|\[MASK\]|<extra_id_\d+>/g;
-/** @type {HTMLElement | null} */
-let view = null; // lasts as long as the page
-
 const STARTS = ["The river rose and flooded the ___.", "She ___ the letter and put it in the ___.", "Two and two is ___."];
 
 /** The text around its blanks, which have the space before them.
@@ -35,11 +33,7 @@ export function filledParts(parts, words) {
   });
 }
 
-/** @param {HTMLElement} root @param {any} context */
-export function mount(root, context) {
-  view ??= build(context);
-  root.append(view);
-}
+export const mount = kept(build);
 
 /** @param {any} context */
 function build(context) {

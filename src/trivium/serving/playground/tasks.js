@@ -2,6 +2,7 @@
 import { asking } from "./asking.js";
 import { el, show } from "./dom.js";
 import { area, line, modelChoice } from "./fields.js";
+import { kept } from "./kept.js";
 import { predicted } from "./predictions.js";
 
 export const title = "Tasks";
@@ -70,16 +71,9 @@ export function rowOf(values, related) {
 }
 
 /** @type {Record<string, string>} */
-const kept = {}; // what was typed, as long as the page lasts
+const typed = {}; // in the fields, as long as the page lasts
 
-/** @type {HTMLElement | null} */
-let view = null;
-
-/** @param {HTMLElement} root @param {any} context */
-export function mount(root, context) {
-  view ??= build(context);
-  root.append(view);
-}
+export const mount = kept(build);
 
 /** @param {any} context */
 function build(context) {
@@ -102,8 +96,8 @@ function build(context) {
     const related = isRelated(model.value());
     boxes = Object.fromEntries(shownFields(fields).map((name) => [name, FIELDS[name]()]));
     for (const [name, field] of Object.entries(boxes)) {
-      field.box.value = kept[name] ?? "";
-      field.box.addEventListener("input", () => (kept[name] = field.box.value));
+      field.box.value = typed[name] ?? "";
+      field.box.addEventListener("input", () => (typed[name] = field.box.value));
     }
     const brackets = related && el("p", { class: "hint" }, "Put the spans in [brackets]: relations are looked for between them.");
     show(inputs, Object.values(boxes).map((field) => field.node), brackets);
