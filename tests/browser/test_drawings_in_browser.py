@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Page, Route  # noqa: E402
+from playwright.sync_api import Browser, Page, Route, expect  # noqa: E402
 
 FOLDER = Path(str(files("trivium.serving"))) / "playground"
 KINDS = {".js": "text/javascript", ".css": "text/css"}
@@ -143,7 +143,7 @@ def test_the_theme_repaints_what_is_drawn(page: Page) -> None:
       const found = [];
       for (const theme of ["light", "dark"]) {
         document.documentElement.dataset.theme = theme;
-        await new Promise((done) => setTimeout(done, 20));
+        await new Promise(requestAnimationFrame); // what watches the theme was called by then
         found.push(colour());
       }
       delete document.documentElement.dataset.theme;
@@ -187,7 +187,7 @@ def test_a_thousand_tokens_are_drawn_and_pointed_at(page: Page) -> None:
         " drawing.show(tokens.map((_, row) => tokens.map((_, key) => (row === key ? 1 : 0)))))",
     )  # fmt: skip
     page.locator(".matrix-cells").hover(position={"x": 41, "y": 41})
-    assert "t20 (21) gives 100 % of its attention to t20 (21)." in page.locator(".readout").inner_text()
+    expect(page.locator(".readout")).to_have_text("t20 (21) gives 100 % of its attention to t20 (21).")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'trivium[test]'")
 from playwright.sync_api import Page, Route
-from tests.browser.hostile import PAYLOADS, as_word
+from tests.browser.hostile import PAYLOADS
 from tests.browser.hostile_server import WORDS
 from tests.browser.watched_page import Watched
 
@@ -45,9 +45,9 @@ def test_what_is_watched_for_is_seen(watched: Make) -> None:
     page.evaluate("canary(); document.body.append(document.createElement('img'))")
     page.evaluate("new Image().src = 'http://canary.invalid/x.png'")
     page.evaluate("setTimeout(() => alert(1))")
-    page.wait_for_timeout(300)
-    told = " ".join(open_page.complaints)
-    assert "a payload ran" in told and "a dialog" in told and "violates" in told
+    wanted = {"a payload ran", "a dialog", "violates"}
+    while wanted := {each for each in wanted if each not in " ".join(open_page.complaints)}:
+        page.wait_for_timeout(20)  # or the test's own time is over
     with pytest.raises(AssertionError):
         open_page.check()
 
@@ -62,15 +62,12 @@ def test_chat(watched: Make) -> None:
         page.get_by_label("Message", exact=True).fill(prompt)
         page.keyboard.press("Enter")
         again.nth(at).wait_for()
-        while not answer.text_content():  # an answer may end before its first word
-            again.first.click()
-            again.first.wait_for()
     answer.focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     assert seen(page) >= set(some(0, 8).split())
     assert {word for word in WORDS if word in answer.text_content()}
-    assert page.locator(".card .piece").count() >= 5
+    page.locator(".card .piece").nth(4).wait_for()
     open_page.check()
 
 
@@ -83,7 +80,7 @@ def test_complete(watched: Make) -> None:
     page.get_by_role("button", name="Go on").click()
     page.locator(".bench .under span").nth(1).wait_for()
     page.locator(".bench .written .token").nth(1).hover()
-    page.locator(".card").wait_for()
+    page.locator(".card .piece").nth(4).wait_for()
     assert len(seen(page)) >= 15
     page.get_by_text("Token by token").click()
     page.get_by_role("button", name="Watch it write").click()
@@ -124,14 +121,14 @@ def test_tokens(watched: Make) -> None:
     open_page = watched()
     page = open_page.open("tokens")
     for text in (" ".join(WORDS), "\n".join(PAYLOADS)):
-        page.get_by_label("Text", exact=True).fill(text)
+        with page.expect_response("**/tokenize"):
+            page.get_by_label("Text", exact=True).fill(text)
         page.locator(".result .panel").first.wait_for()
-        page.wait_for_timeout(600)
     page.get_by_label("Text", exact=True).fill(" ".join(WORDS))
-    page.wait_for_function("(word) => document.querySelector('.result').textContent.includes(word)",
-                           arg=as_word(PAYLOADS[95]))
-    found = {word for word in WORDS if word in page.locator(".result").text_content()}
-    assert len(found) >= 120, set(WORDS) - found
+    page.wait_for_function("""(words) => {
+      const text = document.querySelector(".result").textContent;
+      return words.filter((word) => text.includes(word)).length >= 120;
+    }""", arg=WORDS)
     open_page.check()
 
 
@@ -156,7 +153,8 @@ def test_runs(watched: Make) -> None:
     page = open_page.open("runs")
     page.locator(".pick").nth(140).wait_for()
     for _ in range(5):
-        page.locator(".pick input:not(:checked)").first.click()
+        with page.expect_response("**/runs/*"):
+            page.locator(".pick input:not(:checked)").first.click()
     page.get_by_text("What sets them apart").click()
     names = each(page, "Measure")
     for name in names[:: max(1, len(names) // 6)]:

@@ -11,6 +11,10 @@ from tests.browser.watched_page import NAMELESS, Watched
 
 Make = Callable[..., Watched]
 TABS = ("chat", "complete", "fill", "tasks", "tokens", "inside", "runs")
+FULL = {  # of a tab that has been filled
+    "chat": ".hello", "complete": ".scale", "fill": "form", "tasks": "form", "tokens": ".result > *",
+    "inside": ".result > *", "runs": "[role=slider]",
+}  # fmt: skip
 WORD = WORDS[60]
 
 
@@ -109,7 +113,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(watched: Make) -> None:
     open_page = watched(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, color_scheme="dark")
     for name in TABS:
         page = open_page.open(name)
-        page.wait_for_timeout(500)
+        page.locator(FULL[name]).first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
         small = page.evaluate("""() => [...document.querySelectorAll(
           "button,select,textarea,input[type=text],input[type=number],a")]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 from tests.browser.scripted_server import WORDS, Script, listed, serving  # noqa: E402 (it needs what was skipped for)
+from tests.browser.watched_page import WAIT  # noqa: E402
 
 TEXT = "".join(WORDS)
 
@@ -40,7 +41,7 @@ def opened(chromium: "Browser") -> Iterator[Callable[..., Opened]]:
         with_ends.append(server)
         window = chromium.new_context(**{"viewport": {"width": 1200, "height": 900}, **context})
         page = window.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(WAIT)
         trouble: list[str] = []
         page.on("pageerror", lambda problem: trouble.append(str(problem)))
         page.on("dialog", lambda dialog: (trouble.append("a dialog"), dialog.dismiss()))
@@ -67,7 +68,7 @@ def test_a_conversation_is_sent_whole_and_answered_token_by_token(opened: Callab
     page.get_by_label("System message").fill("Be brief.")
     ask(page, "What is <b>Paris</b>?")
     expect(page.locator(".assistant .written")).to_have_text(TEXT)
-    assert page.locator(".assistant .token").count() == len(WORDS)
+    expect(page.locator(".assistant .token")).to_have_count(len(WORDS))
     expect(page.locator(".user .said")).to_have_text("What is <b>Paris</b>?")
     page.get_by_role("button", name="Another answer").wait_for()
     ask(page, "And Lyon?")
@@ -97,7 +98,7 @@ def test_an_alternative_in_an_answer_is_gone_on_from(opened: Callable[..., Opene
 
 
 def test_stop_ends_the_writing_on_the_server_and_keeps_what_there_is(opened: Callable[..., Opened]) -> None:
-    found = opened("chat", Script(tokens=WORDS * 200, pause=0.02))
+    found = opened("chat", Script(tokens=WORDS * 200, pause=0.1))
     page = found.page
     ask(page, "What is Paris?")
     page.locator(".token").nth(5).wait_for()
@@ -106,7 +107,7 @@ def test_stop_ends_the_writing_on_the_server_and_keeps_what_there_is(opened: Cal
     written = page.locator(".token").count()
     assert 5 < written < 600
     assert page.get_by_role("alert").count() == 0
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while not found.script.left and time.monotonic() < until:
         time.sleep(0.02)
     assert found.script.left == 1
@@ -137,12 +138,12 @@ def test_texts_of_two_models_stand_beside_each_other_with_one_seed(opened: Calla
     page.get_by_role("spinbutton", name="Texts").fill("6")
     page.get_by_role("button", name="Go on").click()
     expect(page.locator(".sample .under").filter(has_text="seed")).to_have_count(12)
-    assert page.locator(".bench > section h3").filter(has_text="large").count() == 1
+    expect(page.locator(".bench > section h3").filter(has_text="large")).to_have_count(1)
     large, small = found.bodies("/v1/completions")
     assert (large.pop("model"), small.pop("model")) == ("large", "small")
     assert large == small
     assert {"prompt": "The capital of France:", "n": 6, "top_k": 40, "logprobs": 6}.items() <= large.items()
-    assert page.locator(".written").all_text_contents() == [TEXT] * 12
+    expect(page.locator(".written")).to_have_text([TEXT] * 12)
     assert not found.trouble
 
 
@@ -151,7 +152,7 @@ def test_an_alternative_in_a_text_is_gone_on_from_and_undone(opened: Callable[..
     page = found.page
     page.get_by_label("Text to go on with").fill("So:")
     page.get_by_role("button", name="Go on").click()
-    page.get_by_role("button", name="Write more").wait_for()
+    page.get_by_role("button", name="Write more").wait_for()  # which is seen when nothing is written any more
     page.locator(".token").nth(1).hover()
     page.get_by_role("dialog").get_by_role("button", name="␣was").click()
     expect(page.locator(".written")).to_have_text("Paris was" + TEXT)
@@ -225,10 +226,16 @@ def test_everything_works_without_a_pointer(opened: Callable[..., Opened]) -> No
 def test_writing_is_walked_through_token_by_token(opened: Callable[..., Opened]) -> None:
     found = opened("complete")
     page = found.page
+    page.clock.install()
+    page.clock.pause_at(time.time() + 3600)  # the film goes on when the test says so
     page.get_by_text("Token by token").click()
     page.get_by_label("Text to go on with").fill("So it is")
     page.get_by_role("button", name="Watch it write").click()
+    expect(page.locator(".next")).to_have_text("Paris")
+    page.clock.run_for(1000)
+    expect(page.locator(".next")).to_have_text(" is")
     page.get_by_role("button", name="Pause").click()
+    page.clock.run_for(1000)
     asked = {"model": "large", "prompt": "So it is", "max_tokens": 24, "top": 6, "layer": None}
     assert found.bodies("/views/steps") == [asked]
     page.get_by_role("slider", name="Step", exact=True).fill("0")
@@ -236,11 +243,12 @@ def test_writing_is_walked_through_token_by_token(opened: Callable[..., Opened])
     page.get_by_role("button", name="One step on").click()
     page.get_by_role("button", name="One step on").click()
     expect(page.locator(".next")).to_have_text(" a")
-    assert page.locator(".seen").all_text_contents() == ["So", "it", "is", "Paris", " is"]
+    expect(page.locator(".seen")).to_have_text(["So", "it", "is", "Paris", " is"])
     expect(page.get_by_role("row", name="␣a 75 %")).to_have_class("chosen")
     page.get_by_role("button", name="One step back").click()
     expect(page.locator(".next")).to_have_text(" is")
     page.get_by_role("button", name="Play").click()
+    page.clock.run_for(1000)
     expect(page.locator(".next")).to_have_text(" a")
     assert not found.trouble
 

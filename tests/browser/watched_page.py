@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-WAIT = 30_000  # milliseconds: a machine may be busy
+WAIT = 90_000  # milliseconds: a machine may be slow, and busy
+SEEDED = """for (const tab of ["chat", "complete"]) {
+  try { localStorage.setItem(`trivium.${tab}.sampling`, JSON.stringify({ seed: 3 })); } catch {} // of an empty page
+}"""  # what models write is the same each time
 
 # What our own pages are made of has none of these, so that one of them is text that became markup.
 STRANGERS = """() => {
@@ -42,6 +45,7 @@ class Watched:
         self.url, self.complaints = url, list[str]()
         self.context = browser.new_context(**context)
         self.context.set_default_timeout(WAIT)
+        self.context.add_init_script(SEEDED)
         self.context.expose_function("canary", lambda: self.complaints.append("a payload ran"))
         self.context.on("request", lambda request: self._asked(request.url))
         self.context.on("page", self._opened)
@@ -79,6 +83,7 @@ class Watched:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         # Containers have no user namespaces for its sandbox, and little shared memory.
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

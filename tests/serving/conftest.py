@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from trivium.text.chat_templates import CHAT_TEMPLATES
+
+if TYPE_CHECKING:
+    from trivium.serving.house import Served
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Running:
     def end(self) -> int:
         """Asks it to stop; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(90)
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def served(*arguments: str, log: Path, keys: str = "") -> Iterator[Running]:
     with log.open("w") as out:
         process = subprocess.Popen(command, stderr=out, stdout=out, env=environment)
     try:
-        until = time.monotonic() + 90
+        until = time.monotonic() + 200
         while (found := re.search(r"http://\S+", log.read_text())) is None:
             assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.05)
@@ -51,7 +55,7 @@ def served(*arguments: str, log: Path, keys: str = "") -> Iterator[Running]:
         if process.poll() is None:
             process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -74,6 +78,14 @@ def server(tiny_models: dict[str, Path], talker: Path, tmp_path_factory: pytest.
     arguments = [word for name, folder in models.items() for word in ("--model", f"{name}={folder}")]
     with served(*arguments, log=log) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def whole_models(tiny_models: dict[str, Path]) -> "dict[str, Served]":
+    """A model for each ability, none of them trained."""
+    from tests.serving.whole_house import every_kind
+
+    return {each.name: each for each in every_kind(tiny_models)}
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_values_are_counted_before_they_are_built() -> None:
     with pytest.raises(Refusal, match="more than 10 lists and objects"):
         strict(b'{"a": [' + b"[]," * 8 + b"{}]}", few)
     for shape in (b"]", b"[],", b'"",', b"1,", b"[", b'"', b"{}", b"\\", b'\\"', b"{},"):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         with pytest.raises(Refusal):
             strict(b'{"a":[' + shape * ((8 << 20) // len(shape)), CAPS)
-        assert time.perf_counter() - begun < 2.0, shape
+        assert time.thread_time() - begun < 2.0, shape

@@ -6,7 +6,6 @@ a plain request as it did before.
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
@@ -19,6 +18,7 @@ from schemathesis.schemas import APIOperation
 from tests.serving.live_server import live, request, send, status
 from tests.serving.whole_house import whole_house
 
+from trivium.serving.house import Served
 from trivium.serving.settings import Caps, ServeSettings
 
 REFERENCE = b'{"prompt": "The quick", "max_tokens": 4, "temperature": 0, "logprobs": 1}'
@@ -36,9 +36,10 @@ OPERATIONS = (  # a test of its own for each, so that they can be run side by si
 
 
 @pytest.fixture(scope="module")
-def house(tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, int]]:
+def house(whole_models: dict[str, Served], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, int]]:
     runs = tmp_path_factory.mktemp("runs")
-    app = whole_house(tiny_models, runs, ServeSettings(caps=Caps(linger_seconds=0.05), runs=str(runs)))
+    caps = Caps(linger_seconds=0.05, idle_seconds=600.0)
+    app = whole_house(whole_models, runs, ServeSettings(caps=caps, runs=str(runs)))
     with live(app) as port:
         yield app, port
 
@@ -71,7 +72,7 @@ def sent(port: int, operation: APIOperation, mode: GenerationMode, count: int) -
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     def one(case: schemathesis.Case) -> None:
-        answer = case.call(base_url=f"http://127.0.0.1:{port}", session=session, timeout=60)
+        answer = case.call(base_url=f"http://127.0.0.1:{port}", session=session, timeout=280)
         statuses.append(answer.status_code)
         assert answer.status_code < 500, answer.text
         if answer.status_code >= 400:

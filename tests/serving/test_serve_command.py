@@ -117,43 +117,43 @@ def test_which_addresses_are_this_machine_s_own(host: str, own: bool) -> None:
 def test_a_client_that_leaves_stops_what_is_written_for_it(server) -> None:
     """Streaming or not, and also where only the wait for a place is left: the figures of the server say so."""
 
-    def writing() -> tuple[float, float]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    def writing() -> tuple[float, float, float]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=90)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
         connection.close()
         found = {line.split()[0]: float(line.split()[1]) for line in lines if line and line[0] != "#"}
-        return found["trivium_texts"], found["trivium_requests_waiting"]
+        written = found['trivium_tokens_total{kind="written"}']
+        return found["trivium_texts"], found["trivium_requests_waiting"], written
 
     for stream in (True, False):
         for _ in range(3):
             body = {"model": "t5", "prompt": ["The fox"] * 200, "n": 8, "max_tokens": 60, "min_tokens": 60,
                     "stream": stream}  # fmt: skip
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=90)
+            *_, before = writing()
             connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
-            until = time.monotonic() + 20
             while writing()[0] == 0:
-                assert time.monotonic() < until, "it never began"
-                time.sleep(0.01)
+                time.sleep(0.01)  # or the test's own time is over
             connection.close()
-            gone = time.monotonic()
-            while writing() != (0, 0):
-                assert time.monotonic() < gone + 3, f"it goes on after its client left (stream {stream})"
+            while writing()[:2] != (0, 0):
                 time.sleep(0.01)
+            share = (writing()[2] - before) / (200 * 8 * 60)
+            assert share < 0.25, f"it goes on after its client left (stream {stream})"
 
 
 def test_it_ends_what_it_has_begun_and_takes_nothing_new(start, talker: Path) -> None:
-    with start("--model", f"a={talker}", "--running", "2", "--drain", "20") as running:
-        client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0, timeout=30)
+    with start("--model", f"a={talker}", "--running", "2", "--drain", "200") as running:
+        client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0, timeout=200)
         stream = client.completions.create(
-            model="a", prompt=["The fox"] * 40, max_tokens=50, stream=True, temperature=0, extra_body={"min_tokens": 50}
+            model="a", prompt=["The fox"] * 12, max_tokens=50, stream=True, temperature=0, extra_body={"min_tokens": 50}
         )
         first = next(iter(stream))
         assert first.choices
         running.process.send_signal(signal.SIGTERM)
         ended = sum(bool(chunk.choices and chunk.choices[0].finish_reason) for chunk in stream)
-        assert ended == 40
-        assert running.process.wait(20) == 0
+        assert ended == 12
+        assert running.process.wait(200) == 0
         with pytest.raises(openai.APIConnectionError):
             client.models.list()
 

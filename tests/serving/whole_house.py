@@ -28,32 +28,30 @@ LEARNT: dict[str, tuple[str, list[dict[str, Any]]]] = {  # of a task: the family
 }
 
 
-def whole_house(tiny_models: dict[str, Path], runs: Path, settings: ServeSettings) -> FastAPI:
-    """The application; ``runs``: a folder for two runs."""
+def whole_house(models: dict[str, Served], runs: Path, settings: ServeSettings) -> FastAPI:
+    """The application; ``models``: the fixture ``whole_models``; ``runs``: a folder for two runs."""
     for number in range(2):
         if not (runs / f"run-{number}").exists():
             write_run(runs / f"run-{number}", course(40))
-    models = {each.name: each for each in _models(tiny_models, settings)}
     return application(House(models, Scheduler(settings), settings))
 
 
-def _models(tiny_models: dict[str, Path], settings: ServeSettings) -> Iterator[Served]:
+def every_kind(tiny_models: dict[str, Path]) -> Iterator[Served]:
+    """A model for each ability."""
     for family in ("llama", "t5", "bert"):
         template = CHAT_TEMPLATES["plain"] if family == "llama" else None
-        yield _served(family, load(tiny_models[family]), settings, None, template)
+        yield _served(family, load(tiny_models[family]), None, template)
     for kind, (family, rows) in LEARNT.items():
         base, task = load(tiny_models[family]), TASKS[kind]()
         task = task.learn(placed([task.example("row", row, {}, True) for row in rows], "train"), [])
         predictor = tuned_of(base.model, base.tokenizer, task, 1, FAMILIES[family].heads)
-        yield _served(kind, base, settings, predictor, None)
+        yield _served(kind, base, predictor, None)
 
 
-def _served(
-    name: str, model: LanguageModel, settings: ServeSettings, predictor: Tuned | None, template: ChatTemplate | None
-) -> Served:
+def _served(name: str, model: LanguageModel, predictor: Tuned | None, template: ChatTemplate | None) -> Served:
     abilities = abilities_of(model, predictor, template is not None)
     longest = None if model.kind == "encoder" else model.config.limit
-    return Served(name, model, 0, predictor, template, abilities, longest, settings.running)
+    return Served(name, model, 0, predictor, template, abilities, longest)
 
 
 def routes_of(app: FastAPI) -> list[Any]:
