@@ -237,3 +237,37 @@ def test_a_body_is_no_head_however_its_bytes_are_cut(port: int) -> None:
             assert status(received(connection)) == 200
 
     in_time(trial)
+
+
+_PLAIN = request(body=b'{"n": 1}')
+_SPOILS = ((b"", 1), (b"\x00", 0), (b"\r", 0), (b"\n", 1), (b"\xff", 1), (b":", 0), (b" ", 0))  # put, and bytes gone
+
+
+def spoilt() -> list[bytes]:
+    """A plain request with one byte of its head too few, too many, or another: at every place, in every way."""
+    places = range(_PLAIN.index(b"\r\n\r\n") + 4)
+    changed = [_PLAIN[:place] + put + _PLAIN[place + gone :] for place in places for put, gone in _SPOILS]
+    return [each for each in dict.fromkeys(changed) if each != _PLAIN]
+
+
+def refused_of(port: int, requests: list[bytes]) -> int:
+    """How many of them are refused; fails where one is answered otherwise than a plain request or a refusal."""
+    before, refused = send(port, _PLAIN).partition(b"\r\n\r\n")[2], 0
+    for each in requests:
+        answer = send(port, each)
+        assert status(answer) == 200 or 400 <= status(answer) < 500, (each, answer)
+        if status(answer) != 200:
+            refused += bool(problem(answer))
+        assert send(port, _PLAIN).partition(b"\r\n\r\n")[2] == before, each
+    return refused
+
+
+def test_one_wrong_byte_of_a_head_is_refused_and_nothing_after_it_differs(port: int) -> None:
+    few = spoilt()[::10]
+    assert refused_of(port, few) > len(few) * 3 // 4
+
+
+@pytest.mark.slow
+def test_hundreds_of_spoilt_heads_and_nothing_after_them_differs(port: int) -> None:
+    assert len(spoilt()) > 500
+    assert refused_of(port, spoilt()) >= 300

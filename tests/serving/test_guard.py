@@ -3,12 +3,14 @@
 import base64
 import hmac
 import logging
+import socket
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
-from tests.serving.live_server import echoing, live, problem, request, send, status
+from tests.serving.live_server import echoing, live, problem, received, request, send, status
 
 from trivium.errors import SettingsError
 from trivium.serving.guard import SECURITY, host_names, is_loopback
@@ -216,8 +218,6 @@ def test_what_a_length_promises_is_not_believed(port: int) -> None:
 
 def test_bodies_together_have_a_limit_too() -> None:
     settings = ServeSettings(caps=Caps(body_bytes=1000, body_seconds=60))
-    import socket
-
     with live(echoing(settings)) as port:
         half = request(body=b'{"a": "' + b"x" * 990 + b'"}')[:-5]
         waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(16)]
@@ -236,6 +236,25 @@ def test_bodies_together_have_a_limit_too() -> None:
         for each in waiting:
             each.close()
         answered(200)
+
+
+def test_what_a_large_body_or_answer_took_is_given_back_when_no_body_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = threading.Semaphore(0)
+    monkeypatch.setattr("trivium.serving.guard.give_back_freed_memory", given.release)
+    with live(echoing(ServeSettings())) as port:
+        assert status(send(port, request(body=b'{"a": 1}'))) == 200
+        assert not given.acquire(timeout=1)  # after small ones nothing is worth it
+        assert status(send(port, request("/large/1100000", None, "GET"))) == 200
+        assert given.acquire(timeout=5)
+        small = request(body=b'{"a": 1}')
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(small[:-1])
+            for _ in range(2):
+                assert status(send(port, request(body=b" " * 1_100_000))) == 400
+            assert not given.acquire(timeout=1)
+            slow.sendall(small[-1:])
+            assert status(received(slow)) == 200  # the last of the rush is not a large one
+        assert given.acquire(timeout=5) and not given.acquire(timeout=1)
 
 
 def test_what_comes_with_get_is_thrown_away(port: int) -> None:

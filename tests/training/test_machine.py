@@ -82,6 +82,35 @@ def test_the_allocator_is_set_by_a_call_and_not_by_an_import():
     assert keep_freed_memory() == first
 
 
+def test_what_threads_free_goes_back_where_they_share_one_heap():
+    """In processes of their own: a thread leaves 20 MiB at the top of its heap, which are returned only then."""
+    code = (
+        "import ctypes, sys, threading\n"
+        "from trivium.training import allocator\n"
+        "from trivium.serving.metrics_page import resident_bytes\n"
+        "shared = sys.argv[1] == 'shared' and allocator.share_one_heap()\n"
+        "library = ctypes.CDLL(None)\n"
+        "ctypes.memset.restype = library.malloc.restype = ctypes.c_void_p\n"
+        "library.malloc.argtypes, library.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]\n"
+        "def work():\n"
+        "    library.free(ctypes.memset(library.malloc(20 << 20), 1, 20 << 20))\n"
+        "    done.set(); end.wait()\n"
+        "done, end, before = threading.Event(), threading.Event(), resident_bytes()\n"
+        "library.mallopt(-1, 64 << 20), library.mallopt(-3, 32 << 20)  # as freed large blocks have made them by then\n"
+        "thread = threading.Thread(target=work); thread.start(); done.wait()\n"
+        "allocator.give_back_freed_memory(); print(int(shared), resident_bytes() - before); end.set()\n"
+    )
+    shared, left = _printed(code, "shared")
+    if shared:  # with glibc, that is
+        assert left < 4 << 20 and _printed(code, "own")[1] > 16 << 20
+
+
+def _printed(code: str, word: str) -> tuple[int, int]:
+    done = subprocess.run([sys.executable, "-c", code, word], capture_output=True, text=True, check=True)
+    first, second = map(int, done.stdout.split())
+    return first, second
+
+
 def test_flops_of_the_documented_shapes():
     """The rule written out: 6 x matrix weights x tokens + 12 L d T a token, half of that where attention is causal."""
     width, layers, length, vocabulary, tokens = 384, 6, 256, 8192, 4096

@@ -45,7 +45,8 @@ _SINGLE = {b"host", b"origin", b"authorization", b"content-type", b"content-leng
 _WITHOUT_BODY = {"GET", "HEAD", "OPTIONS"}
 _METHODS = {*_WITHOUT_BODY, "POST"}
 _LEFT = 499  # counted, never sent: the client left before it was answered
-_MEMORABLE = 1 << 20  # bodies after which memory is given back
+_MEMORABLE = 1 << 20  # bytes of a body or an answer after which memory is given back
+_MOMENT = 0.5  # seconds after the last of them, when nothing holds it any more
 _LARGE = 32 << 10  # bodies that are parsed in a thread of their own
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9_\-, ]{0,2000}")
 _BODIES_AT_ONCE = 16  # times the cap of one body
@@ -62,6 +63,7 @@ class Guard:
         self.keys = tuple(key.encode("utf-8") for key in settings.keys)
         self.names = host_names(settings)
         self.held = 0  # bytes of all bodies at hand
+        self.rushed = False  # whether there was a large body or answer since memory was given back
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """One request."""
@@ -71,15 +73,16 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        begun, status, taken = time.perf_counter(), _LEFT, 0
+        begun, status, taken, told = time.perf_counter(), _LEFT, 0, 0
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         origin = headers.get(b"origin", b"").decode("latin-1")
 
         async def answer(message: "Message") -> None:
-            nonlocal status
+            nonlocal status, told
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._dress(MutableHeaders(scope=message), origin)
+            told += len(message.get("body", b""))
             await send(message)
 
         def take(size: int) -> None:
@@ -114,11 +117,21 @@ class Guard:
             raise
         finally:
             self.held -= taken
-            if taken > _MEMORABLE and not self.held:  # when the rush is over
-                asyncio.get_running_loop().run_in_executor(None, give_back_freed_memory)
+            if max(taken, told) > _MEMORABLE and not self.rushed:
+                self.rushed = True
+                asyncio.get_running_loop().call_later(_MOMENT, self._give_back)
             route = getattr(scope.get("route"), "path", None) or "none"
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self.traffic.end(route, method, status, time.perf_counter() - begun)
+
+    def _give_back(self) -> None:
+        """Gives back what large requests took, when no body is at hand any more: the rush is over."""
+        loop = asyncio.get_running_loop()
+        if self.held:
+            loop.call_later(_MOMENT, self._give_back)
+            return
+        self.rushed = False
+        loop.run_in_executor(None, give_back_freed_memory)
 
     def _admit(self, scope: "Scope", headers: dict[bytes, bytes], origin: str) -> Response | None:
         """Raises what a request is refused for; answers what a browser asks before it asks."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trivium.errors import SettingsError
 from trivium.extras import extra_module
 from trivium.serving.settings import ServeSettings
+from trivium.training.allocator import share_one_heap
 
 if TYPE_CHECKING:
     from trivium.verbs.load import Precision
@@ -36,6 +37,7 @@ def serve(
     from trivium.serving.connections import connection_class
     from trivium.serving.opening import open_house
 
+    share_one_heap()
     with bound(settings) as listening:
         given = [models] if isinstance(models, str | Path) else list(models)
         house = open_house(given, adapters, settings, precision=precision, device=device)
