@@ -98,7 +98,7 @@ def words(tmp_path: Path) -> Path:
     from trivium.families.bodies import initialise, network
     from trivium.tokenizers.wordpiece import train_wordpiece_bpe
 
-    tokenizer = train_wordpiece_bpe(["remove the symbols from a word", "t.a*b#le = table"] * 4, 120)
+    tokenizer = train_wordpiece_bpe(["remove the symbols from a word", "t.a*b#le = table"] * 4, 50)
     model = network(FAMILIES["gpt2"].size("tiny", tokenizer.vocab_size, pad_token=tokenizer.pad))
     initialise(model, 0)
     huggingface.save(model, FAMILIES["gpt2"], tokenizer, tmp_path / "words")

@@ -101,11 +101,10 @@ def test_surprise_adds_up_to_the_score(ask: Ask, tiny_models: dict[str, Path], n
     assert ask("surprise", text=TEXT)[1]["model"] == "bert"  # the first that predicts words
 
 
-@pytest.mark.parametrize("name", ["t5", "bart"])
-def test_an_encoder_decoder_is_surprised_by_an_answer(ask: Ask, tiny_models: dict[str, Path], name: str) -> None:
-    status, view = ask("surprise", model=name, text=TEXT, answer="It does.", top=2)
+def test_an_encoder_decoder_is_surprised_by_an_answer(ask: Ask, tiny_models: dict[str, Path]) -> None:
+    status, view = ask("surprise", model="t5", text=TEXT, answer="It does.", top=2)
     assert status == 200 and "".join(one["text"] for one in view["tokens"]) == "It does."
-    expected = trivium.load(tiny_models[name]).score(TEXT, "It does.").log_probability
+    expected = trivium.load(tiny_models["t5"]).score(TEXT, "It does.").log_probability
     assert view["bits"] == pytest.approx(-expected / np.log(2), rel=1e-5)
     assert all(len(one["top"]) == 2 for one in view["tokens"])
 

@@ -151,13 +151,14 @@ def test_each_token_of_an_answer_costs_what_the_reference_says(tiny_models, name
         )
     chances = made.logits[0].log_softmax(-1)
     own = chances[torch.arange(len(targets)), targets]
-    np.testing.assert_allclose([one.log_probability for one in view.tokens], own.numpy(), rtol=1e-4)
+    np.testing.assert_allclose([one.log_probability for one in view.tokens], own.numpy(), rtol=1e-5)
     assert [[one.token for one in token.top] for token in view.tokens] == chances.topk(3).indices.tolist()
     assert view.bits == pytest.approx(-own.sum().item() / math.log(2), rel=1e-5)
     assert "".join(one.text for one in view.tokens) == ANSWER
     assert view.bits_per_character == pytest.approx(view.bits / len(ANSWER))
-    other = inspect_surprise(loaded, "Another text.", ANSWER, top=0)
-    assert other.bits != pytest.approx(view.bits, rel=1e-4)  # the source is seen
+    other = inspect_surprise(loaded, "Another text.", ANSWER, top=0)  # the source is seen: that is more than rounding
+    changes = [abs(a.bits / b.bits - 1) for a, b in zip(view.tokens, other.tokens, strict=True)]
+    assert max(changes) > 2e-5
 
 
 def test_a_text_longer_than_the_context_is_read_in_windows(tiny_models) -> None:
