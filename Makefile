@@ -21,6 +21,7 @@ help:
 
 quickstart: $(VENV)/.package
 	$(BIN)/trivium quickstart $(ARGS)
+	@echo "next: source $(VENV)/bin/activate, and then trivium --help, or your own text as README.md has it"
 
 # Two tests at a time with one thread each: on few cores that is faster than one with all of them.
 test: $(VENV)/.test lint

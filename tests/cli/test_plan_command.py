@@ -59,7 +59,9 @@ def test_training_on_a_device(trivium_command) -> None:
 
 def test_training_here_is_timed(trivium_command) -> None:
     small = ("model.width=32", "model.heads=2", "training.batch_tokens=256", "model.context=64", "training.steps=10")
-    lines = trivium_command("plan", "gpt2-mini", "--device", "here", "--set", *small).out.splitlines()
+    outcome = trivium_command("plan", "gpt2-mini", "--device", "here", "--set", *small)
+    assert outcome.err == "timing four steps on this machine\n"
+    lines = outcome.out.splitlines()
     assert any(line.startswith("time: ") and ", timed; " in line for line in lines)
     assert any(line.startswith("disk: a checkpoint ") for line in lines)
 

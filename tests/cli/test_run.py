@@ -36,6 +36,7 @@ def test_a_group_alone_shows_its_help_and_no_command_is_told_in_half_a_sentence(
         (["config", "shw"], "Did you mean 'show'?; see `trivium config --help`"),
         (["runs", "--jsn"], "No such option: --jsn (Possible options: --json); see `trivium runs --help`"),
         (["config", "show"], "Missing argument 'RECIPE'; see `trivium config show --help`"),
+        (["pretrain", "gpt2-mini", "a.txt"], "(a.txt): text is given by --data; see `trivium pretrain --help`"),
         (["config", "show", "gpt2-mni"], "there is no recipe 'gpt2-mni': did you mean gpt2-mini?"),
         (["config", "show", "gpt2-mini", "--set", "model.heds=3"], "did you mean model.heads?"),
         (["config", "show", "gpt2-mini", "--set", "training.steps=x"], "training.steps = 'x'"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trivium.cli.options import Json, Sets
-from trivium.cli.output import emit, table
+from trivium.cli.output import emit, note, table
 
 if TYPE_CHECKING:
     from trivium.verbs.plan import AdapterPlan
@@ -48,12 +48,14 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """A model's parameters, and what its training takes. Memory, FLOPs, time, energy, cost, disk; no model is made."""
-    from trivium.lab.devices import Machines
+    from trivium.lab.devices import HERE, Machines
     from trivium.verbs.finetune import lora_options
     from trivium.verbs.plan import plan as count
 
     machines = Machines(device, devices, sharded, checkpointing, mfu, watts, price, electricity)
     adapters = lora_options(lora or []) if lora or tasks > 1 else None
+    if device == HERE:
+        note("timing four steps on this machine")
     found = count(model, sets or (), adapters, tasks, machines, _number(tokens), source or ())
     whole = found.parameters
     rows = [(each.name, each.parameters, f"{100 * each.parameters / whole:.1f}") for each in found.components]

@@ -26,6 +26,7 @@ _REMEDIES = {  # what a system says of a file -> what to do; other failures of i
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "check the name and the folders in it",
 }
+_BY_OPTION = {"trivium pretrain": "--data", "trivium generate": "--prompt"}  # what others take as an argument
 _MANY = ("--data", "--old", "--set")  # options that take several values: `--data *.txt`
 # Typer carries its own copy of click since 0.26 and used click's classes before: this names either.
 _ParsingError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -82,6 +83,8 @@ def _usage(error: Exception) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "trivium"
+    if path in _BY_OPTION and message.startswith("Got unexpected extra argument"):
+        message += f": text is given by {_BY_OPTION[path]}"
     return f"{message}; see `{path} --help`"
 
 

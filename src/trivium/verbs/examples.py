@@ -77,7 +77,8 @@ def example_of(reader: RowReader, place: str, row: Row, columns: Columns, gold: 
         if error.column not in reader.columns:
             raise
         option = f"--column {error.column}="
-        raise DataError(f"{error}{f' ({option}{error.near})' if error.near else f': name yours by {option}...'}") from error
+        remedy = f" ({option}{error.near})" if error.near else f": name yours by {option}..."
+        raise DataError(f"{error}{remedy}") from error
 
 
 def checked_columns(task: Reader, columns: Columns | None) -> Columns:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -135,9 +136,10 @@ def compare(
     rates: dict[str, float] = {}
     draws = {count: [few(task.train, count, seed) for seed in SEEDS] for count in order}
     for name, model in arms.items():
-        tell(f"{name}: choosing the learning rate on dev")
         fresh, body = model is None, model or pretrained
-        rates[name] = _best_rate(task, body, fresh, tokenizer, draws[order[0]], dev, precision)
+        rates[name] = _best_rate(
+            task, body, fresh, tokenizer, draws[order[0]], dev, precision, partial(_tell_rate, tell, name)
+        )
     done: list[int] = []
     for number, count in enumerate(order):
         begun = time.perf_counter()
@@ -167,11 +169,13 @@ def _best_rate(
     draws: Sequence[Sequence[Labelled]],
     dev: Sequence[Labelled],
     precision: Precision,
+    tell: Callable[[float], None],
 ) -> float:
     """The learning rate with the highest mean dev accuracy on two draws of labels; the smaller one among equals."""
     gold = np.array([example.label for example in dev])
 
     def score(rate: float) -> float:
+        tell(rate)
         tried = [
             _predict(task, model, fresh, tokenizer, draw, dev, _settings(rate, seed, precision))
             for seed, draw in zip(SEEDS[:2], draws, strict=False)
@@ -179,6 +183,10 @@ def _best_rate(
         return float((np.stack(tried) == gold).mean())
 
     return max(RATES, key=lambda rate: (score(rate), -rate))
+
+
+def _tell_rate(tell: Callable[[str], None], name: str, rate: float) -> None:
+    tell(f"{name}: choosing the learning rate on dev, {RATES.index(rate) + 1} of {len(RATES)}: {rate:g}")
 
 
 def _settings(rate: float, seed: int, precision: Precision) -> FineTuning:
