@@ -75,6 +75,19 @@ def test_every_neighbour_is_predicted_from_both_sides(model: Elmo, words: Tokeni
     assert loss.total.item() == pytest.approx(forward + backward) and loss.count == 30  # so the mean is that of both
 
 
+def test_the_softmax_is_asked_for_numbers_of_places_that_repeat(model: Elmo, words: Tokenizer) -> None:
+    """33 neighbours, 34 rows of scores (``steady``)."""
+    tokens = np.array([[words.begin, *range(10, 42), words.end]])
+    rows = Rows(tokens, np.zeros_like(tokens), np.zeros_like(tokens), np.array([0]))
+    batch, sizes = Bidirectional().batch(rows, Draws(0, rows.draws), words), []
+    assert model.vocabulary is not None
+    model.vocabulary.register_forward_hook(lambda _, given, scores: sizes.append(scores.shape))
+    with torch.no_grad():
+        loss = Bidirectional().loss(model, batch)["bidirectional"]
+        assert batch.counts["bidirectional"] == 66 and [size[0] for size in sizes] == [34, 34]
+        assert loss.total.item() == pytest.approx(sum(by_hand(model, batch)), rel=1e-9)
+
+
 def test_rows_are_pieces_of_documents_between_their_bounds(words: Tokenizer) -> None:
     layout = Bidirectional().layout(words, 12)
     assert (layout.mode, layout.length, layout.before, layout.after) == ("packed", 12, (words.begin,), (words.end,))

@@ -30,6 +30,27 @@ def test_weights_count_targets():
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(700, 1000), (7, 100, 1000)])
+def test_the_gradient_takes_the_place_of_the_logits(shape):
+    """Of what an operation made: not a copy is kept, and what would be wrong then is refused by torch."""
+    torch.manual_seed(5)
+    hidden, projection = torch.randn(700, 16, requires_grad=True), torch.randn(1000, 16, requires_grad=True)
+    targets, given = torch.randint(0, 1000, (700,)), []
+    logits = (hidden @ projection.T).view(shape)
+    logits.register_hook(lambda gradient: given.append(gradient.data_ptr()))
+    total = cross_entropy(logits, targets.view(shape[:-1]))
+    ours = torch.autograd.grad(total * 0.3, (hidden, projection), retain_graph=True)
+    assert given == [logits.data_ptr()]
+    expected = F.cross_entropy(hidden @ projection.T, targets, reduction="sum")
+    theirs = torch.autograd.grad(expected * 0.3, (hidden, projection))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(total, hidden)
+    bounded = (hidden @ projection.T).tanh()  # its own backward pass reads what it gave
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        cross_entropy(bounded, targets).backward()
+
+
 def test_gradient_by_finite_differences():
     torch.manual_seed(1)
     logits = torch.randn(6, 11, dtype=torch.float64, requires_grad=True)

@@ -87,6 +87,25 @@ def test_the_three_losses_by_hand(of, make_rows, tokenizer):
     assert batch.counts["soft"] == batch.counts[of.kind] == plain.counts[of.kind]
 
 
+def test_both_models_are_asked_for_numbers_of_places_that_repeat(make_rows, tokenizer):
+    """45 targets, 46 rows of scores (``steady``), and the last one is worth nothing."""
+    teacher, student, sizes = made(GPT, 1), made(GPT), []
+    for model in (teacher, student):
+        model.vocabulary.register_forward_hook(lambda _, given, scores: sizes.append(len(scores)))
+    objective = Taught(Distillation(teacher="t", of=Causal(), from_teacher=False), teacher)
+    rows, draws = make_rows([20, 12, 16], 20)
+    batch = objective.batch(rows, draws, tokenizer)
+    losses = objective.loss(student, batch)
+    assert batch.counts["soft"] == 45 and sizes == [46, 46]
+    (losses["soft"].total + losses["causal"].total).backward()
+    ours, at = student.tokens.weight.grad, batch.targets["at"]
+    again = made(GPT)
+    logits, wanted = (model(batch.inputs, at=at).logits for model in (again, teacher))
+    soft = 4 * F.kl_div(F.log_softmax(logits / 2, -1), F.softmax(wanted.detach() / 2, -1), reduction="sum")
+    (soft + F.cross_entropy(logits, batch.targets["causal"], reduction="sum")).backward()
+    torch.testing.assert_close(ours, again.tokens.weight.grad, rtol=1e-4, atol=1e-5)
+
+
 def _depth(config, layers):
     return {"encoder_layers": layers} if config.encoder_layers else {"decoder_layers": layers}
 

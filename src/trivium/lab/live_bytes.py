@@ -20,14 +20,17 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from trivium.lab.heap import Heap
+
 
 class LiveBytes(TorchDispatchMode):
     """``now``: bytes of all storages made inside the block and not yet freed; ``peak``: the most at once;
-    ``peak_since``: since the caller last set it."""
+    ``peak_since``: since the caller last set it; ``heap``: where they would lie on a CPU."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = self.peak_since = 0
+        self.heap = Heap()
         self._storages: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(
@@ -45,8 +48,11 @@ class LiveBytes(TorchDispatchMode):
         if place in self._storages:
             return
 
+        taken = self.heap.take(size)
+
         def freed(_: object) -> None:
             self.now -= size
+            self.heap.give(taken)
             del self._storages[place]
 
         self._storages[place] = weakref.ref(storage, freed)

@@ -28,13 +28,10 @@ LEARNING: dict[Precision, int] = {"float32": 16, "bfloat16": 18}
 """Bytes of a parameter that learns by AdamW: weight, gradient and two moments, 4 each; in bfloat16 a weight of 2 beside
 the float32 master, gradient and moments. A parameter that does not learn has its weight alone."""
 
-HEAP = 1.43
-"""What a process on a CPU takes for each byte that its tensors have, with the thresholds that a run sets
-(``training/allocator.py``): fitted to the first steps of twelve shapes of docs/planning.md; eight others were then
-within 15%. With freed memory given back to the system two shapes took 0.98 and 0.99 of what their tensors have, so
-that the heap is where the rest goes; why so much of it is not known: a model of glibc's rules for large blocks gave
-1.00 to 1.06. Two runs of one shape differed by an eighth. Drawing the first weights leaves a gap of about their
-size."""
+HEAP = 1.17
+"""What the heap of a process on a CPU has for each byte up to the highest place where a tensor should lie
+(``heap.py``): small blocks of other kinds come to lie between tensors and keep free pieces apart. Fitted, to the
+shapes of docs/planning.md. Drawing the first weights leaves a gap of about their size."""
 PROCESS = 350_000_000
 """What a process that trains has before any of it: Python, torch and their libraries (measured)."""
 
@@ -56,8 +53,8 @@ class State:
 @dataclass(frozen=True)
 class Memory:
     """Of one device, in bytes. ``activations``: what a micro-batch keeps for the backward pass; ``logits``: scores of
-    the vocabulary and their gradient; ``peak``: the most at once. The parts do not add up to it: gradients grow while
-    activations go, and operations hold results of their own."""
+    the vocabulary, whose place their gradient takes; ``peak``: the most at once. The parts do not add up to it:
+    gradients grow while activations go, and operations hold results of their own."""
 
     weights: int
     gradients: int
@@ -133,8 +130,8 @@ def _passes(
             for batch in batches:
                 before, scores[:] = live.now, []
                 total = torch.stack([part.total for part in loss(model, batch).values()]).sum()
-                logits = max(logits, 2 * sum(scores))
-                kept = max(kept, live.now - before - sum(scores))  # of the scores their gradient alone is left
+                logits = max(logits, sum(scores))
+                kept = max(kept, live.now - before - sum(scores))
                 total.backward()
                 del total
                 if low:
@@ -147,7 +144,7 @@ def _passes(
                 ]  # fmt: skip
             _forget(model)
         del beside
-    return _Passes(max(0, kept), logits, passing, round(HEAP * live.peak) + drawn if on_cpu else live.peak)
+    return _Passes(max(0, kept), logits, passing, round(HEAP * (live.heap.top + drawn)) if on_cpu else live.peak)
 
 
 def _forget(model: nn.Module) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from trivium.errors import SettingsError
 from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.objective import Batch, Loss
-from trivium.objectives.packing import pack
+from trivium.objectives.packing import pack, steady
 from trivium.objectives.sampled_softmax import draw_words, sampled_cross_entropy
 from trivium.objectives.wanted import Wanted
 from trivium.randomness import Draws
@@ -100,7 +100,8 @@ def _cost(model: "Network", states: Tensor, targets: Tensor, counted: Tensor, dr
     vocabulary = model.vocabulary
     assert vocabulary is not None
     if drawn is None:
-        return cross_entropy(vocabulary(states[counted]), targets[counted])
+        at = steady(counted.flatten().nonzero()[:, 0])
+        return cross_entropy(vocabulary(states.flatten(0, 1)[at]), targets[counted])
     return sampled_cross_entropy(vocabulary, states, targets, counted, drawn, model.config.vocab_size)
 
 

@@ -1,9 +1,9 @@
-"""Cross entropy as a float32 sum that makes no float32 copy of the logits.
+"""Cross entropy as a float32 sum that makes no copy of the logits.
 
 ``F.cross_entropy(logits.float())`` keeps two or three (N, V) float32 tensors, more than the rest of a small model's
 step. Here rows are taken in chunks that stay in the processor's cache, the gradient ``softmax - one_hot`` is written
-during the forward pass in the logits' own type, and the backward pass only scales it. The arithmetic inside a chunk is
-float32 (float64 for float64 logits), so a bfloat16 model loses nothing in the loss and one rounding in the gradient.
+over the logits during the forward pass, and the backward pass only scales it, in place. The arithmetic inside a chunk
+is float32 (float64 for float64 logits), so a bfloat16 model loses nothing in the loss and one rounding in the gradient.
 """
 
 from collections.abc import Iterator
@@ -37,6 +37,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None
     """Sum of -log softmax(logits)[target]. ``logits`` (..., V) of any float type, ``targets`` (...) int64; ``weights``
     (...): what each counts, 1 where there are none. Logits beyond the targets (``steady``) count nothing.
 
+    Call it last: logits that an operation made hold their gradient afterwards. Those that are nobody's result (leaves)
+    stay as they are.
+
     Returns a scalar: float32, or float64 for float64 logits.
     """
     flat = logits.reshape(-1, logits.shape[-1])
@@ -46,7 +49,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None
     if (kept := _EACH.get()) is not None:
         costs = F.cross_entropy(flat[: targets.numel()].detach().float(), targets.reshape(-1), reduction="none")
         kept.append((targets.reshape(-1), costs if counted is None else costs * counted))
-    total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1), counted)
+    total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1), counted, not logits.is_leaf)
     return total
 
 
@@ -56,21 +59,23 @@ def chunk_rows(logits: Tensor) -> int:
 
 
 class GradientMadeAhead(torch.autograd.Function):
-    """What has written the gradient of its first of three arguments during the forward pass, and saved it alone."""
+    """What has written the gradient of its first of four arguments during the forward pass, and saved it alone. The
+    last is whether it is scaled where it lies: one graph then has one backward pass, and torch refuses a second."""
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * scale, None, None
+        return gradient.mul_(scale) if ctx.in_place else gradient * scale, None, None, None
 
 
 class _SummedCrossEntropy(GradientMadeAhead):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None, in_place: bool) -> Tensor:
         precise = torch.promote_types(logits.dtype, torch.float32)
         rows = chunk_rows(logits)
-        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        ctx.in_place = in_place
+        gradient = (logits.detach() if in_place else torch.empty_like(logits)) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), dtype=precise, device=logits.device)
         count = len(targets)
         if gradient is not None:

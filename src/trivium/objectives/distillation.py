@@ -27,6 +27,7 @@ from trivium.objectives.cross_entropy import cross_entropy
 from trivium.objectives.divergence import divergence
 from trivium.objectives.masked import Masked
 from trivium.objectives.objective import Batch, Loss
+from trivium.objectives.packing import steady
 from trivium.randomness import Draws
 from trivium.text.rows import Layout, Rows
 from trivium.tokenizers import Tokenizer
@@ -136,13 +137,14 @@ class Taught:
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
         """Up to three sums, from one pass of each model over the same inputs."""
-        asked, at = self.settings, batch.targets.get("at", "all")
+        asked, at = self.settings, steady(batch.targets.get("at"))
         own = model(batch.inputs, at=at)
         with torch.no_grad():
             said = self.teacher(batch.inputs, at=at if asked.soft else None)
         losses = {}
         if asked.soft:
-            wanted = said.logits[..., : own.logits.shape[-1]]  # a file's embeddings may have rows for no token
+            targets, vocabulary = batch.targets[asked.of.kind].numel(), own.logits.shape[-1]
+            wanted = said.logits.flatten(0, -2)[:targets, :vocabulary]  # a file's embeddings may have rows for no token
             losses[SOFT] = divergence(own.logits, wanted, asked.temperature)
         if asked.hard:
             losses[asked.of.kind] = cross_entropy(own.logits, batch.targets[asked.of.kind])

@@ -32,6 +32,7 @@ from trivium.generation.score import answers as log_probabilities
 from trivium.generation.search import EarlyStopping, Search, foreign, search_in_steps
 from trivium.objectives import Batch, Loss
 from trivium.objectives.cross_entropy import cross_entropy
+from trivium.objectives.packing import steady
 from trivium.tasks.casting import CASTS, Cast, read_texts
 from trivium.tasks.rewrite_items import LOSS, RewriteBatch, RewriteItems, encode_rewrites, rewrite_batch
 from trivium.tasks.task import Outcome
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from trivium.transformer import Network
 
 SIDE_BY_SIDE = 128  # texts, or beams of texts, that are written at once
+UNCOUNTED = -100  # in place of a target: no token
 _QUOTED = 300  # characters of a text in a list of errors
 
 
@@ -210,13 +212,16 @@ class Rewriting:
         return [int(number) for number in numbers if int(number) in chosen]
 
     def loss(self, model: "Network", batch: Batch) -> dict[str, Loss]:
-        logits = model(batch.inputs, at=batch.targets.get("at", "all")).logits
+        logits = model(batch.inputs, at=steady(batch.targets.get("at"))).logits
         assert logits is not None
         targets, count = batch.targets[LOSS], batch.counts[LOSS]
         if not self.label_smoothing:
             return {LOSS: Loss(cross_entropy(logits, targets), count)}
         flat = logits.reshape(-1, logits.shape[-1]).float()
-        total = F.cross_entropy(flat, targets, reduction="sum", label_smoothing=self.label_smoothing)
+        evened = F.pad(targets, (0, len(flat) - len(targets)), value=UNCOUNTED)
+        total = F.cross_entropy(
+            flat, evened, reduction="sum", label_smoothing=self.label_smoothing, ignore_index=UNCOUNTED
+        )
         return {LOSS: Loss(total, count)}
 
     def answers(self, model: "Network", batch: Batch) -> list[Answer]:
