@@ -108,5 +108,6 @@ def test_a_denoiser_begins_with_the_end_token_there_too(family: str, tmp_path: P
 def test_other_objectives_train_through_the_same_command(family: str, kind: str, tmp_path: Path) -> None:
     result = pretrain(recipe(family, objective=kind), tmp_path / "run", documents=texts(), quiet=True)
     assert result.losses[-1][1] < result.losses[0][1] and result.steps == 6
+    assert result.config.bidirectional_prompt == (kind == "prefix")
     if kind == "corruption":
         assert result.config.start_token == result.tokenizer.pad

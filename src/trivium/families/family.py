@@ -49,6 +49,13 @@ class Key:
         return (self.theirs,) if isinstance(self.theirs, str) else self.theirs
 
 
+PROMPT = Key(
+    "bidirectional_prompt", "bidirectional_prompt", default=False,
+    write=lambda config: config.bidirectional_prompt or MISSING,
+)  # fmt: skip
+"""Of decoders. No class of theirs looks at it, and all keep it."""
+
+
 @dataclass(frozen=True)
 class Weight:
     """A row of a rename table. ``{n}`` is a layer's number, ``*`` stands for weight or bias. Several tensors of ours

@@ -3,7 +3,7 @@
 The paper's 117 million parameters are 116,534,784. Hugging Face's name of the tanh formula of GELU is "gelu" here.
 """
 
-from trivium.families.family import Family, Head, Key, Weight
+from trivium.families.family import PROMPT, Family, Head, Key, Weight
 from trivium.families.gpt2 import LAST_TOKEN, SUMMARY, features
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
@@ -43,6 +43,7 @@ GPT1 = Family(
         Key("init_std", "initializer_range", default=0.02),
         Key("pad_token", "pad_token_id", default=0),
         Key("tied", "tie_word_embeddings", default=True),
+        PROMPT,
     ),
     weights=(
         Weight("tokens.weight", "transformer.tokens_embed.weight"),

@@ -6,7 +6,7 @@ fact 124, 355, 774 and 1,558 million parameters; both names are known.
 
 from collections.abc import Collection, Mapping
 
-from trivium.families.family import Family, Fields, Head, Key, Value, Weight
+from trivium.families.family import PROMPT, Family, Fields, Head, Key, Value, Weight
 from trivium.tokenizers import specials
 from trivium.transformer.config import Learned
 from trivium.transformer.head_config import EachToken, Pooled
@@ -70,6 +70,7 @@ GPT2 = Family(
         Key("init_std", "initializer_range", default=0.02),
         Key("pad_token", "pad_token_id", default=0),
         Key("tied", "tie_word_embeddings", default=True),
+        PROMPT,
     ),
     weights=(
         Weight("tokens.weight", "transformer.wte.weight"),

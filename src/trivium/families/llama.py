@@ -7,7 +7,7 @@ keys and values. Llama 2's 34B was not published; Code Llama has its shape. Smol
 from collections.abc import Collection, Mapping
 
 from trivium.errors import DataError
-from trivium.families.family import MISSING, Family, Fields, Head, Key, Value, Weight
+from trivium.families.family import MISSING, PROMPT, Family, Fields, Head, Key, Value, Weight
 from trivium.families.gpt2 import LAST_TOKEN
 from trivium.tokenizers import specials
 from trivium.transformer.config import LinearScaling, Llama3Scaling, Rotary, Scaling, TransformerConfig
@@ -160,6 +160,7 @@ LLAMA = Family(
         Key("attention_dropout", "attention_dropout", default=0.0),
         Key("init_std", "initializer_range", default=0.02),
         Key("pad_token", "pad_token_id", default=0),
+        PROMPT,
     ),
     weights=(
         Weight("tokens.weight", "model.embed_tokens.weight"),

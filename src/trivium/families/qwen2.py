@@ -4,7 +4,7 @@ The models up to 3B share one matrix for tokens in and out. Contexts and epsilon
 Windowed attention, which no published size turns on, is not read.
 """
 
-from trivium.families.family import Family, Fields, Head, Key, Value, Weight
+from trivium.families.family import PROMPT, Family, Fields, Head, Key, Value, Weight
 from trivium.families.gpt2 import LAST_TOKEN
 from trivium.families.llama import features, rope, rotary, scaling, theta
 from trivium.tokenizers import specials
@@ -70,6 +70,7 @@ QWEN2 = Family(
         Key("attention_dropout", "attention_dropout", default=0.0),
         Key("init_std", "initializer_range", default=0.02),
         Key("pad_token", "pad_token_id", default=0),
+        PROMPT,
     ),
     weights=(
         Weight("tokens.weight", "model.embed_tokens.weight"),

@@ -19,7 +19,7 @@ from torch.nn.functional import normalize
 from trivium.errors import SettingsError
 from trivium.generation.engine import Choice, finish_of, rooms
 from trivium.generation.prompts import Prompt
-from trivium.generation.rows import left_padded, right_padded
+from trivium.generation.rows import left_padded, read_both_ways, right_padded
 from trivium.generation.rules import Forced, Rules, check_any_left, check_settings, text_limits, texts
 from trivium.generation.sampling import check_finite
 from trivium.generation.wording import Wanted, Wording
@@ -149,6 +149,8 @@ def _read(model: Network, prompts: Sequence[Prompt], room: int) -> tuple[Tensor,
     if answers(model.config):
         source = right_padded([prompt.source or () for prompt in prompts], pad, weight.device)
     count, width = target.ids.shape
+    if model.config.bidirectional_prompt:
+        target = read_both_ways(target, [width] * count)  # of the padding no document is seen
     cache = model.new_cache(count, width + room, weight.device, weight.dtype)
     last = torch.arange(1, count + 1, device=weight.device) * width - 1
     with torch.inference_mode():

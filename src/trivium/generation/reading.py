@@ -75,9 +75,9 @@ def read(model: Network, prompts: Sequence[Prompt], begun: Sequence[Begun] = (),
         source = None
         if answers(model.config) and not begun:
             source = right_padded([prompt.source or () for prompt in prompts], pad, weight.device)
-        if model.config.two_stream:
+        if model.config.bidirectional_prompt:
             target = read_both_ways(target, [len(rest) for rest in rests])
-        whole = most is None or model.config.two_stream
+        whole = most is None or model.config.bidirectional_prompt
     part = width if whole or most is None else max(1, most // rows)
     found: list[Tensor | None] = [None] * rows
     for start in range(0, width, part):
@@ -112,7 +112,7 @@ def common_beginning(model: Network, prompts: Sequence[Prompt]) -> int:
     ids = [prompt.ids for prompt in prompts]
     common = min(shared(ids), min(map(len, ids)) - 1)
     alone = len(ids) == 1 or common < SHORTEST or any(prompt.source is not None for prompt in prompts)
-    return 0 if alone or model.config.two_stream or model.config.carries_state else common
+    return 0 if alone or model.config.bidirectional_prompt or model.config.carries_state else common
 
 
 def read_together(
@@ -200,6 +200,8 @@ class Prefixes:
     ) -> None:
         """Takes a copy of what was read; what was used longest ago goes."""
         if len(ids) + len(source or ()) > self.most or (source is None and len(ids) < SHORTEST):
+            return
+        if cache.reuse == "same" and logits is None:  # no prompt begins so
             return
         if any(each.source == source and each.ids[: len(ids)] == ids for each in self._known) and logits is None:
             return

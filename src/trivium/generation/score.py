@@ -52,7 +52,7 @@ def answers(model: Network, questions: Sequence[Question], tokens: int = 4096) -
     config = model.config
     for question in questions:
         check_length(max(len(question.ids), len(question.source or ())), config.limit, "the text")
-    causal = not config.encoder_layers and not config.two_stream
+    causal = not config.encoder_layers and not config.bidirectional_prompt
     whole = merged(questions, causal)
     parts = groups(whole.rows) if causal else [Group(0, tuple(range(len(whole.rows))))]
     found: dict[int, _Read] = {}
@@ -93,7 +93,7 @@ def read_by(model: Network, questions: Sequence[Question]) -> Inputs:
     """What a model reads to answer questions side by side, padded to the longest."""
     device, config = next(model.parameters()).device, model.config
     last = right_padded([q.ids for q in questions], config.pad_token, device)
-    if config.two_stream:
+    if config.bidirectional_prompt:
         return Inputs(target=read_both_ways(last, [q.known for q in questions]))
     if config.decoder_layers == 0:
         return Inputs(source=last)

@@ -23,7 +23,7 @@ from trivium.errors import SettingsError
 from trivium.generation.constraints import Guide, constrained
 from trivium.generation.engine import Choice, Finish, finish_of, rooms
 from trivium.generation.prompts import Prompt
-from trivium.generation.rows import check_length, right_padded
+from trivium.generation.rows import check_length, read_both_ways, right_padded
 from trivium.generation.rules import Forced, check_any_left
 from trivium.generation.sampling import Sampling, check_finite, drawn, probabilities
 from trivium.generation.wording import Wording, rules_of
@@ -203,6 +203,7 @@ class _Reader:
         cache = model.new_cache(1, len(prompt.ids) + room, weight.device, weight.dtype)
         assert isinstance(cache, Cache)
         self._cache = cache
+        self._both_ways = len(prompt.ids) if model.config.bidirectional_prompt else 0  # of what is not read yet
         self._source = None
         if answers(model.config):
             self._source = right_padded([prompt.source or ()], model.config.pad_token, weight.device)
@@ -211,9 +212,10 @@ class _Reader:
         """(last, V) float32 logits after each of the ``last`` tokens of what was left unread and of ``more``."""
         ids = torch.tensor([[*self._unread, *more]], device=self._device)
         at = torch.arange(ids.shape[1] - last, ids.shape[1], device=self._device)
-        logits = self._model(Inputs(self._source, Tokens(ids)), at=at, cache=self._cache).logits
+        target = read_both_ways(Tokens(ids), [self._both_ways]) if self._both_ways else Tokens(ids)
+        logits = self._model(Inputs(self._source, target), at=at, cache=self._cache).logits
         assert logits is not None
-        self._source, self._unread = None, []
+        self._source, self._unread, self._both_ways = None, [], 0
         return logits.float()
 
     def take_back(self, count: int, instead: Sequence[int]) -> None:

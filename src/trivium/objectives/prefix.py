@@ -1,8 +1,8 @@
 """Prefix language modelling by a decoder alone (Raffel et al. 2020, section 3.2.1; Liu et al. 2018).
 
 The first k tokens of a row are seen from everywhere, and the loss is on the rest. k is uniform in 1 .. n - 1. An
-encoder-decoder reads the prefix instead: ``Corruption(scheme="prefix")``. Left out: ``trivium generate`` reads its
-prompts causally.
+encoder-decoder reads the prefix instead: ``Corruption(scheme="prefix")``. A model that learns so says so in its
+configuration (``bidirectional_prompt``), and its prompts are read in the same way.
 """
 
 from dataclasses import dataclass

@@ -88,6 +88,11 @@ class RecurrentConfig:
         return False
 
     @property
+    def bidirectional_prompt(self) -> bool:
+        """It reads from left to right."""
+        return False
+
+    @property
     def pooling(self) -> Literal["first", "last", "mean"]:
         """What sums up a text: the last state; of both directions, the mean."""
         return "mean" if self.encoder_layers else "last"

@@ -107,6 +107,11 @@ class ElmoConfig:
         return False
 
     @property
+    def bidirectional_prompt(self) -> bool:
+        """It reads from left to right."""
+        return False
+
+    @property
     def pooling(self) -> Literal["mix"]:
         """What a classifier reads unless told otherwise: all layers, weighed by the task (section 3.2)."""
         return "mix"

@@ -8,7 +8,7 @@ import torch
 
 from trivium.errors import SettingsError
 from trivium.generation.prompts import Prompt, opening, source_ids
-from trivium.generation.rows import right_padded
+from trivium.generation.rows import read_both_ways, right_padded
 from trivium.generation.score_rows import Question
 from trivium.objectives import Batch
 from trivium.objectives.packing import places
@@ -32,6 +32,7 @@ class RewriteItems:
     pad: int
     truncated: int
     notes: tuple[str, ...] = ()
+    both_ways: bool = False  # a decoder that reads its prompts in both directions learns so, too
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -50,7 +51,8 @@ class RewriteItems:
         """How probable is the target?"""
         prompt, target = self.prompts[number], self.targets[number]
         start = len(prompt.ids) - 1
-        return Question(self.row(number), tuple(range(start, start + len(target))), target, prompt.source)
+        places = tuple(range(start, start + len(target)))
+        return Question(self.row(number), places, target, prompt.source, known=start + 1)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def encode_rewrites(
             wanted.append((*target, *around) if target else ())
     opens = first[0] if len(first) == 1 else None
     pad = max(config.pad_token, 0)
-    return RewriteItems(prompts, wanted, tokenizer, around[-1], opens, most, pad, truncated, notes)
+    both_ways = config.bidirectional_prompt
+    return RewriteItems(prompts, wanted, tokenizer, around[-1], opens, most, pad, truncated, notes, both_ways)
 
 
 def rewrite_batch(items: RewriteItems, numbers: np.ndarray, written: Sequence[int]) -> RewriteBatch:
@@ -111,6 +114,8 @@ def rewrite_batch(items: RewriteItems, numbers: np.ndarray, written: Sequence[in
     if items.prompts[numbers[0]].source is not None:
         source = right_padded([items.prompts[number].source or () for number in numbers], items.pad, here)
     rows = Tokens(right_padded([items.row(number) for number in numbers], items.pad, here).ids)
+    if items.both_ways:
+        rows = read_both_ways(rows, [len(items.prompts[number].ids) for number in numbers])
     counts = np.array([len(items.targets[number]) for number in numbers])
     starts = np.array([len(items.prompts[number].ids) for number in numbers]) - 1
     columns = np.arange(rows.ids.shape[1])

@@ -55,6 +55,11 @@ def reader(path: Path) -> Reader:
     return kind
 
 
+def is_plain(name: str) -> bool:
+    """Whether a file is one text, whose documents are its pages, and no table of texts."""
+    return reader(Path(name)) is plain
+
+
 def files(paths: Paths) -> list[tuple[Path, bool]]:
     """The files to read, folders opened, and whether each was named itself."""
     if isinstance(paths, str | os.PathLike):

@@ -39,7 +39,7 @@ def even_sample(texts: Iterable[str], limit: int, seed: int = 0) -> Sample:
         raise SettingsError(f"a sample of {limit} bytes was asked for: take at least some thousands")
     kept: list[tuple[int, int, str]] = []  # hash, bytes, text
     size, total, threshold = 0, 0, 1 << 64
-    for number, text in enumerate(chain.from_iterable(map(_parts, texts))):
+    for number, text in enumerate(chain.from_iterable(map(parts, texts))):
         length = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         total += length
         mark = key(seed, "tokenizer sample", number)
@@ -54,7 +54,8 @@ def even_sample(texts: Iterable[str], limit: int, seed: int = 0) -> Sample:
     return Sample([text for _, _, text in kept], size, total)
 
 
-def _parts(text: str) -> Iterator[str]:
+def parts(text: str) -> Iterator[str]:
+    """What ``even_sample`` keeps or leaves: a text, or where it is long its parts. A part is its own only part."""
     start = 0
     while len(text) - start > PART_CHARACTERS:
         space = _SPACE.search(text, start + PART_CHARACTERS)

@@ -274,6 +274,12 @@ class Cache:
         return self._memory[layer]
 
 
+class PromptCache(Cache):
+    """Of a decoder that reads prompts in both directions: a token's keys hold what came after it, too."""
+
+    reuse: ClassVar[Reuse] = "same"
+
+
 def zeros(shape: tuple[int, ...], device: torch.device | str, dtype: torch.dtype) -> Tensor:
     """On a CPU memory that the system gives when it is first written to, in small pieces: what is never used costs
     nothing. (NumPy and others ask for large pieces, of which a few tokens of one sequence would take one a layer.)"""

@@ -128,6 +128,7 @@ class TransformerConfig:
     init_std: float = 0.02  # for "factored": a factor on T5's standard deviations
     pad_token: int = 0
     start_token: int | None = None  # what an encoder-decoder's decoder begins with
+    bidirectional_prompt: bool = False  # a decoder alone: the tokens of a prompt see each other, as in a prefix LM
 
     def __post_init__(self) -> None:
         check_sizes(self, "vocab_size", "width", "heads", "ffn_width", "context", "kv_heads", "head_width")
@@ -137,6 +138,11 @@ class TransformerConfig:
         if self.init not in ("normal", "scaled", "truncated", "factored"):
             raise SettingsError(f"model.init is {self.init!r}: choose normal, scaled, truncated or factored")
         check_layers(self.encoder_layers, self.decoder_layers)
+        if self.bidirectional_prompt and self.encoder_layers:
+            raise SettingsError(
+                f"model.bidirectional_prompt is for a decoder alone, and the model has {self.encoder_layers} encoder "
+                "layers, which read in both directions anyway: leave it out"
+            )
         if self.head_width is None and self.width % self.heads:
             raise SettingsError(
                 f"model.heads = {self.heads} does not divide model.width = {self.width}: "

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trivium.errors import SettingsError
-from trivium.transformer.cache import Cache
+from trivium.transformer.cache import Cache, PromptCache
 from trivium.transformer.config import Rotary, TransformerConfig
 from trivium.transformer.heads import Pooler, SequenceHead
 from trivium.transformer.inputs import Inputs, Outputs, Record, Tokens
@@ -84,4 +84,5 @@ class Model(Network):
 
     def new_cache(self, rows: int, capacity: int, device: torch.device | str, dtype: torch.dtype) -> Cache:
         """Keys and values of ``rows`` sequences, with room for ``capacity`` tokens each."""
-        return Cache.of(self.config, rows, capacity, device, dtype)
+        kind = PromptCache if self.config.bidirectional_prompt else Cache
+        return kind.of(self.config, rows, capacity, device, dtype)

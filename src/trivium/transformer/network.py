@@ -39,6 +39,8 @@ class Config(Protocol):
     @property
     def two_stream(self) -> bool: ...  # whether a position can be predicted without being read
     @property
+    def bidirectional_prompt(self) -> bool: ...  # whether the tokens of a prompt see each other
+    @property
     def pooling(self) -> Literal["first", "last", "mean", "mix"]: ...  # what sums up a text unless told
     @property
     def mixed_layers(self) -> int: ...  # how many layers, embeddings included, a head can mix

@@ -82,6 +82,11 @@ class TwoStreamConfig:
         return True
 
     @property
+    def bidirectional_prompt(self) -> bool:
+        """All that is known is seen from everywhere."""
+        return True
+
+    @property
     def segments(self) -> int:
         """Two texts and the classify token; any number can be told apart, for only "the same or not" is learnt."""
         return 3

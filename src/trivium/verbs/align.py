@@ -167,6 +167,11 @@ def _opened(settings: Alignment) -> LanguageModel:
         )  # fmt: skip
     if base.model.vocabulary is None:
         raise SettingsError(f"{settings.model} has no vocabulary projection, so it writes no text: align its base")
+    if base.config.bidirectional_prompt:
+        raise SettingsError(
+            f"{settings.model} reads prompts in both directions, and conversations are learnt from left to right: set "
+            "bidirectional_prompt to false in its config.json, and it reads from left to right from then on"
+        )
     check_layers(base.model, settings.weights)
     if settings.weights == "lora" and not settings.merge:
         if is_adapter(base.directory):

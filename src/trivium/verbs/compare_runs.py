@@ -2,10 +2,13 @@
 
 Two language models cost the same text, in bits per byte; two fine-tuned models, or files of predictions, answer the
 same labelled examples. Where no measure is common to both, that is said and nothing is compared.
+
+What is resampled is what the data say hangs together: the lines of a document, the pages of a file, the questions about
+a passage (``pairing.py``).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +17,16 @@ import numpy as np
 
 from trivium.errors import DataError, SettingsError, TriviumError
 from trivium.evaluation import Item, LabelledSuite, Scorer
-from trivium.evaluation.pairing import Apart, Paired, paired_means, paired_ratio, paired_rescored
+from trivium.evaluation.pairing import Apart, Groups, Paired, paired_means, paired_ratio, paired_rescored
 from trivium.evaluation.scorer import TOKENS
 from trivium.generation.prompts import beginning
 from trivium.tasks import Task
-from trivium.text.documents import read_documents
+from trivium.text.documents import is_plain, named_documents
+from trivium.text.examples import Choices, Question
 from trivium.text.fields import Columns
-from trivium.tokenizers.sampling import even_sample
+from trivium.tokenizers.sampling import even_sample, parts
 from trivium.verbs.examples import read_examples
-from trivium.verbs.judging import held_out
+from trivium.verbs.judging import Kept, held_out
 from trivium.verbs.load import LanguageModel, load
 from trivium.verbs.predict import load_tuned, task_of
 from trivium.verbs.source_model import recipe_of
@@ -32,6 +36,7 @@ from trivium.verbs.tuning import Tuned
 READ_BYTES = {"encoder": 1 << 14, "decoder": 1 << 18}  # of the text at most; an encoder reads it once for each token
 FEWEST = 20  # documents; of fewer, their lines are the items
 SHOWN = 100  # characters of an item
+TOGETHER = ("document", "article", "title", "passage", "context")  # fields of a suite's rows that several may share
 
 Tell = Callable[[str], None]
 
@@ -109,7 +114,8 @@ def _by_text(models: tuple[LanguageModel, LanguageModel], files: Sequence[Path],
             "these encoders cut text differently, and what one masked token hides is not the same text for both: "
             "fine-tune both on a task and compare these"
         )
-    texts, unit = _items(_documents(models, files, READ_BYTES[kinds[0]]))
+    texts, unit, keys, name = _items(_documents(models, files, READ_BYTES[kinds[0]]))
+    groups = Groups.of(keys, name)
     tell(f"{len(texts)} {unit}s, {sum(len(text.encode()) for text in texts):,} bytes")
     nats = [np.array([_cost(each, text) for text in texts]) for each in scorers]
     bits = np.array([len(text.encode("utf-8", "replace")) for text in texts]) * math.log(2)
@@ -121,9 +127,11 @@ def _by_text(models: tuple[LanguageModel, LanguageModel], files: Sequence[Path],
     notes = []
     if len({bool(beginning(each.tokenizer)) for each in models}) > 1:
         notes.append("one of the models gives the first token of each text no probability, which favours it a little")
+    if len(texts) > 1 and len(set(keys)) == 1:
+        notes.append(f"all {unit}s are of one {name}, and are taken to be independent: it says little about others")
     ordered = sorted((each for each in apart if each.gap), key=lambda each: -abs(each.gap) * bits[each.index])
-    made = paired_ratio(measure, nats[0], nats[1], bits, unit)
-    return replace(made, apart=tuple(ordered), notes=tuple(notes))
+    made = paired_ratio(measure, nats[0], nats[1], bits, unit, groups)
+    return replace(made, apart=tuple(ordered), notes=(*made.notes, *notes))
 
 
 def _scoring(loaded: LanguageModel) -> LanguageModel:
@@ -141,20 +149,20 @@ def _cost(scorer: Scorer, text: str) -> float:
     return -sum(part.log_probability for part in scorer.text(text))
 
 
-def _documents(models: Sequence[LanguageModel], files: Sequence[Path], most: int) -> list[str]:
+def _documents(models: Sequence[LanguageModel], files: Sequence[Path], most: int) -> list[Kept]:
     if files:
-        return even_sample(read_documents(files), most).texts
+        return _sampled(files, most)
     found = []
     for each in models:
         recipe = recipe_of(each.directory) if each.directory.is_dir() else None
         if recipe is None:
             raise SettingsError(f"{each.directory} does not say what text it was trained on: give a text with --data")
-        texts = held_out(recipe, each.directory, most)
-        if not texts:
+        kept = held_out(recipe, each.directory, most)
+        if not kept:
             raise SettingsError(f"{each.directory} held no text out: give a text with --data")
-        found.append(texts)
-    other = set(found[1])
-    shared = [text for text in found[0] if text in other]
+        found.append(kept)
+    other = {each.text for each in found[1]}
+    shared = [each for each in found[0] if each.text in other]
     if not shared:
         raise SettingsError(
             f"{models[0].directory} and {models[1].directory} held no text out that is the same: give a text that "
@@ -163,14 +171,38 @@ def _documents(models: Sequence[LanguageModel], files: Sequence[Path], most: int
     return shared
 
 
-def _items(documents: Sequence[str]) -> tuple[list[str], str]:
-    documents = [text for text in documents if len(text) > 1 and text.strip()]
+def _sampled(files: Sequence[Path], most: int) -> list[Kept]:
+    """Documents of these files, or parts of long ones; what stands in several is of the first."""
+    origins: dict[int, tuple[str, int]] = {}
+
+    def noted() -> Iterator[str]:
+        for number, (name, text) in enumerate(named_documents(files)):
+            for part in parts(text):
+                origins.setdefault(hash(part), (name, number))
+                yield part
+
+    found = [(text, *origins[hash(text)]) for text in even_sample(noted(), most).texts]
+    return [Kept(text, name, (0, number)) for text, name, number in found]
+
+
+def _items(documents: Sequence[Kept]) -> tuple[list[str], str, list[Hashable], str]:
+    """The items and what each is; what each is of, and what that is: a file where all files are texts of pages, such as
+    books, and there are several; else the document."""
+    documents = [each for each in documents if len(each.text) > 1 and each.text.strip()]
+    files = {each.file for each in documents if each.file is not None and is_plain(each.file)}
+    by_file = len(files) > 1 and all(each.file in files for each in documents)
+    of: list[Hashable] = [each.file if by_file else each.place for each in documents]
+    name = "file" if by_file else "document"
+    texts = [each.text for each in documents]
     if len(documents) >= FEWEST:
-        return documents, "document"
-    lines = [line for text in documents for line in text.splitlines() if len(line.strip()) > 1]
+        return texts, "document", of, name
+    numbered = [(line, key) for text, key in zip(texts, of, strict=True) for line in text.splitlines()]
+    lines = [(line, key) for line, key in numbered if len(line.strip()) > 1]
     if not lines:
         raise DataError("the text has nothing to predict in it: give more of it")
-    return (lines, "line") if len(lines) > len(documents) else (documents, "document")
+    if len(lines) > len(documents):
+        return [line for line, _ in lines], "line", [key for _, key in lines], name
+    return texts, "document", of, name
 
 
 def _short(text: str) -> str:
@@ -195,7 +227,9 @@ def _by_examples(
     def score(side: int, answers: Sequence[Any], numbers: Sequence[int]) -> float:
         return tasks[side].score([answers[i] for i in numbers], [read[side][i] for i in numbers]).get(main, math.nan)
 
-    made, gaps = _scored(main, said, score, "example")
+    passages = [each.context for each in read[0] if isinstance(each, Choices | Question) and each.context.strip()]
+    groups = Groups.of(passages, "passage") if len(passages) == len(read[0]) else None
+    made, gaps = _scored(main, said, score, "example", groups)
     apart = []
     for index, gap in gaps:
         sides = [tasks[side].outcomes([said[side][index]], [read[side][index]]) for side in (0, 1)]
@@ -231,7 +265,7 @@ def _by_suite(
     def score(side: int, answers: Sequence[Any], numbers: Sequence[int]) -> float:
         return _suite_score(chosen, [items[i] for i in numbers], [answers[i] for i in numbers], main)
 
-    made, gaps = _scored(main, said, score, "example")
+    made, gaps = _scored(main, said, score, "example", _sharing(items))
     apart = []
     for index, gap in gaps:
         item, answers = items[index], [_short(str(each[index])) for each in said]
@@ -240,14 +274,24 @@ def _by_suite(
     return replace(made, apart=tuple(apart))
 
 
+def _sharing(items: Sequence[Item]) -> Groups | None:
+    """By the first of the fields that may name what several rows are of, if all rows have it and some share it."""
+    for name in TOGETHER:
+        values = [str(item.row.get(name) or "").strip() for item in items]
+        if all(values) and (groups := Groups.of(values, name)) is not None:
+            return groups
+    return None
+
+
 def _suite_score(suite: LabelledSuite, items: Sequence[Item], said: Sequence[Any], main: str) -> float:
     found = suite.score(items, said).scores
     return found[main].value if main in found else math.nan
 
 
 def _scored(
-    main: str, said: Sequence[Sequence[Any]], score: Callable[[int, Sequence[Any], Sequence[int]], float], unit: str
-) -> tuple[Paired, list[tuple[int, float]]]:
+    main: str, said: Sequence[Sequence[Any]], score: Callable[[int, Sequence[Any], Sequence[int]], float], unit: str,
+    groups: Groups | None,
+) -> tuple[Paired, list[tuple[int, float]]]:  # fmt: skip
     """The comparison, and the items that differ with their gaps, widest first where they are not right or wrong."""
     everything = range(len(said[0]))
     whole = [score(side, said[side], everything) for side in (0, 1)]
@@ -256,7 +300,7 @@ def _scored(
     except (TriviumError, ValueError):  # a score that needs more than one item
         alone = []
     if alone and all(abs(each.mean() - value) < 1e-9 for each, value in zip(alone, whole, strict=True)):
-        made = paired_means(main, alone[0], alone[1], unit)
+        made = paired_means(main, alone[0], alone[1], unit, groups)
     else:
 
         def rescore(numbers: Sequence[int], swapped: Sequence[bool]) -> tuple[float, float]:
@@ -264,7 +308,7 @@ def _scored(
             theirs = [said[0 if swap else 1][i] for i, swap in enumerate(swapped)]
             return score(0, ours, numbers), score(1, theirs, numbers)
 
-        made = paired_rescored(main, len(everything), rescore, unit)
+        made = paired_rescored(main, len(everything), rescore, unit, groups)
     if not alone:
         return made, [(i, math.nan) for i in everything if said[0][i] != said[1][i]]
     gaps = np.nan_to_num(alone[0] - alone[1])

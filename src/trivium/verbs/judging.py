@@ -8,17 +8,19 @@ where the vocabulary has grown, too.
 
 import hashlib
 import tempfile
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trivium.errors import DataError
 from trivium.objectives import Batch, Mixed, Objective
 from trivium.randomness import Draws
 from trivium.text.blocks import cut
 from trivium.text.documents import read_documents
+from trivium.text.origins import file_names
 from trivium.text.shards import Shards, write_shards
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.sampling import even_sample
@@ -90,13 +92,21 @@ def old_text(recipe: Recipe, source: Source) -> tuple[list[str], str]:
         found = held_out(source.recipe, source.model.directory)
     except DataError as error:
         return [], str(error)
-    return found, "" if found else f"{given.model} held no text out"
+    return [each.text for each in found], "" if found else f"{given.model} held no text out"
 
 
-def held_out(recipe: Recipe, folder: Path, most: int = JUDGED_BYTES) -> list[str]:
+class Kept(NamedTuple):
+    """A document and where it comes from: its file, where that is known, and its source's and its own number."""
+
+    text: str
+    file: str | None
+    place: tuple[int, int]
+
+
+def held_out(recipe: Recipe, folder: Path, most: int = JUDGED_BYTES) -> list[Kept]:
     """What a run held out, read again from where its recipe found it, if that is still the same text: the first
     documents of ``most`` bytes."""
-    found: list[str] = []
+    found: list[Kept] = []
     sources = texts(recipe.data, None)
     for number, source in enumerate(sources):
         shards = Shards.open(folder / "data" / str(number), verify=False)
@@ -105,8 +115,19 @@ def held_out(recipe: Recipe, folder: Path, most: int = JUDGED_BYTES) -> list[str
         if recipe.data.heldout and shards.documents >= FEWEST_TO_SPLIT:
             _, kept = shards.split(recipe.data.heldout, seed=recipe.training.seed)
             assert kept.selected is not None
-            found += some(_numbered(source, kept.selected.tolist()), most // len(sources))
+            numbers = kept.selected.tolist()
+            chosen = some(_numbered(source, numbers), most // len(sources))
+            names, ends = _files(folder / "data" / str(number))
+            for own, text in zip(numbers, chosen, strict=False):
+                at = bisect_right(ends, own)
+                found.append(Kept(text, names[at] if at < len(names) else None, (number, own)))
     return found
+
+
+def _files(shards: Path) -> tuple[list[str], list[int]]:
+    """The files that documents came from, and the number of the first document after each."""
+    counted = file_names(shards)
+    return [name for name, _ in counted], list(accumulate(count for _, count in counted))
 
 
 def _numbered(source: Text, numbers: Sequence[int]) -> Iterable[str]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from trivium.errors import SettingsError
 from trivium.families import FAMILIES
-from trivium.objectives import Mixed
+from trivium.objectives import Mixed, PrefixLanguageModel
 from trivium.objectives.sequence_to_sequence import starts_with_end
 from trivium.tokenizers import Tokenizer
 from trivium.transformer import Config
+from trivium.transformer.config import TransformerConfig
 from trivium.transformer.network import changed
 from trivium.verbs.continuing import Beginning, rows_of
 from trivium.verbs.pretraining_data import Text, get_tokenizer
@@ -26,6 +27,9 @@ def config_of(recipe: Recipe, vocab_size: int, pad_token: int, end_token: int) -
     if "start_token" in family.base:
         changes["start_token"] = start_token
     config = family.size(recipe.model.size, vocab_size, **changes)
+    if isinstance(config, TransformerConfig) and not config.encoder_layers:  # others the objective itself refuses
+        learns_prompts = any(isinstance(part, PrefixLanguageModel) for part in parts)
+        config = changed(config, bidirectional_prompt=learns_prompts)
     return changed(config, start_token=start_token) if config.encoder_layers and config.decoder_layers else config
 
 

@@ -130,7 +130,7 @@ class ReplyComparison:
         for (_, ids), each in zip(self.prompts, written, strict=True):
             said = self._said(each)
             places = tuple(range(len(ids) - 1, len(ids) - 1 + len(said)))
-            questions.append(Question((*ids, *said), places, said))
+            questions.append(Question((*ids, *said), places, said, known=len(ids)))
         own = [score.log_probability for score in answers(model, questions)]
         with self._as_reference(model) as reference:
             theirs = [score.log_probability for score in answers(reference, questions)]

@@ -29,7 +29,8 @@ FREE = ("dropout", "attention_dropout", "init", "init_std", "forget_bias", "cont
 COMPUTED = {"kv_heads": "groups", "head_width": "per_head", "attention_scale": "score_scale", "state_width": "state"}
 """A field that may be left out -> the property that it then has."""
 
-_OF_THE_TOKENIZER = ("vocab_size", "pad_token", "start_token")
+_SET_BY_THE_RUN = ("vocab_size", "pad_token", "start_token", "bidirectional_prompt")
+"""By its tokenizer and its objective."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +157,7 @@ def _candidates(source: Source) -> list[Family]:
 
 def _differences(config: Config, other: Config) -> Mapping[str, Any]:
     """The fields in which ``other`` is not ``config``, with the values of ``config``."""
-    names = [field.name for field in fields(config) if field.name not in _OF_THE_TOKENIZER]
+    names = [field.name for field in fields(config) if field.name not in _SET_BY_THE_RUN]
     return {name: _value(config, name) for name in names if _value(config, name) != _value(other, name)}
 
 

@@ -50,7 +50,7 @@ def check_expressed(model: LanguageModel, to: Format) -> None:
 
 
 def write(model: LanguageModel, path: Path, to: Format, dtype: str) -> tuple[Family, tuple[str, ...]]:
-    """Returns the family under whose names it was written, and the tensors that the format has no place for."""
+    """Returns the family under whose names it was written, and what the format has no place for."""
     if to == "gguf":
         return _gguf(model, path, GGUF[dtype])
     path.mkdir()
@@ -109,4 +109,5 @@ def _gguf(model: LanguageModel, path: Path, precision: Precision) -> tuple[Famil
     vocabulary = vocabulary_out(
         model.tokenizer, find_template(model.directory), size=model.config.vocab_size, stops=stop_ids(model)
     )
-    return family, write_model(path, config, tensors, {**said, **vocabulary}, precision)
+    left_out = write_model(path, config, tensors, {**said, **vocabulary}, precision)
+    return family, (*left_out, *(["bidirectional_prompt"] if model.config.bidirectional_prompt else []))

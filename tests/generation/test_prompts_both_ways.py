@@ -1,0 +1,221 @@
+"""Prompts that are read in both directions, as a prefix language model learnt them: held against transformers' GPT-2,
+Llama and Qwen 2, which run the whole text at every step with a mask of our own, without cache, batch or padding."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import trivium
+from trivium.errors import SettingsError
+from trivium.families import FAMILIES
+from trivium.families.bodies import initialise, network
+from trivium.families.huggingface import save
+from trivium.generation.contrastive import Contrastive, ContrastiveDecoding
+from trivium.generation.engine import Engine, Request, run
+from trivium.generation.prompts import Prompt, opening
+from trivium.generation.sampling import Sampling
+from trivium.generation.search import Search, search
+from trivium.generation.speculative import Draft, SpeculativeDecoding
+from trivium.objectives import PrefixLanguageModel
+from trivium.randomness import Draws
+from trivium.tasks.rewrite_items import encode_rewrites, rewrite_batch
+from trivium.text.rows import Rows
+from trivium.tokenizers import Tokenizer
+from trivium.transformer import Inputs, Learned, Model, Network, Tokens, TransformerConfig
+from trivium.transformer import initialise as initialise_transformer
+
+GREEDY, NO_ENDS = Sampling(max_tokens=8, temperature=0), frozenset[int]()
+PROMPTS = [Prompt(ids) for ids in ((5, 9, 2, 70), (7,), (3, 3, 60, 11, 4, 8, 1, 90, 33), (9, 2), (5, 9, 2, 71))]
+
+
+class Pair:
+    """A random model of ours that reads prompts in both directions, in its folder, and theirs of the same weights."""
+
+    def __init__(self, family: str, tokenizer: Tokenizer, folder: Path) -> None:
+        config = FAMILIES[family].size("tiny", tokenizer.vocab_size, pad_token=0, bidirectional_prompt=True)
+        model = initialise(network(replace(config, init_std=0.3)), 1)
+        assert save(model, FAMILIES[family], tokenizer, folder) is FAMILIES[family]
+        self.folder, self.loaded = folder, trivium.load(folder)
+        self.ours: Network = self.loaded.model
+        self.theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+
+    @torch.no_grad()
+    def after(self, prompt: Sequence[int], written: Sequence[int]) -> torch.Tensor:
+        """(T, V) log-probabilities by theirs after each token."""
+        ids = torch.tensor([[*prompt, *written]])
+        place = torch.arange(ids.shape[1])
+        seen = (place[None, :] <= place[:, None]) | (place < len(prompt))[None, :]
+        mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
+        found: torch.Tensor = self.theirs(ids, attention_mask=mask[None, None]).logits[0].log_softmax(-1)
+        return found
+
+    def greedy(self, prompt: Sequence[int], count: int = 8) -> tuple[int, ...]:
+        written: tuple[int, ...] = ()
+        for _ in range(count):
+            written = (*written, int(self.after(prompt, written)[-1].argmax()))
+        return written
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama", "qwen2"])
+def pair(
+    request: pytest.FixtureRequest, tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Pair:
+    tokenizer = trivium.load(tiny_models["gpt2"]).tokenizer
+    return Pair(request.param, tokenizer, tmp_path_factory.mktemp(request.param))
+
+
+def test_the_folder_says_so_and_transformers_opens_it(pair: Pair) -> None:
+    written = json.loads((pair.folder / "config.json").read_text())
+    assert written["bidirectional_prompt"] is True and written["model_type"] == pair.theirs.config.model_type
+    assert pair.loaded.config.bidirectional_prompt and pair.theirs.config.bidirectional_prompt
+    plain = replace(pair.loaded.config, bidirectional_prompt=False)
+    assert "bidirectional_prompt" not in pair.loaded.family.config_out(plain)
+
+
+def test_a_ragged_batch_is_written_as_by_the_whole_text_at_each_step(pair: Pair) -> None:
+    expected = [pair.greedy(prompt.ids) for prompt in PROMPTS]
+    together = run(pair.ours, PROMPTS, GREEDY, NO_ENDS, pair.ours.config.vocab_size)
+    assert [each.tokens for each in together] == expected
+    for prompt, each in zip(PROMPTS, together, strict=True):
+        exact = pair.after(prompt.ids, each.tokens[:-1])[len(prompt.ids) - 1 :]
+        assert each.log_probabilities == pytest.approx(exact.amax(-1).tolist(), abs=1e-4)
+    causal = replace(pair.ours.config, bidirectional_prompt=False)
+    other = network(causal)
+    other.load_state_dict(pair.ours.state_dict())
+    written = run(other.eval(), PROMPTS, GREEDY, NO_ENDS, causal.vocab_size)
+    assert written[1].tokens == expected[1]  # of one token, which sees itself alone
+    assert sum(each.tokens != wanted for each, wanted in zip(written, expected, strict=True)) >= 1
+
+
+def test_prompts_are_read_whole_and_only_equal_ones_once(pair: Pair) -> None:
+    """Also where a prompt is longer than what is read between two steps, and where it begins as an earlier one."""
+    model, long = pair.ours, Prompt(tuple(range(20, 44)))
+    prompts = [long, *PROMPTS, Prompt((*long.ids, 3)), long, Prompt((*long.ids, *pair.greedy(long.ids)))]
+    engine = Engine(model, model.config.vocab_size, slots=2, read_at_once=5)
+    found: dict[int, list[int]] = {}
+    for prompt in prompts:
+        engine.submit(Request(prompt, GREEDY))
+    while engine.busy:
+        for choice in engine.step():
+            found.setdefault(choice.row, []).append(choice.token)
+    assert [tuple(found[n]) for n in range(len(prompts))] == [pair.greedy(prompt.ids) for prompt in prompts]
+    assert engine.work.taken_over == len(long.ids)  # the second time that it came
+
+
+def test_other_ways_to_write_read_prompts_so_too(pair: Pair) -> None:
+    model, size = pair.ours, pair.ours.config.vocab_size
+    for prompt, best in zip(PROMPTS, search(model, PROMPTS, Search(beams=3, max_tokens=5), NO_ENDS, size), strict=True):
+        chances = pair.after(prompt.ids, best[0].tokens)[len(prompt.ids) - 1 :]
+        exact = [float(row[token]) for row, token in zip(chances, best[0].tokens, strict=False)]
+        assert best[0].log_probabilities == pytest.approx(exact, abs=1e-4)
+        assert sum(exact) >= sum(run(model, [prompt], Sampling(5, 0.0), NO_ENDS, size)[0].log_probabilities) - 1e-4
+    expected = {row: list(pair.greedy(prompt.ids, 5)) for row, prompt in enumerate(PROMPTS)}
+    drafter = network(replace(model.config, width=16, heads=2, head_width=None, kv_heads=None))  # which guesses badly
+    for decoding in (
+        ContrastiveDecoding(model, PROMPTS, Contrastive(max_tokens=5, penalty=0.0), NO_ENDS, size),
+        SpeculativeDecoding(model, PROMPTS, Sampling(5, 0.0), NO_ENDS, size, Draft(model, 3)),
+        SpeculativeDecoding(model, PROMPTS, Sampling(5, 0.0), NO_ENDS, size, Draft(drafter.eval(), 3)),
+    ):
+        found: dict[int, list[int]] = {}
+        for step in decoding:
+            for choice in step:
+                found.setdefault(choice.row, []).append(choice.token)
+        assert found == expected
+
+
+def test_continuations_are_scored_after_a_prompt_that_is_read_so(pair: Pair) -> None:
+    tokenizer = pair.loaded.tokenizer
+    texts = ("raise an error when", "a list of items is")
+    pairs = [(text, f" {word}") for text in texts for word in ("the", "every x")]
+    for (text, ending), score in zip(pairs, pair.loaded.scores(pairs), strict=True):
+        prompt, targets = opening(tokenizer, tokenizer.encode(text).ids), tokenizer.encode(ending).ids
+        exact = pair.after(prompt, targets)[len(prompt) - 1 : -1].gather(1, torch.tensor(targets)[:, None])[:, 0]
+        assert score.log_probabilities == pytest.approx(exact.tolist(), abs=1e-4)
+    text = tokenizer.encode("a list of items").ids  # a text alone has no prompt: each token sees what is before it
+    whole = opening(tokenizer, text)
+    exact = pair.after(whole[:1], whole[1:])[:-1].gather(1, torch.tensor(whole[1:])[:, None])[:, 0]
+    assert pair.loaded.surprise("a list of items").nats == pytest.approx(-float(exact.sum()), abs=1e-3)
+
+
+def test_rewriting_learns_what_it_will_read(pair: Pair) -> None:
+    """The source of each row is seen in both directions while the target is learnt, and scored in the same way."""
+    items = encode_rewrites(
+        ["a list", "raise an error when"], ["the", "every model"], pair.loaded.tokenizer, pair.ours.config, "\n",
+        (20, 8),
+    )  # fmt: skip
+    batch = rewrite_batch(items, np.arange(2), [])
+    assert batch.inputs.target is not None and batch.inputs.target.prefix is not None
+    assert batch.inputs.target.prefix.sum(1).tolist() == [len(prompt.ids) for prompt in items.prompts]
+    with torch.no_grad():
+        logits = pair.ours(batch.inputs, at=batch.targets["at"]).logits
+    exact = [
+        pair.after(prompt.ids, target)[len(prompt.ids) - 1 : -1]
+        for prompt, target in zip(items.prompts, items.targets, strict=True)
+    ]
+    torch.testing.assert_close(logits.log_softmax(-1), torch.cat(exact), atol=1e-4, rtol=1e-4)
+    assert items.question(0).known == len(items.prompts[0].ids)
+
+
+def test_what_has_an_encoder_has_no_prompt_to_read_so() -> None:
+    with pytest.raises(SettingsError, match="bidirectional_prompt is for a decoder alone, and the model has 1 encoder"):
+        TransformerConfig(32, 16, 2, 32, encoder_layers=1, decoder_layers=1, bidirectional_prompt=True)
+
+
+def test_a_model_of_no_family_says_so_too(tmp_path: Path) -> None:
+    config = TransformerConfig(32, 16, 2, 32, decoder_layers=1, norm_place="post", bidirectional_prompt=True)
+    save(Model(config), FAMILIES["gpt2"], None, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["trivium"]["bidirectional_prompt"] is True
+
+
+# ---- a toy ----
+
+LETTERS, LENGTH = 4, 3
+ALL = np.stack(np.meshgrid(*[np.arange(LETTERS)] * LENGTH, indexing="ij"), -1).reshape(-1, LENGTH)
+
+
+def answered(letters: np.ndarray) -> np.ndarray:
+    """Any table will do; this one follows no rule that the letters one by one would tell."""
+    return np.random.default_rng(5).integers(0, 16, len(ALL))[letters @ np.array([16, 4, 1])]
+
+
+def taught(tokenizer: Tokenizer, steps: int = 150) -> Model:
+    """Learns the table by the objective itself, whose prefixes of all lengths have the whole prompt among them."""
+    config = TransformerConfig(
+        40, 32, 4, 64, decoder_layers=2, context=16, position=Learned(), bidirectional_prompt=True
+    )
+    model, objective = initialise_transformer(Model(config), 0), PrefixLanguageModel()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-2 * min(1, (step + 1) / 10) * (1 - step / steps)
+        draws = np.arange(step * 128, step * 128 + 128)
+        letters = ALL[Draws(1, draws).integers("row", 1, len(ALL))[:, 0]]
+        tokens = np.concatenate([10 + letters, 20 + answered(letters)[:, None]], 1)
+        places = np.broadcast_to(np.arange(LENGTH + 1), tokens.shape)
+        batch = objective.batch(Rows(tokens, np.zeros_like(tokens), places, draws), Draws(2, draws), tokenizer)
+        (loss,) = objective.loss(model, batch).values()
+        optimizer.zero_grad()
+        (loss.total / loss.count).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def test_what_was_learnt_in_both_directions_is_known_in_both_directions_alone(tiny_models: dict[str, Path]) -> None:
+    """A table of 64 prompts with an answer each. One layer could not show it: the last token of a prompt reads all of
+    them itself, and what they see of each other is seen by the layer after."""
+    model = taught(trivium.load(tiny_models["gpt2"]).tokenizer)
+    prompts = [Prompt(tuple(int(each) for each in 10 + letters)) for letters in ALL]
+    wanted = (20 + answered(ALL)).tolist()
+    written = run(model, prompts, Sampling(1, 0.0), NO_ENDS, 40)
+    with torch.no_grad():
+        causal = model(Inputs(target=Tokens(torch.tensor([p.ids for p in prompts]))), at="all").logits[:, -1].argmax(-1)
+    right = sum(each.tokens[0] == answer for each, answer in zip(written, wanted, strict=True))
+    print(right, sum(int(each) == answer for each, answer in zip(causal, wanted, strict=True)))
+    assert right >= 62
+    assert sum(int(each) == answer for each, answer in zip(causal, wanted, strict=True)) <= 40
