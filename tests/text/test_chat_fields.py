@@ -111,6 +111,11 @@ def test_files_with_names_of_ones_own_and_compressed(tmp_path):
     found = read_chats(path, columns)
     assert [each.example for each in found] == [Chat(ASKED)] * 2 and found[1].place == f"{path}:2"
     assert read_prompts(path, {"question": "frage"})[0][0].example.reply is None
+    talk = {"chosen": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d", "rejected": "none"}
+    (tmp_path / "dialogues.jsonl").write_text(json.dumps(talk))
+    (read, row), = read_prompts(tmp_path / "dialogues.jsonl")
+    assert [(m.role, m.content) for m in read.example.prompt] == [("user", "a"), ("assistant", "b"), ("user", "c")]
+    assert row == talk
     (tmp_path / "pairs.csv").write_text("prompt,chosen,rejected\nQ,good,bad\n")
     assert read_preferences(tmp_path / "pairs.csv")[0].example == PAIR
     assert Chat(ASKED).prompt == ASKED[:1] and Chat(ASKED).reply == "A" and Chat(ASKED[:1]).prompt == ASKED[:1]

@@ -28,6 +28,9 @@ ROLES = {
 QUESTIONS = (("instruction", "output"), ("prompt", "completion"), ("question", "answer"))
 """Columns of a text to answer and of the answer."""
 
+ASKED = ("messages", "conversations", *(asked for asked, _ in QUESTIONS))
+"""Columns with what is to be answered."""
+
 COLUMNS = ("messages", "conversations", "instruction", "input", "output", "system", "prompt", "completion", "question",
            "answer", "chosen", "rejected", "margin")  # fmt: skip
 """All that is read, for a file's own names to stand in place of."""
@@ -46,8 +49,8 @@ def read_chats(
 def read_prompts(
     path: Path, columns: Columns | None = None, format: str | None = None, empty: list[str] | None = None
 ) -> list[tuple[Located[Chat], Row]]:
-    """The same of conversations that may end in a question, each with its row as the file has it; ``Chat.prompt`` is
-    what is to be answered."""
+    """The same of conversations that may end in a question, and of the chosen sides of whole dialogues, each with its
+    row as the file has it; ``Chat.prompt`` is what is to be answered."""
     return list(_chats(path, columns, format, empty, False))
 
 
@@ -56,7 +59,12 @@ def _chats(
 ) -> Iterator[tuple[Located[Chat], Row]]:
     for place, row in read_rows(path, format):
         try:
-            yield Located(chat_of(place, _renamed(row, columns), answered), place), row
+            renamed = _renamed(row, columns)
+            if not answered and "chosen" in renamed and not any(name in renamed for name in ASKED):
+                chat = Chat(_ordered(place, _turns(place, renamed, "chosen", "assistant"), answered))
+            else:
+                chat = chat_of(place, renamed, answered)
+            yield Located(chat, place), row
         except EmptyTextError:
             if empty is None:
                 raise

@@ -40,7 +40,8 @@ def policy_page(method: str, lines: Sequence[Line], rewards: Sequence[str], base
         sections.append(Section("All figures on dev", [before_and_after(judged[0], judged[-1])]))
     if samples:
         sections.append(Section("Responses", first_and_last(samples)))
-    meta = [f"method {method}", f"from {base}", f"{len(rounds)} rounds", f"rewards: {', '.join(rewards)}"]
+    meta = [f"method {method}", f"from {base}", f"{len(rounds)} rounds", f"rewards: {', '.join(rewards)}",
+            f"price of a nat {rounds[-1]['price']:.3g}"]  # fmt: skip
     return page(f"Aligned: {method}", sections, meta=meta)
 
 
@@ -54,12 +55,10 @@ def _worth(rounds: Sequence[Line], judged: Sequence[Line], rewards: Sequence[str
     lines = [curve(rounds, "reward", "reward in training")]
     pieces: list[Markup | str] = []
     if judged:
-        figures |= {"win rate on dev": digits(judged[-1]["win_rate"]), "its 95% interval": ends(judged[-1], "win_rate")}
-        if "judge_win_rate" in judged[-1]:
-            figures |= {
-                "win rate by the judge": digits(judged[-1]["judge_win_rate"]),
-                "its interval": ends(judged[-1], "judge_win_rate"),
-            }
+        last = judged[-1]
+        for name, title in (("win_rate", "win rate on dev"), ("judge_win_rate", "win rate by the judge")):
+            if name in last:
+                figures[f"{title}, 95% interval {ends(last, name)}"] = digits(last[name])
         lines.append(curve(judged, "reward", "reward on dev"))
     pieces.append(key_figures(figures))
     if len(rewards) > 1:

@@ -5,7 +5,7 @@ from typing import Any
 
 from trivium.lab import Series, Shown, line_chart, table
 from trivium.lab.report import Cell
-from trivium.views.markup import Markup
+from trivium.views.markup import Markup, joined
 
 Line = Mapping[str, Any]
 
@@ -36,7 +36,8 @@ def digits(value: float) -> Shown:
 def first_and_last(samples: Sequence[Line]) -> list[Markup | str]:
     """What was written at the first evaluation and at the last."""
     kept = [samples[0], *samples[-1:]] if len(samples) > 1 else list(samples)
-    return [table(("update", "prompt -> response"), [[str(line["step"]), line["text"]] for line in kept])]
+    rows = [[str(line["step"]), joined(line["text"].splitlines(), "<br>")] for line in kept]
+    return [table(("update", "prompt -> response"), rows)]
 
 
 def banded(lines: Sequence[Line], name: str, title: str) -> list[Series]:
@@ -60,7 +61,7 @@ def before_and_after(first: Line, last: Line) -> Markup:
 def ends(line: Line, name: str) -> str:
     """Of a figure's interval."""
     low, high = (line.get(f"{name}_{end}") for end in ("low", "high"))
-    return "-" if low is None or high is None else f"{low:.4g} to {high:.4g}"
+    return "-" if low is None or high is None else f"{low:.3g} to {high:.3g}"
 
 
 def _value(line: Line, name: str) -> Cell:
