@@ -24,6 +24,10 @@ def real(size):
     return place.value
 
 chance, ours = random.Random(int(sys.argv[1])), Heap()
+library.malloc.restype = ctypes.c_void_p
+for size in range(24, 120, 16):  # what glibc keeps apart for small blocks is used up
+    for _ in range(64):
+        library.malloc(size)
 first = real(2**28)  # what else is free lies before it, and too small for what follows it
 live, top, now, most = {}, 0, 0, 0
 

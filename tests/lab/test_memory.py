@@ -82,7 +82,7 @@ def test_one_shape_against_reality(shape):
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_twelve_shapes_against_reality(shape):
-    """Times need a machine that does nothing else. Memory after twenty steps; docs/planning.md says which miss it."""
+    """Times need a machine that does nothing else. Memory is that after twenty steps."""
     real = measure(shape)
     assert planned(shape).peak == pytest.approx(real.peak, rel=0.15)
     recipe, config = shape.made()

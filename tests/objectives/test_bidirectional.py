@@ -77,8 +77,8 @@ def test_every_neighbour_is_predicted_from_both_sides(model: Elmo, words: Tokeni
 
 def test_the_softmax_is_asked_for_numbers_of_places_that_repeat(model: Elmo, words: Tokenizer) -> None:
     """33 neighbours, 34 rows of scores (``steady``)."""
-    tokens = np.array([[words.begin, *range(10, 42), words.end]])
-    rows = Rows(tokens, np.zeros_like(tokens), np.zeros_like(tokens), np.array([0]))
+    tokens = np.array([[words.begin, *range(10, 42), words.end, 0]])
+    rows = Rows(tokens, np.array([[0] * 34 + [-1]]), np.zeros_like(tokens), np.array([0]))
     batch, sizes = Bidirectional().batch(rows, Draws(0, rows.draws), words), []
     assert model.vocabulary is not None
     model.vocabulary.register_forward_hook(lambda _, given, scores: sizes.append(scores.shape))

@@ -9,6 +9,7 @@ from trivium.families import FAMILIES
 from trivium.families.bodies import initialise, network
 from trivium.families.huggingface import save
 from trivium.objectives import Batch
+from trivium.objectives.packing import steady
 from trivium.tasks import Rewriting, Rewritten, predict_all
 from trivium.tasks.rewrite_items import LOSS
 from trivium.text.examples import Rewrite
@@ -95,14 +96,13 @@ def test_label_smoothing_is_torchs_definition(tokenizer):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_scores_are_asked_for_at_numbers_of_places_that_repeat(smoothing, tokenizer):
-    """An odd number of targets above 32, an even one of rows of scores (``steady``), which cost what the targets do."""
-    task, model, tokens = built("gpt2", tokenizer, label_smoothing=smoothing, target_length=64)
-    examples = [Rewrite(f"{'we ' * number}", "we drive my dog home in hard winter snow") for number in range(1, 12)]
-    batch = task.batch(task.encode(examples, tokens, model.config), np.arange(11))
-    count, sizes = batch.counts[LOSS], []
+    """``steady`` rows of scores, more than there are targets, which cost what the targets do."""
+    task, model, tokens = built("gpt2", tokenizer, label_smoothing=smoothing)
+    examples = [Rewrite("we " * number, "the cat " * number) for number in range(1, 9)]
+    batch, sizes = task.batch(task.encode(examples, tokens, model.config), np.arange(8)), []
     model.vocabulary.register_forward_hook(lambda _, given, scores: sizes.append(len(scores)))
     found = task.loss(model, batch)[LOSS].total
-    assert count > 32 and count % 2 and sizes[0] > count and sizes[0] % 2 == 0
+    assert sizes[0] == len(steady(batch.targets["at"])) > batch.counts[LOSS]
     logits = model(batch.inputs, at=batch.targets["at"]).logits
     expected = F.cross_entropy(logits, batch.targets[LOSS], reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
