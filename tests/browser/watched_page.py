@@ -42,7 +42,7 @@ class Watched:
     """``page`` is the browser's; ``complaints``: what went wrong so far, in order."""
 
     def __init__(self, browser: Browser, url: str, **context: Any) -> None:
-        self.url, self.complaints = url, list[str]()
+        self.url, self.complaints, self.pages = url, list[str](), 0
         self.context = browser.new_context(**context)
         self.context.set_default_timeout(WAIT)
         self.context.add_init_script(SEEDED)
@@ -65,8 +65,8 @@ class Watched:
 
     def open(self, tab: str) -> Page:
         """A tab, when it has been built."""
-        self.page.goto(f"{self.url}/#{tab}")
-        self.page.reload()  # another hash alone is the same document
+        self.pages += 1
+        self.page.goto(f"{self.url}/?{self.pages}#{tab}")  # another hash alone is the same document
         self.page.locator('[role="tab"][aria-selected="true"]').wait_for()
         return self.page
 
