@@ -245,7 +245,7 @@ def test_what_a_large_body_or_answer_took_is_given_back_when_no_body_is_held(mon
         assert status(send(port, request(body=b'{"a": 1}'))) == 200
         assert not given.acquire(timeout=1)  # after small ones nothing is worth it
         assert status(send(port, request("/large/1100000", None, "GET"))) == 200
-        assert given.acquire(timeout=5)
+        assert given.acquire(timeout=90)
         small = request(body=b'{"a": 1}')
         with socket.create_connection(("127.0.0.1", port)) as slow:
             slow.sendall(small[:-1])
@@ -254,7 +254,7 @@ def test_what_a_large_body_or_answer_took_is_given_back_when_no_body_is_held(mon
             assert not given.acquire(timeout=1)
             slow.sendall(small[-1:])
             assert status(received(slow)) == 200  # the last of the rush is not a large one
-        assert given.acquire(timeout=5) and not given.acquire(timeout=1)
+        assert given.acquire(timeout=90) and not given.acquire(timeout=1)
 
 
 def test_what_comes_with_get_is_thrown_away(port: int) -> None:
