@@ -82,17 +82,17 @@ def test_copies_are_shuffled_tokens_shown_twice(tiny_models: dict[str, Path], pa
     scores = ContextUse(context=24, early=4, copied=6).run(scorer, path, None).measured.scores
     ids = scorer.tokenizer.encode(TEXT).ids
     moved = 0
-    for number, question in enumerate(asked[2]):
+    for number, question in enumerate(asked[1]):
         row = (*question.ids, question.targets[-1])
         assert row[0] == scorer.tokenizer.end and row[1:7] == row[7:]
         assert sorted(row[1:7]) == sorted(ids[24 * number : 24 * number + 6])
         moved += row[1:7] != tuple(ids[24 * number : 24 * number + 6])
         assert question.targets == (*row[2:7], *row[8:])
-    assert moved > len(asked[2]) / 2 and len(asked[2]) == len(ids) // 24
+    assert moved > len(asked[1]) / 2 and len(asked[1]) == len(ids) // 24
     assert scores["second_copy_bits_per_byte"].value == 0
     assert scores["copying"].value == scores["first_copy_bits_per_byte"].value > 0
     again = ContextUse(context=24, early=4, copied=6, seed=1).run(scorer, path, None)
-    assert asked[5] != asked[2] and asked[3] == asked[0] and asked[4] == asked[1] and again.scored == 12
+    assert asked[4] != asked[1] and asked[3] == asked[0] and asked[5] == asked[2] and again.scored == 12
 
 
 def test_a_gain_is_better_when_high_and_a_cost_when_low() -> None:
