@@ -26,12 +26,14 @@ def test_runs_are_found_and_summed_up(tmp_path: Path) -> None:
     train = [{"kind": "train", "step": 10, "loss": 5.0}, {"kind": "evaluation", "step": 10, "loss": 5.5}]
     done = make(tmp_path / "a" / "b", 10, train, 1_000)
     stopped = make(tmp_path / "c", 20, train[:1], 3_000)
+    for name in ("step-00000000", "step-00000014", "step-00000099.part"):  # Ctrl-C came between two lines of metrics
+        (stopped / "checkpoints" / name).mkdir(parents=True)
     untimed = make(tmp_path / "d", None, [], 2_000)
     make(tmp_path / ".hidden" / "e", 10, train, 9_000)
     found = runs(tmp_path)
     assert [each.directory for each in found] == [stopped, untimed, done]
     assert [(each.state, each.step, each.steps, each.loss) for each in found] == [
-        ("stopped", 10, 20, 5.0),
+        ("stopped", 14, 20, 5.0),
         ("stopped", 0, None, None),
         ("done", 10, 10, 5.5),
     ]

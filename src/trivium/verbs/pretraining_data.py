@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -168,8 +168,9 @@ def _learnt(
     assert settings.vocab_size is not None
     documents = chain.from_iterable(source.documents() for source in sources)
     layout = layout_for(config)
+    first = list(islice(documents, 1))  # a file that cannot be read is an error that stands alone
     tell(f"learning a tokenizer of {settings.vocab_size:,} tokens")
-    learnt = learn(documents, settings.vocab_size, settings.algorithm, layout, sample=settings.sample)
+    learnt = learn(chain(first, documents), settings.vocab_size, settings.algorithm, layout, sample=settings.sample)
     if learnt.share < 1:
         tell(f"tokenizer: learnt from a sample of {learnt.share:.1%} of the text (tokenizer.sample)")
     return learnt.tokenizer

@@ -7,6 +7,7 @@ put there. Of a long course the last megabyte says where a run stands, read agai
 import fcntl
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -143,13 +144,22 @@ def summary(directory: Path) -> RunSummary:
         model=_model(recipe),
         objective=str(_table(recipe, "objective").get("kind") or _table(recipe, "task").get("kind")
                       or _table(recipe, "method").get("kind") or "-"),  # fmt: skip
-        step=course.step,
+        step=max(course.step, _saved(directory / "checkpoints")),
         steps=steps,
         loss=course.loss,
         state="running" if _locked(directory / ".lock") else "done" if done else "stopped",
         changed=changed,
         tokens_per_second=course.tokens_per_second,
     )
+
+
+def _saved(checkpoints: Path) -> int:
+    """The last step that was saved, which after Ctrl-C is later than the last one that was logged."""
+    try:
+        names = [each.name for each in os.scandir(checkpoints) if each.is_dir(follow_symlinks=False)]
+    except OSError:
+        return 0
+    return max((int(name[5:]) for name in names if re.fullmatch(r"step-[0-9]{8}", name)), default=0)
 
 
 def _model(recipe: dict[str, Any]) -> str:
