@@ -30,7 +30,7 @@ class Heap:
     def take(self, size: int) -> int:
         """The place of a new block."""
         size = -(-(size + _HEADER) // _ALIGNED) * _ALIGNED
-        fits = bisect_left(self._free, (size + _SOUGHT,))
+        fits = bisect_left(self._free, (size + _SOUGHT, -self._made, -1))
         if fits < len(self._free):
             found, _, place = self._free[fits]
             self._drop(place)
