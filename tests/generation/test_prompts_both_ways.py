@@ -22,13 +22,14 @@ from trivium.generation.prompts import Prompt, opening
 from trivium.generation.sampling import Sampling
 from trivium.generation.search import Search, search
 from trivium.generation.speculative import Draft, SpeculativeDecoding
-from trivium.objectives import PrefixLanguageModel
-from trivium.randomness import Draws
+from trivium.settings import build
 from trivium.tasks.rewrite_items import encode_rewrites, rewrite_batch
-from trivium.text.rows import Rows
 from trivium.tokenizers import Tokenizer
-from trivium.transformer import Inputs, Learned, Model, Network, Tokens, TransformerConfig
-from trivium.transformer import initialise as initialise_transformer
+from trivium.transformer import Model, Network, TransformerConfig
+from trivium.verbs.convert.writers import write
+from trivium.verbs.pretraining_model import config_of
+from trivium.verbs.recipe import From, Recipe
+from trivium.verbs.source_model import opened
 
 GREEDY, NO_ENDS = Sampling(max_tokens=8, temperature=0), frozenset[int]()
 PROMPTS = [Prompt(ids) for ids in ((5, 9, 2, 70), (7,), (3, 3, 60, 11, 4, 8, 1, 90, 33), (9, 2), (5, 9, 2, 71))]
@@ -173,49 +174,24 @@ def test_a_model_of_no_family_says_so_too(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "config.json").read_text())["trivium"]["bidirectional_prompt"] is True
 
 
-# ---- a toy ----
-
-LETTERS, LENGTH = 4, 3
-ALL = np.stack(np.meshgrid(*[np.arange(LETTERS)] * LENGTH, indexing="ij"), -1).reshape(-1, LENGTH)
-
-
-def answered(letters: np.ndarray) -> np.ndarray:
-    """Any table will do; this one follows no rule that the letters one by one would tell."""
-    return np.random.default_rng(5).integers(0, 16, len(ALL))[letters @ np.array([16, 4, 1])]
-
-
-def taught(tokenizer: Tokenizer, steps: int = 150) -> Model:
-    """Learns the table by the objective itself, whose prefixes of all lengths have the whole prompt among them."""
-    config = TransformerConfig(
-        40, 32, 4, 64, decoder_layers=2, context=16, position=Learned(), bidirectional_prompt=True
-    )
-    model, objective = initialise_transformer(Model(config), 0), PrefixLanguageModel()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-2 * min(1, (step + 1) / 10) * (1 - step / steps)
-        draws = np.arange(step * 128, step * 128 + 128)
-        letters = ALL[Draws(1, draws).integers("row", 1, len(ALL))[:, 0]]
-        tokens = np.concatenate([10 + letters, 20 + answered(letters)[:, None]], 1)
-        places = np.broadcast_to(np.arange(LENGTH + 1), tokens.shape)
-        batch = objective.batch(Rows(tokens, np.zeros_like(tokens), places, draws), Draws(2, draws), tokenizer)
-        (loss,) = objective.loss(model, batch).values()
-        optimizer.zero_grad()
-        (loss.total / loss.count).backward()
-        optimizer.step()
-    return model.eval()
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ({"kind": "prefix"}, True),
+        ({"kind": "causal"}, False),
+        ({"kind": "mixed", "parts": [{"kind": "causal"}, {"kind": "prefix"}]}, True),
+    ],
+    ids=["prefix", "causal", "mixed"],
+)
+def test_a_run_s_objective_decides(pair: Pair, objective: dict[str, object], expected: bool) -> None:
+    """Also where it goes on from a model that reads in both directions."""
+    model = {"family": pair.loaded.family.name, "size": "tiny"}
+    asked = build(Recipe, {"model": model, "objective": objective, "training": {"steps": 1}})
+    assert config_of(asked, 320, 0, 1).bidirectional_prompt is expected
+    begun, _ = opened(replace(asked, from_=From(str(pair.folder))))
+    assert config_of(begun, 320, 0, 1).bidirectional_prompt is expected
 
 
-def test_what_was_learnt_in_both_directions_is_known_in_both_directions_alone(tiny_models: dict[str, Path]) -> None:
-    """A table of 64 prompts with an answer each. One layer could not show it: the last token of a prompt reads all of
-    them itself, and what they see of each other is seen by the layer after."""
-    model = taught(trivium.load(tiny_models["gpt2"]).tokenizer)
-    prompts = [Prompt(tuple(int(each) for each in 10 + letters)) for letters in ALL]
-    wanted = (20 + answered(ALL)).tolist()
-    written = run(model, prompts, Sampling(1, 0.0), NO_ENDS, 40)
-    with torch.no_grad():
-        causal = model(Inputs(target=Tokens(torch.tensor([p.ids for p in prompts]))), at="all").logits[:, -1].argmax(-1)
-    right = sum(each.tokens[0] == answer for each, answer in zip(written, wanted, strict=True))
-    print(right, sum(int(each) == answer for each, answer in zip(causal, wanted, strict=True)))
-    assert right >= 62
-    assert sum(int(each) == answer for each, answer in zip(causal, wanted, strict=True)) <= 40
+def test_what_cannot_say_so_is_told(pair: Pair, tmp_path: Path) -> None:
+    _, left_out = write(pair.loaded, tmp_path / "model.gguf", "gguf", "float32")
+    assert left_out[-1:] == ("bidirectional_prompt",)

@@ -1,6 +1,7 @@
 """``trivium align --method sft``: what is learnt, what is saved, and who opens it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,15 @@ def test_refusals_leave_nothing(model, flags, sentence, tiny_models, files, tmp_
     with pytest.raises((SettingsError, DataError)) as refused:
         align(asked(tiny_models.get(model, model), files, **flags), tmp_path / "run", quiet=True)
     assert sentence in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_reads_prompts_in_both_directions_is_refused(tiny_models, files, tmp_path):
+    folder = Path(shutil.copytree(tiny_models["gpt2"], tmp_path / "model"))
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**written, "bidirectional_prompt": True}))
+    with pytest.raises(SettingsError, match="set bidirectional_prompt to false in its config.json"):
+        align(asked(folder, files), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 
 

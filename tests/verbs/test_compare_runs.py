@@ -3,7 +3,9 @@
 import json
 import math
 from dataclasses import replace
+from itertools import product
 
+import numpy as np
 import pytest
 from tests.verbs.sentiment import sentiment
 
@@ -76,6 +78,34 @@ def test_what_costs_less_is_better(tmp_path):
                                   "word_perplexity", "mse", "ece"])  # fmt: skip
 def test_costs_are_better_when_low(name):
     assert lower_is_better(name) and not lower_is_better("accuracy") and not lower_is_better("macro_f1")
+
+
+def test_what_is_of_one_file_or_document_is_resampled_together(tiny_models, tmp_path):
+    """Lines of several text files by file, rows with lines in them by row, rows of a line each by themselves."""
+    lines = [f"The model reads line {number} of every file, and raises no error." for number in range(12)]
+    for book in range(3):
+        (tmp_path / f"{book}.txt").write_text("\n".join(lines[4 * book : 4 * book + 4]))
+    rows = [json.dumps({"text": f"{lines[n]}\n{lines[n + 1]}"}) for n in range(0, 12, 2)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    alone = [json.dumps({"text": f"{n} {line}"}) for n in (1, 2) for line in lines]
+    (tmp_path / "alone.jsonl").write_text("\n".join(alone))
+    pair = (tiny_models["gpt2"], tiny_models["llama"])
+    made = compare_runs(*pair, data=[tmp_path / f"{book}.txt" for book in range(3)])
+    assert (made.items, made.unit, made.clusters, made.cluster) == (12, "line", 3, "file")
+    assert "over 12 lines of 3 files" in made.verdict and made.test == "sign flips by file"
+    gaps = np.array([each.gap for each in sorted(made.apart, key=lambda each: each.index)])
+    sizes = np.array([len(line.encode()) for line in lines])
+    sums = (gaps * sizes).reshape(3, 4).sum(1)
+    flips = [abs(np.dot(signs, sums)) for signs in product((1, -1), repeat=3)]
+    assert made.p == pytest.approx(np.mean(np.array(flips) >= abs(sums.sum()) - 1e-6))
+    made = compare_runs(*pair, data=tmp_path / "rows.jsonl")
+    assert (made.items, made.unit, made.clusters, made.cluster) == (12, "line", 6, "document")
+    made = compare_runs(*pair, data=tmp_path / "alone.jsonl")
+    assert (made.items, made.unit, made.clusters) == (24, "document", None)
+    made = compare_runs(*pair, data=tmp_path / "0.txt")
+    assert made.clusters is None and made.notes == (
+        "all lines are of one document, and are taken to be independent: it says little about others",
+    )
 
 
 def test_two_encoders_are_marked_as_pseudo(tiny_models, tmp_path):
