@@ -1,6 +1,6 @@
 """From numpy rows to the model's ``Tokens``, leaving out every mask that would change nothing."""
 
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -28,6 +28,10 @@ def places(chosen: np.ndarray) -> torch.Tensor | None:
     return None if chosen.all() else torch.from_numpy(np.flatnonzero(chosen))
 
 
+@overload
+def steady(at: torch.Tensor) -> torch.Tensor: ...
+@overload
+def steady(at: torch.Tensor | None) -> torch.Tensor | Literal["all"]: ...
 def steady(at: torch.Tensor | None) -> torch.Tensor | Literal["all"]:
     """``at`` (N,) with its last place repeated until its length is a multiple of a thirty-second to a sixteenth of N,
     on a CPU; "all" for None.
