@@ -55,7 +55,7 @@ def test_what_is_watched_for_is_seen(watched: Make) -> None:
 def test_chat(watched: Make) -> None:
     open_page = watched()
     page = open_page.open("chat")
-    page.get_by_role("spinbutton", name="Longest, in tokens").fill("20")
+    page.get_by_role("spinbutton", name="Maximum length, in tokens").fill("20")
     answer = page.locator(".turn.assistant .written").first
     again = page.get_by_role("button", name="Another answer")
     for at, prompt in enumerate((some(0, 8), " ".join(PAYLOADS[140:150:3]))):
@@ -76,7 +76,7 @@ def test_complete(watched: Make) -> None:
     page = open_page.open("complete")
     page.get_by_label("Text to go on with").fill(some(40))
     page.get_by_role("spinbutton", name="Texts").fill("2")
-    page.get_by_role("spinbutton", name="Longest, in tokens").fill("20")
+    page.get_by_role("spinbutton", name="Maximum length, in tokens").fill("20")
     page.get_by_role("button", name="Go on").click()
     page.locator(".bench .under span").nth(1).wait_for()
     page.locator(".bench .written .token").nth(1).hover()

@@ -219,7 +219,7 @@ def test_tokens_are_counted_as_they_are_typed(opened: Opened, models: dict[str, 
     page.get_by_label("Text", exact=True).fill("naïve 🙂")
     page.get_by_label("Price of a million tokens").fill("1000000")
     with page.expect_response("**/tokenize"):
-        page.get_by_label("Control tokens around it").click()
+        page.get_by_label("With control tokens").click()
     expect(page.locator(".result .panel").first).to_contain_text("costs")
     ids = list(models["gpt2"].tokenizer.encode("naïve 🙂").ids)
     cards = page.locator(".panel", has=page.get_by_role("heading", name="gpt2")).locator(".cut small")

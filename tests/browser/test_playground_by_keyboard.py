@@ -59,7 +59,7 @@ def test_by_keyboard(watched: Make, name: str) -> None:
     page = open_page.open("tokens" if name != "tokens" else "fill")
     to_tab(page, name)
     if name == "chat":
-        page.get_by_role("spinbutton", name="Longest, in tokens").fill("12")
+        page.get_by_role("spinbutton", name="Maximum length, in tokens").fill("12")
         to_tab(page, name)
         type_into(page, ".composer textarea", WORD)
         page.keyboard.press("Enter")

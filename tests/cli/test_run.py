@@ -19,6 +19,8 @@ def test_version_and_help(trivium_command) -> None:
     assert trivium_command("--version").out == f"trivium {trivium.__version__}\n"
     shown = trivium_command("--help")
     assert shown.code == 0 and "doctor" in shown.out and not shown.err
+    assert "  FILES <path>  " in trivium_command("clean", "--help").out
+    assert "  WORD <str>   " in trivium_command("vectors", "similar", "--help").out
 
 
 @pytest.mark.parametrize("group", [[], ["tokenizer"], ["vectors"], ["inspect"], ["config"]], ids=" ".join)

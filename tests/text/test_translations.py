@@ -49,4 +49,6 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert out == 'French: It is somewhat better in French: "parfum".\n' and "1 found" in err
     assert run(["translations", str(file), "--json", "--limit", "2"]) == 0
     assert len(json.loads(capfd.readouterr().out)) == 2
+    assert run(["translations", str(file), "--language", "Greek"]) == 0
+    assert capfd.readouterr() == ("", "0 found\n")  # and no empty line
     assert run(["translations", str(file), "--limit", "0"]) == 2

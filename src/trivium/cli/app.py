@@ -54,7 +54,7 @@ def options(
 
 
 tokenizers = typer.Typer(
-    help="Train tokenizers, look inside, count, compare and convert.", no_args_is_help=True
+    help="Train, inspect, compare, convert and count with tokenizers.", no_args_is_help=True
 )
 tokenizers.command("train")(tokenizer.train)
 tokenizers.command("show")(tokenizer.show)

@@ -22,7 +22,7 @@ def clean(
         Path | None, typer.Option("--tokenizer", metavar="DIR", help="Count the tokens of what is left.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="N", help="How many epochs so many tokens are: 1e9, 2^35.")
+        str | None, typer.Option("--budget", metavar="N", help="How many epochs this many tokens are: 1e9, 2^35.")
     ] = None,
     field: Annotated[str, typer.Option("--field", help="Column or key of the text in jsonl, csv, parquet.")] = "text",
     errors: Annotated[
@@ -30,7 +30,7 @@ def clean(
     ] = "strict",
     as_json: Json = False,
 ) -> None:
-    """Keep running text of web pages by the rules of C4. What each rule takes is counted."""
+    """Clean the text of web pages by the rules of C4. What each rule removes is counted."""
     from trivium.durable import check_file
     from trivium.settings import build, override
     from trivium.text.cleaning import Cleaning

@@ -13,10 +13,10 @@ from trivium.cli.output import emit, note, table
 def compare(
     experiment: Annotated[
         str | None,
-        typer.Argument(metavar="EXPERIMENT|RUN_A", help="An experiment's name, or the path of one; or a run."),
+        typer.Argument(metavar="EXPERIMENT|RUN_A", help="An experiment's name or path, or a run."),
     ] = None,
     other: Annotated[
-        str | None, typer.Argument(metavar="RUN_B", help="A run, or predictions, to hold against RUN_A.")
+        str | None, typer.Argument(metavar="RUN_B", help="A run, or predictions, to compare with RUN_A.")
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="A new folder, or one to go on with.")
@@ -43,7 +43,7 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train models at equal cost and compare them. Or hold two finished runs, RUN_A and RUN_B, against each other."""
+    """Train models at equal cost and compare them. With RUN_A and RUN_B, compare two finished runs instead."""
     from trivium.errors import SettingsError
 
     if other is not None or suite is not None:

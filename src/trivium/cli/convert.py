@@ -27,7 +27,7 @@ def convert(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a model in another format, and prove it the same. Another program opens what was written."""
+    """Write a model in another format, and check the copy. Where another program reads the format, it has to agree."""
     from trivium.verbs.convert import convert as converted
 
     made = converted(source, target, to=to, dtype=dtype, tell=note)

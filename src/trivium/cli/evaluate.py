@@ -34,7 +34,7 @@ def evaluate(
     ] = None,
     shots: Annotated[
         str | None,
-        typer.Option("--shots", metavar="K,K", help="Ask in prompts with so many examples: 0,1,16,max. See --train."),
+        typer.Option("--shots", metavar="K,K", help="Ask in prompts with this many examples: 0,1,16,max. See --train."),
     ] = None,
     train: Annotated[
         Path | None, typer.Option("--train", metavar="F", help="With --shots: where its examples come from.")
@@ -63,7 +63,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="A=B", help="A setting of the suite, such as stride=256. Repeatable."),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="Only so many rows, or lines of a text.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="At most this many rows, or lines of a text.")] = None,
     tokens: Annotated[int, typer.Option("--tokens", help="Tokens in a batch; the scores do not depend on it.")] = 8192,
     column: ColumnNames = None,
     format: Format = None,
@@ -71,7 +71,7 @@ def evaluate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Score a model on a published suite. With intervals, and how they were computed; --shots asks in prompts."""
+    """Score a model on a published suite. Scores have intervals and say how they were made; --shots asks in prompts."""
     from trivium.errors import SettingsError
 
     if shots is None:

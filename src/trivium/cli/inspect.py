@@ -52,7 +52,7 @@ def text(
     neighbours: Annotated[
         int, typer.Option("--neighbours", metavar="K", help="With --word: how many neighbours of each occurrence.")
     ] = 5,
-    most: Annotated[int, typer.Option("--most", metavar="N", help="With --word: so many occurrences at most.")] = 100,
+    most: Annotated[int, typer.Option("--most", metavar="N", help="With --word: at most this many occurrences.")] = 100,
     ignore_case: Annotated[bool, typer.Option("--ignore-case", help="With --word: find other cases too.")] = False,
     field: Annotated[str, typer.Option("--field", help="Column or key of the text in jsonl, csv, parquet.")] = "text",
     errors: Annotated[
@@ -85,7 +85,7 @@ def text(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What goes on inside a model while it reads a text. With --word: one word in all its contexts."""
+    """Show what goes on inside a model while it reads a text. With --word, show one word in all its contexts."""
     from trivium.durable import check_file
     from trivium.errors import SettingsError
 
@@ -134,7 +134,7 @@ def batch(
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a page to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """What a step of training sees. The text, what the objective makes of it, what is to be predicted where."""
+    """Show what a step of training sees. The text, what the objective makes of it, and what is predicted where."""
     from dataclasses import replace
 
     from trivium.cli.batch_text import batch_text

@@ -118,21 +118,21 @@ def finetune(
     ] = 0.1,
     weight_decay: Annotated[float, typer.Option("--weight-decay", help="Of matrices, decoupled.")] = 0.01,
     layer_decay: Annotated[
-        float, typer.Option("--layer-decay", help="Each layer learns so many times as fast as the one above it.")
+        float, typer.Option("--layer-decay", help="How many times as fast a layer learns as the one above it.")
     ] = 1.0,
     evaluations: Annotated[
         int | None,
         typer.Option("--evaluations", help="On dev, evenly spaced; if not given at most ten, and one an epoch."),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option("--patience", help="Stop after so many evaluations on dev without a gain.")
+        int | None, typer.Option("--patience", help="Stop after this many evaluations on dev without a gain.")
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", help="So many fine-tunings, from --seed on; the best one's model is kept.")
+        int, typer.Option("--seeds", help="How many fine-tunings, from --seed on; the best one's model is kept.")
     ] = 1,
     curve: Annotated[
         str | None,
-        typer.Option("--curve", metavar="N,N,all", help="Also with so many of the training examples: 50,500,all."),
+        typer.Option("--curve", metavar="N,N,all", help="Also with this many of the training examples: 50,500,all."),
     ] = None,
     sweep: Annotated[
         list[str] | None,
@@ -163,7 +163,7 @@ def finetune(
     merge: Annotated[
         bool, typer.Option("--merge", help="With the method lora: write the whole model, not the adapter alone.")
     ] = False,
-    length: Annotated[int | None, typer.Option("--length", help="Cut examples to so many tokens.")] = None,
+    length: Annotated[int | None, typer.Option("--length", help="Cut examples to this many tokens.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the head's first weights, the order and dropout.")] = 0,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option("--precision", help="auto: bfloat16 where it is faster.")

@@ -29,7 +29,7 @@ def runs(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to look, with the folders in it.")] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Past runs: model, step, loss, state and when last written."""
+    """Past runs: model, step, loss, state and last change."""
     from trivium.verbs.runs import runs as find
 
     found = find(folder)

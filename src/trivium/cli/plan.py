@@ -23,7 +23,7 @@ def plan(
         list[str] | None,
         typer.Option("--lora", metavar="A=B", help="Count adapters, too: a setting of theirs, as rank=4. Repeatable."),
     ] = None,
-    tasks: Annotated[int, typer.Option("--tasks", help="An adapter for each of so many tasks.")] = 1,
+    tasks: Annotated[int, typer.Option("--tasks", help="An adapter for each of this many tasks.")] = 1,
     device: Annotated[
         str | None, typer.Option("--device", help="Where it would be trained: here, h100, a100-80gb, rtx-4090 ...")
     ] = None,
@@ -47,7 +47,10 @@ def plan(
     electricity: Annotated[float | None, typer.Option("--electricity", help="Price of a kilowatt-hour.")] = None,
     as_json: Json = False,
 ) -> None:
-    """A model's parameters, and what its training takes. Memory, FLOPs, time, energy, cost, disk; no model is made."""
+    """Count a model's parameters, and what its training takes.
+
+    Memory, FLOPs, time, energy, cost and disk; no model is made.
+    """
     from trivium.lab.devices import HERE, Machines
     from trivium.verbs.finetune import lora_options
     from trivium.verbs.plan import plan as count

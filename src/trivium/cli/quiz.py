@@ -24,7 +24,7 @@ def quiz(
     column: ColumnNames = None,
     as_json: Json = False,
 ) -> None:
-    """Articles of people and of a model to tell apart. It writes a page, and scores guesses."""
+    """Tell articles by people from those by a model. The command writes a page that asks, and scores the guesses."""
     from trivium.errors import SettingsError
     from trivium.verbs.quiz import PAGE, make_quiz, score_quiz
 

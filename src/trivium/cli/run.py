@@ -8,7 +8,9 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import typer
 
@@ -39,6 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments[:1]
     try:
         command = typer.main.get_command(app)
+        _show_one(command)
         code = command.main(list(_spread(arguments)), prog_name="trivium", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this code without a word
@@ -63,6 +66,19 @@ def run(arguments: Sequence[str]) -> int:
             return _failed(f"{about}{error.strerror}: {_REMEDIES[error.errno]}", 1, debug)
         what = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no further word'}"
         return _failed(f"{what} (unexpected; `trivium --debug ...` shows where)", 1, debug)
+
+
+def _show_one(command: Any) -> None:
+    """The help of an argument that may be several says the kind of one: ``FILES <path>``, not ``<list[Path]>``."""
+    for each in getattr(command, "commands", {}).values():
+        _show_one(each)
+    for argument in command.params:
+        if argument.nargs == -1 and hasattr(argument, "display_type"):  # since Typer 0.26
+            argument.display_type = partial(_of_one, argument.display_type)
+
+
+def _of_one(shown: Callable[[Any], str], context: Any) -> str:
+    return shown(context).replace("list[Path]", "path").replace("list[str]", "str")
 
 
 def _failed(sentence: str, code: int, debug: bool) -> int:

@@ -54,7 +54,7 @@ def serve(
     precision: Precision = "float32",
     device: Device = "auto",
 ) -> None:
-    """Serve models over HTTP. An API that OpenAI's clients speak, and a page to try the models and look inside."""
+    """Serve models over HTTP. OpenAI's clients can use them, and a page lets you try them and look inside."""
     from trivium.cli.options import inspected
     from trivium.serving.names import named_model
     from trivium.serving.server import serve as serve_models

@@ -116,7 +116,7 @@ def count(
     answer: Annotated[int, typer.Option("--answer", metavar="N", help="Tokens that are written to each document.")] = 0,
     price_in: Annotated[float | None, typer.Option("--price-in", help="Price of the tokens that are read.")] = None,
     price_out: Annotated[float | None, typer.Option("--price-out", help="Price of those that are written.")] = None,
-    per: Annotated[float, typer.Option("--per", help="So many tokens are these prices for.")] = 1e6,
+    per: Annotated[float, typer.Option("--per", help="How many tokens these prices are for.")] = 1e6,
     hour: Annotated[
         float | None, typer.Option("--hour", help="Price of an hour of a machine of your own, to hold beside.")
     ] = None,
@@ -125,7 +125,7 @@ def count(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """How many tokens texts have, and what these cost. For one model or several, to be read and answered."""
+    """Count the tokens of texts, and what they cost. For one tokenizer or several, by prices of your own."""
     from trivium.verbs.token_costs import Prices, count_tokens
 
     asked = any(each is not None for each in (price_in, price_out, hour, speed))
@@ -163,7 +163,7 @@ def compare(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Train tokenizers on the same text and compare them. They are measured on a part kept from all."""
+    """Train tokenizers on the same text and compare them. Of enough documents some are kept to measure on."""
     from trivium.durable import check_file
     from trivium.settings.sizes import parse_bytes
     from trivium.verbs.tokenizer_comparison import compare_tokenizers
@@ -211,7 +211,7 @@ def convert(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a tokenizer in another format, and compare its ids. It is read back for that."""
+    """Write a tokenizer in another format, and check its ids. What was written is read back and has to agree."""
     from trivium.verbs.tokenizer import convert_tokenizer
 
     made = convert_tokenizer(source, target, to)

@@ -15,10 +15,10 @@ def translations(
     language: Annotated[
         list[str] | None, typer.Option("--language", metavar="L", help="Only of this language. Repeatable.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="Only the first so many.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="At most this many.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the sentences of a text that translate a word. Those that say what something is called elsewhere."""
+    """Find translations that occur by themselves in a text. They say what something is called in another language."""
     from trivium.errors import SettingsError
     from trivium.text.documents import read_documents
     from trivium.text.translations import LANGUAGES, natural_translations
@@ -26,5 +26,6 @@ def translations(
     if limit is not None and limit < 1:
         raise SettingsError(f"limit = {limit}: it must be at least 1")
     found = list(islice(natural_translations(read_documents(files), language or LANGUAGES), limit))
-    emit(found, as_json, "\n".join(f"{each.language}: {each.sentence}" for each in found))
+    if found or as_json:
+        emit(found, as_json, "\n".join(f"{each.language}: {each.sentence}" for each in found))
     note(f"{len(found)} found")

@@ -42,7 +42,7 @@ def generate(
     fill: Annotated[
         list[str] | None, typer.Option("--fill", metavar="A=B", help="What goes into the template. Repeatable.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="At most so many tokens; 100.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="At most this many tokens; 100.")] = None,
     temperature: Temperature = 0.8,
     top_k: TopK = 0,
     top_p: TopP = 0.95,
@@ -53,12 +53,12 @@ def generate(
         list[str] | None, typer.Option("--stop", metavar="TEXT", help="End before this text. Repeatable.")
     ] = None,
     samples: Annotated[int, typer.Option("--samples", help="How many texts.")] = 1,
-    min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="No end before so many tokens.")] = None,
+    min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="No end before this many tokens.")] = None,
     no_repeat_ngram: Annotated[
-        int | None, typer.Option("--no-repeat-ngram", help="No sequence of so many tokens twice; 0: all may.")
+        int | None, typer.Option("--no-repeat-ngram", help="No sequence of this many tokens comes twice; 0: any may.")
     ] = None,
     beams: Annotated[
-        int | None, typer.Option("--beams", help="Search for the most probable text with so many beams.")
+        int | None, typer.Option("--beams", help="Search for the most probable text with this many beams.")
     ] = None,
     length_penalty: Annotated[
         float | None, typer.Option("--length-penalty", help="With beams; the higher, the longer the text.")
@@ -83,7 +83,7 @@ def generate(
     draft: Annotated[
         Path | None, typer.Option("--draft", metavar="M", help="A smaller model drafts; the text is as without it.")
     ] = None,
-    draft_tokens: Annotated[int, typer.Option("--draft-tokens", help="So many tokens at a time are drafted.")] = 4,
+    draft_tokens: Annotated[int, typer.Option("--draft-tokens", help="How many tokens are drafted at a time.")] = 4,
     typical_p: Annotated[
         float, typer.Option("--typical-p", help="Only the tokens nearest to the mean surprise, of this probability.")
     ] = 1.0,
@@ -104,10 +104,10 @@ def generate(
         list[str] | None, typer.Option("--forced-word", metavar="WORD", help="No end before it came. Repeatable.")
     ] = None,
     top_log_probabilities: Annotated[
-        int, typer.Option("--top-log-probabilities", help="Tell so many of the most probable tokens beside each.")
+        int, typer.Option("--top-log-probabilities", help="Show this many of the most probable tokens beside each.")
     ] = 0,
     best_of: Annotated[
-        int | None, typer.Option("--best-of", help="Write so many texts and keep the most probable by token.")
+        int | None, typer.Option("--best-of", help="Write this many texts and keep the most probable by token.")
     ] = None,
     requests: Annotated[
         Path | None,
@@ -118,7 +118,7 @@ def generate(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Write on from a prompt, shown as it is written."""
+    """Continue a prompt; the text is shown as it is written."""
     from trivium.errors import SettingsError
     from trivium.generation.constraints import read_schema
     from trivium.generation.sampling import Sampling
@@ -215,7 +215,7 @@ def fill(
     top: Annotated[int, typer.Option("--top", help="How many candidates for each blank.")] = 5,
     size: Annotated[
         list[int] | None,
-        typer.Option("--size", metavar="N", help="Spans of so many tokens. Repeatable: one for each blank."),
+        typer.Option("--size", metavar="N", help="Spans of this many tokens. Repeatable: one for each blank."),
     ] = None,
     precision: Precision = "float32",
     device: Device = "auto",
@@ -269,13 +269,13 @@ def embed(
     normalise: Annotated[
         bool | None, typer.Option("--normalise/--as-is", help="Vectors of length 1, or as they come.")
     ] = None,
-    length: Annotated[int | None, typer.Option("--length", help="Read at most so many tokens of a text.")] = None,
+    length: Annotated[int | None, typer.Option("--length", help="Read at most this many tokens of a text.")] = None,
     column: ColumnNames = None,
     precision: Precision = "float32",
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """A vector for each text, a JSON object a line."""
+    """A vector for each text, as JSON lines."""
     from trivium.verbs.embed import embed as embedded
 
     rows = embedded(

@@ -71,7 +71,7 @@ def train(
     ] = None,
     hierarchical: Annotated[bool, typer.Option("--hierarchical", help="Hierarchical softmax.")] = False,
     min_count: Annotated[int, typer.Option("--min-count", help="Leave out words that occur less often.")] = 5,
-    max_words: Annotated[int | None, typer.Option("--max-words", help="Keep so many words, the frequent ones.")] = None,
+    max_words: Annotated[int | None, typer.Option("--max-words", help="This many words, the most frequent.")] = None,
     sample: Annotated[
         float | None, typer.Option("--sample", help="Thin out words above this share of the text; 1e-3, 0 keeps all.")
     ] = None,

@@ -49,7 +49,7 @@ def analogy(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Complete an analogy. As king - man + woman, or the three words man king woman."""
+    """Complete an analogy between words. Write it as king - man + woman, or as man king woman."""
     from trivium.verbs.vectors import word_analogy
 
     made = word_analogy(file, question, method, count, limit=limit, errors=errors)
@@ -134,7 +134,7 @@ def convert(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Write vectors in another format, and prove them the same."""
+    """Write vectors in another format, and check the copy."""
     from trivium.verbs.vectors import convert_vectors
 
     made = convert_vectors(source, out, to, limit=limit, decimals=decimals, errors=errors)
@@ -156,12 +156,12 @@ def draw(
     pairs: Annotated[
         list[str] | None, typer.Option("--pairs", metavar="A:B,C:D", help="Words to join by lines. Repeatable.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", help="Without --words: so many of the most frequent words.")] = 100,
+    count: Annotated[int, typer.Option("--count", help="Without --words: this many of the most frequent words.")] = 100,
     limit: Limit = None,
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Draw words as points on an offline page. By their two principal components."""
+    """Draw words as points on an offline page. Their places are the first two principal components of their vectors."""
     from trivium.errors import SettingsError
     from trivium.verbs.vector_map import map_words
 
@@ -192,7 +192,7 @@ def classify(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Classify texts by averaged word vectors. Beside a bag of words and the majority class."""
+    """Classify texts by averaged word vectors. A bag of words and the majority class stand beside them."""
     from trivium.verbs.vector_classifier import classify_with_vectors
 
     columns = columns_of(column)

@@ -61,12 +61,12 @@ class ChatFields(SamplingFields):
     """The body of a request."""
 
     messages: Listed[MessageFields] = Field(min_length=1, max_length=1 << 12)
-    max_tokens: int | None = Field(None, ge=1, description="Of a reply, at most; if not given, all that has room.")
-    max_completion_tokens: int | None = Field(None, ge=1, description="The same by its newer name.")
+    max_tokens: int | None = Field(None, ge=1, description="The most tokens of a reply; if not given, all that fit.")
+    max_completion_tokens: int | None = Field(None, ge=1, description="The same under its newer name.")
     logprobs: bool = Field(False, description="Log-probabilities of the reply's tokens.")
-    top_logprobs: int | None = Field(None, ge=0, description="So many alternatives of each token; needs logprobs.")
+    top_logprobs: int | None = Field(None, ge=0, description="How many alternatives to each token; needs logprobs.")
     continue_final_message: bool = Field(
-        False, description="The last message is a reply that is begun, and is gone on with."
+        False, description="The last message is the beginning of a reply, and is continued."
     )
 
 

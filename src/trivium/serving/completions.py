@@ -37,10 +37,10 @@ class CompletionFields(SamplingFields):
     """The body of a request."""
 
     prompt: str | Listed[str] | Ids | Listed[Ids] = Field(description="A text, several, or their tokens.")
-    max_tokens: int = Field(16, ge=0, description="Of a text, at most; 0 with echo: only the prompt is scored.")
-    best_of: int | None = Field(None, ge=1, description="So many are written, and the n most probable by token given.")
+    max_tokens: int = Field(16, ge=0, description="The most tokens of a text; 0 with echo: only the prompt is scored.")
+    best_of: int | None = Field(None, ge=1, description="How many are written; the n most probable by token are given.")
     echo: bool = Field(False, description="Give the prompt before the text.")
-    logprobs: int | None = Field(None, ge=0, description="Log-probabilities, and so many alternatives of each token.")
+    logprobs: int | None = Field(None, ge=0, description="Log-probabilities, and this many alternatives to each token.")
     suffix: str | None = Field(None, description="What comes after the text, for models that were trained to infill.")
 
 

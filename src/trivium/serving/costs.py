@@ -45,7 +45,7 @@ class EstimateAsked(Asked):
     n: Annotated[int, Field(ge=1, description="Answers.")] = 1
     price_in: Annotated[Price, Field(description="Of the tokens that are read.")] = 0.0
     price_out: Annotated[Price, Field(description="Of the tokens that are written.")] = 0.0
-    per: Annotated[float, Field(ge=1, le=1e12, description="So many tokens are the prices for.")] = 1e6
+    per: Annotated[float, Field(ge=1, le=1e12, description="How many tokens the prices are for.")] = 1e6
 
 
 class Costs(BaseModel):

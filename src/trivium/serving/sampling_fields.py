@@ -69,7 +69,7 @@ class SamplingFields(BaseModel):
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
         None, description="By a token's number, what is added to its logit."
     )
-    min_tokens: int = Field(0, ge=0, description="No end before so many tokens.")
+    min_tokens: int = Field(0, ge=0, description="No end before this many tokens.")
     response_format: ResponseFormat | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None

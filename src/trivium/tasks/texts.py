@@ -264,7 +264,8 @@ def read_texts(
 ) -> tuple[str, str | None]:
     """Fields ``text`` and for pairs ``text2``; ``gold``: the row's field with what is to be predicted."""
     first, second = columns.get("text", "text"), columns.get("text2", "text2")
-    refuse_near_miss(place, row, second, frozenset((first, gold)), "for text pairs")
+    if first in row:  # else this is what is wrong
+        refuse_near_miss(place, row, second, frozenset(("text", first, gold)), "for text pairs")
     return text_of(place, row, first), text_of(place, row, second) if second in row else None
 
 

@@ -116,7 +116,7 @@ def _by_text(models: tuple[LanguageModel, LanguageModel], files: Sequence[Path],
         )
     texts, unit, keys, name = _items(_documents(models, files, READ_BYTES[kinds[0]]))
     groups = Groups.of(keys, name)
-    tell(f"{len(texts)} {unit}s, {sum(len(text.encode()) for text in texts):,} bytes")
+    tell(f"{len(texts)} {unit}{'s' * (len(texts) != 1)}, {sum(len(text.encode()) for text in texts):,} bytes")
     nats = [np.array([_cost(each, text) for text in texts]) for each in scorers]
     bits = np.array([len(text.encode("utf-8", "replace")) for text in texts]) * math.log(2)
     measure = "pseudo_bits_per_byte" if kinds[0] == "encoder" else "bits_per_byte"
@@ -220,7 +220,7 @@ def _by_examples(
     _check_tasks(tasks[0], tasks[1])
     examples = [read_examples(task, data, columns, "data", format) for task in tasks]
     read = [[located.example for located in each] for each in examples]
-    tell(f"{len(read[0])} examples")
+    tell(f"{len(read[0])} example{'s' * (len(read[0]) != 1)}")
     said = [each.predict(some) for each, some in zip(tuned, read, strict=True)]
     main = tasks[0].main
 

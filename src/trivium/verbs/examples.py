@@ -74,11 +74,22 @@ def example_of(reader: RowReader, place: str, row: Row, columns: Columns, gold: 
     try:
         return reader.example(place, row, columns, gold)
     except NoColumnError as error:
+        named = next((name for name, own in columns.items() if own == error.column), None)
+        if named is not None:  # a column of the user's own
+            raise DataError(f"{error}{_own_name(named, error, named in row)}") from error
         if error.column not in reader.columns:
             raise
         option = f"--column {error.column}="
         remedy = f" ({option}{error.near})" if error.near else f": name yours by {option}..."
         raise DataError(f"{error}{remedy}") from error
+
+
+def _own_name(name: str, error: NoColumnError, there: bool) -> str:
+    """What to do with an option whose column is not in the file; ``there``: the one that is read without it is."""
+    option = f"--column {name}={error.column}"
+    if error.near is None:
+        return f": correct {option}" + ", or leave it out" * there
+    return f" (leave out {option})" if error.near == name else f" (--column {name}={error.near})"
 
 
 def checked_columns(task: Reader, columns: Columns | None) -> Columns:

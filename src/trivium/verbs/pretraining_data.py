@@ -255,7 +255,8 @@ def advice(data: PretrainingData, rows: int, steps: int, share: float) -> Iterat
     yield from data.notes
     epochs = data.epochs(rows * steps)
     for blocks, seen in zip(data.training.sources, epochs, strict=True):
-        part = f"{blocks.tokens:,} tokens in {blocks.shards.documents:,} documents, seen {seen:.2f} times"
+        count = blocks.shards.documents
+        part = f"{blocks.tokens:,} tokens in {count:,} document{'s' * (count != 1)}, seen {seen:.2f} times"
         yield f"text: {part} in {steps:,} steps"
         if seen > MANY_EPOCHS:
             yield (

@@ -40,7 +40,7 @@ function build(context) {
   const root = el("div", { class: "kept" });
   const box = area("A text with blanks", { value: STARTS[0], hint: "A blank is written ___ or <mask>.", rows: 3 });
   const top = number("Candidates", { value: 5, min: 1, max: 20, step: 1 });
-  const size = number("Tokens in a blank", { value: null, min: 1, max: 64, step: 1, slider: false, hint: "Empty: as many as the model likes." });
+  const size = number("Tokens in a blank", { value: null, min: 1, max: 64, step: 1, slider: false, hint: "Empty: the model decides." });
   const sized = (/** @type {any} */ model) => (size.node.hidden = model?.trivium.kind !== "encoder-decoder");
   const model = modelChoice(context, "fill", needs, {
     changed: (chosen) => {

@@ -2,7 +2,7 @@
 import { area } from "./fields.js";
 
 const SECOND = { encoder: "Second text", "encoder-decoder": "What the model answers" };
-const HINTS = { encoder: "Where the model reads pairs.", "encoder-decoder": "Empty: what it writes by itself." };
+const HINTS = { encoder: "For models that read pairs.", "encoder-decoder": "Empty: what it writes by itself." };
 
 /**
  * @param {{text: string, after: Record<string, string>}} texts shared by the views: what is typed here is kept there

@@ -127,7 +127,7 @@ function cosines(found, count) {
 /** What the cosines are to be compared with. @param {any} found */
 function means(found) {
   const said = ["Cosines between the occurrences"];
-  if (found.mean_cosine !== null) said.push(`on the average ${found.mean_cosine.toFixed(2)}`);
+  if (found.mean_cosine !== null) said.push(`on average ${found.mean_cosine.toFixed(2)}`);
   if (found.background !== null) said.push(`${found.background.toFixed(2)} between different words`);
   const still = found.static ? found.static.flat().reduce((/** @type {number} */ least, /** @type {number} */ each) => Math.min(least, each), 1) : 1;
   const same = "Static vectors make every one of them 1, for a word has one wherever it stands.";

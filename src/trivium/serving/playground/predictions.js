@@ -120,7 +120,7 @@ function rewritten(said) {
 
 /** @param {any} said */
 function rewards(said) {
-  if ("reward" in said) return panel(said.reward.toFixed(3), null, "The reward: replies that people chose are worth 0 on the average where the model says so.");
+  if ("reward" in said) return panel(said.reward.toFixed(3), null, "The reward: replies that people chose are worth 0 on average where the model says so.");
   const verdict = said.right ? "It prefers the first reply" : "It prefers the second reply";
   const rows = [["the first reply", said.reward_chosen], ["the second reply", said.reward_rejected]];
   return panel(verdict, el("table", {}, el("tbody", {}, rows.map(([name, reward]) =>

@@ -21,7 +21,7 @@ const FIELDS = {
   options: () => area("Options", { rows: 3, hint: "One a line." }),
   prompt: () => area("What the user says", { rows: 2 }),
   chosen: () => area("A reply", { rows: 2 }),
-  rejected: () => area("Another reply", { rows: 2, hint: "Empty: the one reply is scored alone." }),
+  rejected: () => area("Another reply", { rows: 2, hint: "Empty: the first reply is scored alone." }),
 };
 
 /** @param {string} text */

@@ -40,7 +40,7 @@ export function alike(names, answers) {
 /** @param {HTMLElement} root @param {any} context */
 export function mount(root, context) {
   const box = area("Text", { value: text, rows: 4, spell: false });
-  const specials = check("Control tokens around it", { value: context.settings.get("tokens.specials", true), changed: again });
+  const specials = check("With control tokens", { value: context.settings.get("tokens.specials", true), changed: again });
   const price = number("Price of a million tokens", {
     value: context.settings.get("tokens.price", null), min: 0, max: 1000, step: 0.01, slider: false, changed: again,
     hint: "In any currency. What a model writes often costs more than what it reads.",
