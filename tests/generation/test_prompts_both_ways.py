@@ -30,6 +30,7 @@ from trivium.verbs.convert.writers import write
 from trivium.verbs.pretraining_model import config_of
 from trivium.verbs.recipe import From, Recipe
 from trivium.verbs.source_model import opened
+from trivium.views import steps
 
 GREEDY, NO_ENDS = Sampling(max_tokens=8, temperature=0), frozenset[int]()
 PROMPTS = [Prompt(ids) for ids in ((5, 9, 2, 70), (7,), (3, 3, 60, 11, 4, 8, 1, 90, 33), (9, 2), (5, 9, 2, 71))]
@@ -46,15 +47,22 @@ class Pair:
         self.ours: Network = self.loaded.model
         self.theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
 
-    @torch.no_grad()
     def after(self, prompt: Sequence[int], written: Sequence[int]) -> torch.Tensor:
         """(T, V) log-probabilities by theirs after each token."""
+        return self.read(prompt, written)[0]
+
+    def looked(self, prompt: Sequence[int], written: Sequence[int]) -> torch.Tensor:
+        """(T, T): where theirs looks in its last layer, the mean of its heads."""
+        return self.read(prompt, written)[1]
+
+    @torch.no_grad()
+    def read(self, prompt: Sequence[int], written: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         ids = torch.tensor([[*prompt, *written]])
         place = torch.arange(ids.shape[1])
         seen = (place[None, :] <= place[:, None]) | (place < len(prompt))[None, :]
         mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-        found: torch.Tensor = self.theirs(ids, attention_mask=mask[None, None]).logits[0].log_softmax(-1)
-        return found
+        found = self.theirs(ids, attention_mask=mask[None, None], output_attentions=True)
+        return found.logits[0].log_softmax(-1), found.attentions[-1][0].mean(0)
 
     def greedy(self, prompt: Sequence[int], count: int = 8) -> tuple[int, ...]:
         written: tuple[int, ...] = ()
@@ -142,6 +150,16 @@ def test_continuations_are_scored_after_a_prompt_that_is_read_so(pair: Pair) -> 
     whole = (*beginning(tokenizer), *text)
     exact = pair.after(whole[:1], whole[1:])[:-1].gather(1, torch.tensor(whole[1:])[:, None])[:, 0]
     assert pair.loaded.surprise("a list of items").nats == pytest.approx(-float(exact.sum()), abs=1e-3)
+
+
+def test_the_view_of_a_text_as_it_is_written_looks_where_it_looked(pair: Pair) -> None:
+    view = steps.decoding(pair.ours, pair.loaded.tokenizer, "a list of items", max_tokens=4)
+    prompt = opening(pair.loaded.tokenizer, pair.loaded.tokenizer.encode("a list of items").ids)
+    written = [step.token for step in view.steps]
+    assert tuple(written) == pair.greedy(prompt, 4)[: len(written)] and len(written) > 1
+    exact = pair.looked(prompt, written[:-1])[len(prompt) - 1 :]
+    for number, step in enumerate(view.steps):
+        assert step.attention == pytest.approx(exact[number, : len(prompt) + number].tolist(), abs=1e-4)
 
 
 def test_rewriting_learns_what_it_will_read(pair: Pair) -> None:

@@ -179,6 +179,22 @@ def test_a_cancelled_request_says_no_more_and_its_place_goes_to_the_next(tiny: T
     assert list(found) == [third] and len(found[third]) == 3
 
 
+def test_a_long_prompt_is_not_read_to_its_end_for_nobody(tiny: Tiny) -> None:
+    engine = Engine(tiny(decoder=1), 64, slots=4, longest=40, read_at_once=4)
+    long = [Request(Prompt((n, *range(1, 30))), Sampling(3, 0.0)) for n in range(2)]
+    first = engine.submit(long[0])
+    assert engine.step() == [] and engine.running == 1
+    engine.cancel(first)
+    assert engine.running == 0 and not engine.busy
+    second, same = engine.submit(long[1]), engine.submit(long[1])
+    assert engine.step() == [] and engine.running == 2
+    engine.cancel(second)  # the other still waits for the same prompt
+    found: dict[int, list[Choice]] = {}
+    drain(engine, found)
+    assert list(found) == [same]
+    assert tuple(tokens_of(found[same])) == run(engine.model, [long[1].prompt], long[1].sampling, NO_ENDS, 64)[0].tokens
+
+
 def test_a_text_that_cannot_go_on_ends_alone(tiny: Tiny) -> None:
     model = tiny(decoder=1)
     everything = Wording(banned=tuple((token,) for token in range(64)))

@@ -51,6 +51,18 @@ def test_the_gradient_takes_the_place_of_the_logits(shape):
         cross_entropy(bounded, targets).backward()
 
 
+@pytest.mark.parametrize("made", [lambda w: w.view(1, 6, 11), lambda w: (w[:1] * 2).expand(6, 11), lambda w: w[:, :9]])
+def test_what_others_read_stays_as_it_is(made):
+    """Views of weights, and rows that are one row."""
+    torch.manual_seed(6)
+    weights, targets = torch.randn(6, 11, requires_grad=True), torch.randint(0, 9, (6,))
+    before = weights.detach().clone()
+    (ours,) = torch.autograd.grad(cross_entropy(made(weights), targets), weights)
+    expected = F.cross_entropy(made(weights).flatten(0, -2), targets, reduction="sum")
+    torch.testing.assert_close(ours, torch.autograd.grad(expected, weights)[0], rtol=1e-5, atol=1e-5)
+    assert torch.equal(weights, before)
+
+
 def test_gradient_by_finite_differences():
     torch.manual_seed(1)
     logits = torch.randn(6, 11, dtype=torch.float64, requires_grad=True)

@@ -203,6 +203,7 @@ def test_teachers_that_do_not_fit(changes, config, teacher, said):
 def test_a_student_of_another_shape_learns_from_predictions_alone():
     check(Distillation(teacher="t", cosine=0.0, from_teacher=False), changed(BERT, width=32), BERT)
     check(Distillation(teacher="t"), changed(BERT, encoder_layers=2, context=32), changed(BERT, segments=2))
+    check(Distillation(teacher="t", of=Causal()), GPT, changed(GPT, bidirectional_prompt=True))  # a prefix LM's student
 
 
 @pytest.mark.parametrize(

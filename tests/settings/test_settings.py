@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivium.errors import SettingsError
-from trivium.settings import Layer, build, dump, leaves, merge, override, read_toml, schema, to_toml
+from trivium.settings import Layer, build, defaults, dump, leaves, merge, override, read_toml, schema, to_toml
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,28 @@ def test_a_dataclass_survives_toml(day: Day) -> None:
 @given(days)
 def test_a_dataclass_survives_json(day: Day) -> None:
     assert build(Day, json.loads(json.dumps(dump(day)))) == day
+
+
+@given(days)
+def test_what_is_left_out_for_it_is_the_default_makes_the_same_dataclass(day: Day) -> None:
+    """``defaults`` has of ``dump`` what a file need not say: without it the rest builds the same."""
+
+    def rest(table: dict, unset: dict) -> dict:
+        kept = {}
+        for name, value in table.items():
+            if name == "kind" or name not in unset:
+                kept[name] = value
+            elif isinstance(value, dict) and isinstance(unset[name], dict):
+                kept[name] = rest(value, unset[name])
+            elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+                kept[name] = [rest(*both) for both in zip(value, unset[name], strict=True)]
+            else:
+                assert value == (list(unset[name]) if isinstance(value, list) else unset[name])
+        return kept
+
+    said, unset = dump(day), defaults(day)
+    assert build(Day, rest(said, unset)) == day
+    assert ("hours" in unset) == (day.hours == 24) and ("alone" in unset["walk"]) == (not day.walk.alone)
 
 
 @pytest.mark.parametrize(

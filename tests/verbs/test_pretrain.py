@@ -19,7 +19,7 @@ from trivium.families.huggingface import load
 from trivium.settings import build
 from trivium.text.shards import Shards
 from trivium.tokenizers.bpe import train_bpe
-from trivium.training.checkpoint import Checkpoints
+from trivium.training.checkpoint import Checkpoint, Checkpoints
 from trivium.verbs.pretrain import pretrain
 from trivium.verbs.recipe import Recipe, read_recipe
 
@@ -230,6 +230,33 @@ def test_a_changed_recipe_is_refused_and_the_field_named(decoder, tmp_path):
     pretrain(None, out, resume=True, quiet=True)
     with pytest.raises(SettingsError, match="seed = 0, and now it is 5"):
         pretrain(recipe(training__seed=5), out, resume=True, quiet=True)
+
+
+def test_a_run_made_before_there_was_a_setting_goes_on_with_its_default_alone(tmp_path):
+    """The newest checkpoint loses settings, as if they had come after it: of the model, its objective and a table in
+    a list."""
+    parts = [{"kind": "causal"}, {"kind": "prefix"}]
+    out = run(tmp_path / "run", objective__kind="mixed", objective__parts=parts).directory
+    newest = Checkpoints(out / "checkpoints", 2).newest(print)
+    identity = newest.state["identity"]
+    assert identity["config"].pop("dropout") == 0.1  # set by the recipe, and 0 where nobody sets it
+    with pytest.raises(SettingsError, match=r"config\.dropout = None, and now it is 0\.1"):
+        resumed(out, newest)
+    identity["config"]["dropout"] = 0.1
+    assert identity["config"].pop("attention_scale") is None and identity["config"].pop("logit_scale") == 1.0
+    assert identity["recipe"]["objective"]["parts"][0].pop("isolate_documents") is False
+    assert identity["recipe"]["training"]["optimizer"].pop("weight_decay") == 0.1
+    resumed(out, newest)
+    identity["recipe"]["objective"]["parts"].pop()
+    with pytest.raises(SettingsError, match=r"objective\.parts\.length = 1, and now it is 2"):
+        resumed(out, newest)
+
+
+def resumed(out: Path, checkpoint: Checkpoint) -> None:
+    """With a checkpoint in the place of the newest one."""
+    steps = Checkpoints(out / "checkpoints", 2)
+    steps.save(checkpoint.step, checkpoint.weights, checkpoint.optimizer, checkpoint.state)
+    pretrain(None, out, resume=True, quiet=True)
 
 
 def test_a_changed_tokenizer_is_refused(tmp_path):

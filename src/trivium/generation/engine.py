@@ -190,6 +190,9 @@ class Engine:
     def _let_go(self) -> None:
         """Requests that have ended leave; with what they have read others may begin."""
         self._queue = deque(row for row in self._queue if not row.left)
+        if self._reading is not None and all(row.left for row in self._coming):
+            self._reading.close()
+            self._reading, self._coming = None, []
         for place in reversed(range(len(self._rows))):
             row = self._rows[place]
             if not row.left:

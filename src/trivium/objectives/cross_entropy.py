@@ -37,8 +37,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None
     """Sum of -log softmax(logits)[target]. ``logits`` (..., V) of any float type, ``targets`` (...) int64; ``weights``
     (...): what each counts, 1 where there are none. Logits beyond the targets (``steady``) count nothing.
 
-    Call it last: logits that an operation made hold their gradient afterwards. Those that are nobody's result (leaves)
-    stay as they are.
+    Call it last: logits that an operation made hold their gradient afterwards. Those that are nobody's result (leaves
+    and views of them) stay as they are, and so do those whose rows share memory (``expand``).
 
     Returns a scalar: float32, or float64 for float64 logits.
     """
@@ -49,7 +49,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None
     if (kept := _EACH.get()) is not None:
         costs = F.cross_entropy(flat[: targets.numel()].detach().float(), targets.reshape(-1), reduction="none")
         kept.append((targets.reshape(-1), costs if counted is None else costs * counted))
-    total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1), counted, not logits.is_leaf)
+    own = flat if flat._base is None else flat._base
+    in_place = not own.is_leaf and flat.is_contiguous()
+    total: Tensor = _SummedCrossEntropy.apply(flat, targets.reshape(-1), counted, in_place)
     return total
 
 

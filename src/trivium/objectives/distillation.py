@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SOFT, COSINE = "soft", "cosine"
 FREE = (
     "vocab_size", "encoder_layers", "decoder_layers", "context", "segments", "pooler", "dropout", "attention_dropout",
-    "init", "init_std", "pad_token", "start_token",
+    "init", "init_std", "pad_token", "start_token", "bidirectional_prompt",
 )  # fmt: skip
 """Fields in which a student that begins with its teacher's layers may differ from it."""
 

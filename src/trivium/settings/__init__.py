@@ -8,9 +8,11 @@ remember where each value came from. TOML has no null: a value that is absent th
 ``"none"``.
 """
 
-from trivium.settings.build import build, dump
+from trivium.settings.build import build, defaults, dump
 from trivium.settings.layers import Layer, leaves, merge, override
 from trivium.settings.schema import schema
 from trivium.settings.toml import read_toml, spell, to_toml
 
-__all__ = ["Layer", "build", "dump", "leaves", "merge", "override", "read_toml", "schema", "spell", "to_toml"]
+__all__ = [
+    "Layer", "build", "defaults", "dump", "leaves", "merge", "override", "read_toml", "schema", "spell", "to_toml",
+]  # fmt: skip

@@ -135,6 +135,20 @@ def dump(value: Any) -> Table:
     return table
 
 
+def defaults(value: Any) -> Table:
+    """Nested tables of those fields alone that hold what they would if nobody set them."""
+    table: Table = {}
+    for field in dataclasses.fields(value):
+        held = getattr(value, field.name)
+        if dataclasses.is_dataclass(held):
+            table[name_of(field)] = dump(held) if held == default_of(field) else defaults(held)
+        elif held == default_of(field):
+            table[name_of(field)] = str(held) if isinstance(held, Path) else held
+        elif isinstance(held, tuple | list) and any(map(dataclasses.is_dataclass, held)):
+            table[name_of(field)] = [defaults(each) for each in held]
+    return table
+
+
 def _item(items: Mapping[str, type], held: Any) -> Any:
     """One of a list."""
     if not dataclasses.is_dataclass(held):

@@ -71,6 +71,7 @@ class Meter:
 @dataclass
 class Run:
     """``identity`` is what a checkpoint belongs to: nested values that must be the same when it is resumed.
+    ``defaults``: those of them that nobody set, which a run had that was made before there was such a setting.
 
     ``export`` and ``adopt`` turn masters by parameter name into the names of the saved file and back.
     ``evaluate`` and ``sample`` are called with the model in evaluation mode. ``published``: a checkpoint's weights are
@@ -80,6 +81,7 @@ class Run:
     trainer: Trainer[Any, Any]
     directory: RunDirectory
     identity: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     export: Callable[[Weights], Weights] = dict
     adopt: Callable[[Weights], Weights] = dict
     evaluate: Callable[[], Mapping[str, float]] | None = None
@@ -93,7 +95,7 @@ class Run:
     _digest: str = ""
 
     def __post_init__(self) -> None:
-        self.identity = json.loads(json.dumps(self.identity))  # as it will be read back
+        self.identity, self.defaults = json.loads(json.dumps([self.identity, self.defaults]))  # as they are read back
 
     def restore(self, say: Callable[[str], None]) -> bool:
         """Goes back to the newest good checkpoint. False where there is none yet."""
@@ -248,6 +250,7 @@ class Run:
 
     def _check_identity(self, checkpoint: Checkpoint, say: Callable[[str], None]) -> None:
         saved, given = (_flat(identity) for identity in (checkpoint.state["identity"], self.identity))
+        saved = {name: value for name, value in _flat(self.defaults).items() if name in given} | saved
         for name in sorted(saved.keys() | given.keys(), key=lambda name: (not name.startswith("recipe."), name)):
             dotted = name.removeprefix("recipe.")
             if saved.get(name) != given.get(name) and dotted not in FREE_TO_CHANGE:
@@ -286,11 +289,14 @@ def _finite(tensors: Weights) -> bool:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted names."""
+    """Nested mappings, and lists of them, as one, by dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+            flat[f"{prefix}{name}.length"] = len(value)
+            flat |= _flat({f"{name}[{number}]": each for number, each in enumerate(value)}, prefix)
         else:
             flat[f"{prefix}{name}"] = value
     return flat

@@ -24,7 +24,7 @@ from trivium.families.generation_config import GenerationConfig
 from trivium.families.huggingface import expressed_by
 from trivium.families.weights import adopted, untrained, weights_out
 from trivium.objectives import Batch
-from trivium.settings import Layer, build, dump, merge, override, read_toml, to_toml
+from trivium.settings import Layer, build, defaults, dump, merge, override, read_toml, to_toml
 from trivium.text.chat_templates import CHAT_TEMPLATES, ChatTemplate, chat_template
 from trivium.text.templates import check_template
 from trivium.training.precision import resolve
@@ -250,6 +250,7 @@ def _run(
             "recipe": dump(settings), "tokenizer": start.tokenizer.fingerprint, "data": prepared.fingerprint,
             "template": start.template.text,
         },
+        defaults={"recipe": defaults(settings)},
         export=(lambda masters: weights_out({**untrained(model), **masters}, family, model.config)) if whole
         else (lambda masters: {name: t for name, t in masters.items() if name not in frozen}),
         adopt=partial(adopted, model, family) if whole else (lambda tensors: {**frozen, **tensors}),

@@ -20,7 +20,7 @@ from trivium.families.weights import adopted, untrained, weights_out
 from trivium.generation.completion import complete
 from trivium.generation.sampling import Sampling
 from trivium.objectives.objective import Batch
-from trivium.settings import dump
+from trivium.settings import defaults, dump
 from trivium.tokenizers import Tokenizer
 from trivium.training.budget import budget_steps, count_steps, time_steps
 from trivium.training.precision import choose_device, resolve
@@ -252,6 +252,7 @@ def _assemble(
             "data": data.fingerprint,
             "config": asdict(config),
         },
+        defaults={"recipe": defaults(resolved), "config": defaults(config)},
         export=lambda masters: weights_out({**untrained(model), **masters}, family, config),
         adopt=partial(adopted, model, family),
         evaluate=evaluation(model, objective, data, rows, length, settings.seed),

@@ -12,6 +12,7 @@ import torch
 from trivium.errors import SettingsError
 from trivium.generation.blanks import BLANK, split, with_blanks
 from trivium.generation.prompts import frame, opening, source_ids, start_token
+from trivium.generation.rows import read_both_ways
 from trivium.tokenizers import Tokenizer
 from trivium.tokenizers.alignment import Span
 from trivium.transformer import Inputs, Network, Tokens
@@ -20,17 +21,20 @@ from trivium.transformer.network import answers
 
 @dataclass(frozen=True)
 class Side:
-    """One sequence. ``spans``: the characters of the text that a token stands for, None for control tokens."""
+    """One sequence. ``spans``: the characters of the text that a token stands for, None for control tokens. ``known``:
+    so many tokens at its beginning are seen from everywhere."""
 
     ids: tuple[int, ...]
     tokens: tuple[str, ...]
     spans: tuple[Span | None, ...] = ()
     segments: tuple[int, ...] | None = None
+    known: int = 0
 
     def batch(self, device: torch.device) -> Tokens:
         """A batch of one row."""
         segments = None if self.segments is None else torch.tensor([self.segments], device=device)
-        return Tokens(torch.tensor([self.ids], device=device), segments=segments)
+        tokens = Tokens(torch.tensor([self.ids], device=device), segments=segments)
+        return read_both_ways(tokens, [self.known]) if self.known else tokens
 
 
 @dataclass(frozen=True)

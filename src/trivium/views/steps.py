@@ -1,7 +1,7 @@
 """A text as it is written, token by token: what was held likely at each step, and where the model looked to say so.
 
 The tokens are written by the engine, each the most probable one. One pass over the whole then shows where each step
-looked: with the tokens given, a causal model looks as it did when it wrote them (teacher forcing).
+looked: with the tokens given, a model looks as it did when it wrote them (teacher forcing).
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,7 +101,8 @@ def write(
     looked: Sequence[tuple[tuple[float, ...], tuple[float, ...]]] = [((), ())] * len(pieces)
     ids = (*row.ids, *said[:-1])
     if of == "decoder":
-        side = Side(ids, names(tokenizer, ids))
+        known = len(row.ids) if model.config.bidirectional_prompt else 0
+        side = Side(ids, names(tokenizer, ids), known=known)
         weights = attention(model, Passage(None, side), stack="decoder", layers=[number], summary="mean").weights[0, 0]
         before = len(row.ids)
         looked = [(tuple(weights[before - 1 + n, : before + n].tolist()), ()) for n in range(len(pieces))]
