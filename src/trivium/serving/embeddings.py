@@ -62,7 +62,7 @@ class EmbeddingsAsked(Asked):
         PlainValidator(_listed, json_schema_input_type=Text | list[Text] | Ids | list[Ids]),
         Field(description="A text or several, or their token ids, without those that belong around a text."),
     ]
-    dimensions: Annotated[int | None, Field(ge=1, description="How many of each vector's first numbers to keep.")] = None
+    dimensions: Annotated[int | None, Field(ge=1, description="How many numbers of each vector to keep.")] = None
     encoding_format: Annotated[
         Literal["float", "base64"], Field(description="base64: of float32, little-endian.")
     ] = "float"
@@ -111,7 +111,7 @@ def routes(house: House) -> APIRouter:
         width = served.model.config.width
         if asked.dimensions is not None and asked.dimensions > width:
             raise Refusal(
-                400, f"dimensions is {asked.dimensions}, and {served.name} has {width}: ask for no more",
+                400, f"dimensions is {asked.dimensions}, and {served.name} has {width}: ask for at most {width}",
                 param="dimensions",
             )  # fmt: skip
         way = way_of(served.model, asked.pooling, asked.normalize)

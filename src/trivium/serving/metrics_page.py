@@ -51,7 +51,7 @@ def lines(house: House) -> Iterator[str]:
 def _process() -> Iterator[str]:
     """Of this process, under the names that Prometheus' own clients give."""
     times = os.times()
-    yield from _family("process_resident_memory_bytes", "gauge", "Memory at hand", [({}, resident_bytes())])
+    yield from _family("process_resident_memory_bytes", "gauge", "Resident memory", [({}, resident_bytes())])
     used = times.user + times.system
     yield from _family("process_cpu_seconds_total", "counter", "Processor time spent", [({}, used)])
     yield from _family("process_start_time_seconds", "gauge", "When it started", [({}, _STARTED)])
