@@ -49,7 +49,7 @@ def plan(
 ) -> None:
     """Count a model's parameters, and what its training takes.
 
-    Memory, FLOPs, time, energy, cost and disk; no model is made.
+    Training is told in memory, FLOPs, time, energy, cost and disk; no model is made.
     """
     from trivium.lab.devices import HERE, Machines
     from trivium.verbs.finetune import lora_options

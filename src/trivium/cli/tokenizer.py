@@ -125,7 +125,7 @@ def count(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Count the tokens of texts, and what they cost. For one tokenizer or several, by prices of your own."""
+    """Count the tokens of texts, and what they cost. Give one tokenizer or several, and your own prices."""
     from trivium.verbs.token_costs import Prices, count_tokens
 
     asked = any(each is not None for each in (price_in, price_out, hour, speed))
@@ -163,7 +163,7 @@ def compare(
     errors: Errors = "strict",
     as_json: Json = False,
 ) -> None:
-    """Train tokenizers on the same text and compare them. Of enough documents some are kept to measure on."""
+    """Train tokenizers on the same text and compare them. If documents suffice, some are kept to measure on."""
     from trivium.durable import check_file
     from trivium.settings.sizes import parse_bytes
     from trivium.verbs.tokenizer_comparison import compare_tokenizers

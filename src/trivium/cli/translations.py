@@ -18,7 +18,10 @@ def translations(
     limit: Annotated[int | None, typer.Option("--limit", help="At most this many.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find translations that occur by themselves in a text. They say what something is called in another language."""
+    """Find translations that occur by themselves in a text.
+
+    They are sentences that say what something is called in another language.
+    """
     from trivium.errors import SettingsError
     from trivium.text.documents import read_documents
     from trivium.text.translations import LANGUAGES, natural_translations
