@@ -212,7 +212,10 @@ def test_a_run_s_objective_decides(pair: Pair, objective: dict[str, object], exp
     assert config_of(begun, 320, 0, 1).bidirectional_prompt is expected
 
 
-def test_what_cannot_say_so_is_told(pair: Pair, tmp_path: Path) -> None:
+def test_what_cannot_say_so_is_told(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trivium.verbs.convert.writers.write_onnx", lambda *given: [])  # the graphs do not matter here
+    assert write(pair.loaded, tmp_path / "onnx", "onnx", "float32")[1] == ("bidirectional_prompt",)
+    assert write(pair.loaded, tmp_path / "hf", "hf", "float32")[1] == ()  # its config.json says it
     if pair.loaded.family.name == "qwen2":  # which has no form as GGUF
         return
     _, left_out = write(pair.loaded, tmp_path / "model.gguf", "gguf", "float32")

@@ -69,7 +69,12 @@ def write(model: LanguageModel, path: Path, to: Format, dtype: str) -> tuple[Fam
         model.tokenizer.save(path, context=model.config.context)
         write_onnx(model.model, path, TORCH[dtype])
     _beside(model, path)
-    return family, ()
+    return family, _unsaid(model) if to == "onnx" else ()
+
+
+def _unsaid(model: LanguageModel) -> tuple[str, ...]:
+    """How a prompt is read, in formats whose prompts are read from left to right."""
+    return ("bidirectional_prompt",) if model.config.bidirectional_prompt else ()
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -110,4 +115,4 @@ def _gguf(model: LanguageModel, path: Path, precision: Precision) -> tuple[Famil
         model.tokenizer, find_template(model.directory), size=model.config.vocab_size, stops=stop_ids(model)
     )
     left_out = write_model(path, config, tensors, {**said, **vocabulary}, precision)
-    return family, (*left_out, *(["bidirectional_prompt"] if model.config.bidirectional_prompt else []))
+    return family, (*left_out, *_unsaid(model))
