@@ -16,17 +16,17 @@ from trivium.lab.memory import HEAP, Memory, step_memory
 from trivium.training.settings import AdamW
 from trivium.verbs.plan import plan
 from trivium.verbs.planned_training import check_memory
-from trivium.verbs.specimen import specimen, time_step
+from trivium.verbs.specimen import first_steps, specimen, time_step
 
 TINY = Shape("gpt2-mini", 2, 32, 32, 128, "float32")
 
 
 def planned(shape: Shape, **changes: object) -> Memory:
     recipe, config = shape.made()
-    batches = specimen(recipe, config, 2).batches
+    steps = first_steps(recipe, config, 4, 2)
     model = outline(config, recipe.objective.heads(config))
     return step_memory(
-        model, recipe.objective.loss, batches, recipe.training.optimizer, shape.precision,  # type: ignore[arg-type]
+        model, recipe.objective.loss, steps, recipe.training.optimizer, shape.precision,  # type: ignore[arg-type]
         **{"on_cpu": True, **changes},
     )  # fmt: skip
 
@@ -57,9 +57,9 @@ def test_state_is_counted_to_the_byte():
     model = outline(config)
     total = sum(weight.numel() for weight in model.parameters())
     for precision, weights, optimizer in (("float32", 4, 8), ("bfloat16", 2, 12)):
-        batches = specimen(recipe, config, 2).batches
+        steps = first_steps(recipe, config, 2, 2)
         found = step_memory(
-            outline(config), recipe.objective.loss, batches, AdamW(), precision, on_cpu=False  # type: ignore[arg-type]
+            outline(config), recipe.objective.loss, steps, AdamW(), precision, on_cpu=False  # type: ignore[arg-type]
         )
         assert (found.weights, found.gradients, found.optimizer) == (weights * total, 4 * total, optimizer * total)
 

@@ -28,7 +28,7 @@ LEARNING: dict[Precision, int] = {"float32": 16, "bfloat16": 18}
 """Bytes of a parameter that learns by AdamW: weight, gradient and two moments, 4 each; in bfloat16 a weight of 2 beside
 the float32 master, gradient and moments. A parameter that does not learn has its weight alone."""
 
-HEAP = 1.23
+HEAP = 1.24
 """What the heap of a process on a CPU has for each byte up to the highest place where a tensor should lie
 (``heap.py``): small blocks of other kinds come to lie between tensors and keep free pieces apart. Fitted, to the
 shapes of docs/planning.md. Drawing the first weights leaves a gap of about their size."""
@@ -75,17 +75,18 @@ def state_bytes(model: nn.Module, optimizer: Optimizer, precision: Precision) ->
 
 
 def step_memory(
-    model: Network, loss: Callable[[Any, Batch], Mapping[str, Loss]], batches: Sequence[Batch], optimizer: Optimizer,
-    precision: Precision, *, on_cpu: bool, checkpointing: bool = False, shards: int = 1,
+    model: Network, loss: Callable[[Any, Batch], Mapping[str, Loss]], steps: Sequence[Sequence[Batch]],
+    optimizer: Optimizer, precision: Precision, *, on_cpu: bool, checkpointing: bool = False, shards: int = 1,
 ) -> Memory:  # fmt: skip
-    """Of a ``model`` without memory (``outline``); ``batches``: a step's micro-batches, of which two are enough.
+    """Of a ``model`` without memory (``outline``); ``steps``: micro-batches of at least two steps, of each of which two
+    are enough. On a CPU more steps leave freed places of more sizes: after four there are hardly any new.
 
     The model is used up: it has no numbers afterwards, of whatever device.
     """
     state = state_bytes(model, optimizer, precision)
     largest = max((_bytes(layer, precision) for layer in _layers(model)), default=0)
     learnt = BYTES[precision] * sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    found = _passes(model, loss, batches[:2], optimizer, precision, on_cpu, checkpointing)
+    found = _passes(model, loss, steps, optimizer, precision, on_cpu, checkpointing)
     peak = found.peak
     if shards > 1:  # gradients are split as they come, and two layers and the gradient of one are there whole
         state = State(*(-(-part // shards) for part in (state.weights, state.gradients, state.optimizer)))
@@ -104,10 +105,10 @@ class _Passes:
 
 
 def _passes(
-    model: Network, loss: Callable[[Any, Batch], Mapping[str, Loss]], batches: Sequence[Batch], optimizer: Optimizer,
-    precision: Precision, on_cpu: bool, checkpointing: bool,
+    model: Network, loss: Callable[[Any, Batch], Mapping[str, Loss]], steps: Sequence[Sequence[Batch]],
+    optimizer: Optimizer, precision: Precision, on_cpu: bool, checkpointing: bool,
 ) -> _Passes:  # fmt: skip
-    """Two steps, of which the first leaves the optimizer's moments behind, as the trainer takes them."""
+    """Steps, of which the first leaves the optimizer's moments behind, as the trainer takes them."""
     low = precision == "bfloat16"
     kind = torch.bfloat16 if low else torch.float32
     hidden = hidden_matrices(model) if isinstance(optimizer, Muon) else set()
@@ -118,16 +119,15 @@ def _passes(
         _strip(model, made, kind)
         learnt = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         beside = [made(weight, torch.float32) for weight in learnt.values() for _ in range(2) if low]
-        batches = batches if on_cpu else [batch.to("meta") for batch in batches]
         model.train()
         if checkpointing:
             _recompute(model, on_cpu)
         if model.vocabulary is not None:
             model.vocabulary.register_forward_hook(lambda _, given, out: scores.append(_size(out)))
         moments: list[Tensor] = []
-        for _ in range(2):
+        for batches in steps:
             standing, live.peak_since = live.now, live.now
-            for batch in batches:
+            for batch in (batches if on_cpu else [batch.to("meta") for batch in batches]):
                 before, scores[:] = live.now, []
                 total = torch.stack([part.total for part in loss(model, batch).values()]).sum()
                 logits = max(logits, sum(scores))
@@ -136,7 +136,7 @@ def _passes(
                 del total
                 if low:
                     _forget(model)  # they went to the float32 gradients
-            passing = live.peak_since - standing
+            passing = max(passing, live.peak_since - standing)
             if not moments:
                 moments = [
                     made(weight, torch.float32)

@@ -39,7 +39,7 @@ from trivium.transformer.config import TransformerConfig
 from trivium.transformer.lora import Lora
 from trivium.verbs.pretraining_data import rows_per_step
 from trivium.verbs.recipe import Recipe
-from trivium.verbs.specimen import length_of, specimen, time_step
+from trivium.verbs.specimen import first_steps, length_of, specimen, time_step
 
 RECOMPUTED = 4 / 3  # the forward pass of the layers once more
 
@@ -268,12 +268,13 @@ def _memory(recipe: Recipe, config: Config, lora: Lora | None, machines: Machine
             "what a step takes is known for Transformers alone, and this network is "
             f"{type(config).__name__.removesuffix('Config')}: leave out --device"
         )
-    batches = specimen(recipe, config, micro_batches=2).batches
     here = device.name == HERE and choose_device(settings.device).type == "cpu"
     precision: Precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
+    on_cpu = here or device.name == "cpu-server"
+    steps = first_steps(recipe, config, 4 if on_cpu else 2, micro_batches=2)
     return step_memory(
-        _model(recipe, config, lora), recipe.objective.loss, batches, settings.optimizer, precision,
-        on_cpu=here or device.name == "cpu-server", checkpointing=machines.checkpointing,
+        _model(recipe, config, lora), recipe.objective.loss, steps, settings.optimizer, precision,
+        on_cpu=on_cpu, checkpointing=machines.checkpointing,
         shards=machines.devices if machines.sharded else 1,
     )  # fmt: skip
 

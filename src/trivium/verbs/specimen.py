@@ -43,13 +43,19 @@ class Specimen:
 
 def specimen(recipe: Recipe, config: Config, micro_batches: int | None = None) -> Specimen:
     """The first step of ``recipe``, or its first few micro-batches."""
+    (batches,) = first_steps(recipe, config, 1, micro_batches)
+    return Specimen(batches, sum(batch_flops(config, batch) for batch in batches))
+
+
+def first_steps(recipe: Recipe, config: Config, count: int, micro_batches: int | None = None) -> list[list[Batch]]:
+    """The micro-batches, or the first few of them, of so many steps of ``recipe``."""
     settings, length = recipe.training, length_of(recipe, config)
     rows, micro = rows_per_step(settings.batch_tokens, settings.micro_batch_tokens, length)
     if micro_batches is not None:
         rows = min(rows, micro * micro_batches)
     with tempfile.TemporaryDirectory() as folder:
-        batches = _feed(recipe, config, length, rows, micro, Path(folder))(0)
-    return Specimen(batches, sum(batch_flops(config, batch) for batch in batches))
+        feed = _feed(recipe, config, length, rows, micro, Path(folder))
+        return [list(feed(step)) for step in range(count)]
 
 
 @contextmanager
