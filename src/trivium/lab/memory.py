@@ -28,7 +28,7 @@ LEARNING: dict[Precision, int] = {"float32": 16, "bfloat16": 18}
 """Bytes of a parameter that learns by AdamW: weight, gradient and two moments, 4 each; in bfloat16 a weight of 2 beside
 the float32 master, gradient and moments. A parameter that does not learn has its weight alone."""
 
-HEAP = 1.24
+HEAP = 1.21
 """What the heap of a process on a CPU has for each byte up to the highest place where a tensor should lie
 (``heap.py``): small blocks of other kinds come to lie between tensors and keep free pieces apart. Fitted, to the
 shapes of docs/planning.md. Drawing the first weights leaves a gap of about their size."""
