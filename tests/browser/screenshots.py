@@ -29,7 +29,7 @@ def ask(page: Page, tab: str) -> None:
     """What a visitor would do first."""
     if page.locator(".empty:visible").count():
         return
-    for field in page.locator(".field.number", has_text="Longest").all():  # folded away on a phone
+    for field in page.locator(".field.number", has_text="Maximum length").all():  # folded away on a phone
         field.locator("[type=number]").evaluate("(box) => { box.value = 60; box.dispatchEvent(new Event('input')); }")
     if tab == "chat":
         page.locator(".starts button").first.click()
