@@ -3,99 +3,35 @@ the enumeration of all texts. Greedy and sampled texts of every family that writ
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 from scipy import stats
+from tests.generation.search_oracles import (
+    END,
+    Tiny,
+    V,
+    after,
+    opened,
+    prompts_for,
+    reference,
+    rows_of,
+    theirs,
+    words,
+)
 
 from trivium.errors import SettingsError, TriviumError
-from trivium.families import FAMILIES, huggingface
+from trivium.families import FAMILIES
 from trivium.generation.engine import run
-from trivium.generation.prompts import Prompt, start_token
+from trivium.generation.prompts import Prompt
 from trivium.generation.rules import Forced
 from trivium.generation.sampling import Sampling
 from trivium.generation.search import Search, search
-from trivium.generation.wording import Wording, going_on, still_to_come
 from trivium.recurrent import RecurrentConfig, RecurrentModel
-from trivium.transformer import Inputs, Model, Network, Tokens
-
-transformers = pytest.importorskip("transformers")
-
-V, END = 40, 1
-Tiny = Callable[..., Model]
-
-
-def reference(kind: str, seed: int) -> torch.nn.Module:
-    """A model of theirs with random weights, large enough to end texts and to prefer some."""
-    shared: dict[str, object] = {"vocab_size": V, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": END}
-    shared["attn_implementation"] = "eager"
-    gpt = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
-    llama = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-             "intermediate_size": 48, "max_position_embeddings": 64}  # fmt: skip
-    t5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0,
-          "feed_forward_proj": "gated-gelu" if kind == "t5-gated" else "relu"}  # fmt: skip
-    bart = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
-            "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_position_embeddings": 64,
-            "decoder_start_token_id": END, "forced_eos_token_id": None}  # fmt: skip
-    torch.manual_seed(seed)
-    model = {
-        "gpt1": lambda: transformers.OpenAIGPTLMHeadModel(transformers.OpenAIGPTConfig(**gpt, **shared)),
-        "gpt2": lambda: transformers.GPT2LMHeadModel(transformers.GPT2Config(**gpt, **shared)),
-        "llama": lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**llama, **shared)),
-        "qwen2": lambda: transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**llama, **shared)),
-        "t5": lambda: transformers.T5ForConditionalGeneration(transformers.T5Config(**t5, **shared)),
-        "t5-gated": lambda: transformers.T5ForConditionalGeneration(transformers.T5Config(**t5, **shared)),
-        "bart": lambda: transformers.BartForConditionalGeneration(transformers.BartConfig(**bart, **shared)),
-    }[kind]()
-    for name, parameter in model.named_parameters():
-        a_norm = ("norm" in name.lower() or ".ln_" in name) and "weight" in name
-        parameter.data.normal_(1.0 if a_norm else 0.0, 0.25)
-    return model.eval()
-
-
-def opened(model: torch.nn.Module, folder: Path) -> Network:
-    model.save_pretrained(folder)
-    return huggingface.load(folder).model.eval()
-
-
-def rows_of(seed: int) -> list[list[int]]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randint(3, V, (length,), generator=generator).tolist() for length in (5, 3, 9, 4)]
-
-
-def theirs(model: torch.nn.Module, rows: Sequence[Sequence[int]], ends: Sequence[int], **settings: object) -> object:
-    """Padded with what never stands inside a text, for there padding is a part of n-grams."""
-    widest, left, pad = max(map(len, rows)), not model.config.is_encoder_decoder, END
-    fill = [[pad] * (widest - len(row)) for row in rows]
-    ids = [[*f, *row] if left else [*row, *f] for f, row in zip(fill, rows, strict=True)]
-    marks = [([0] * len(f), [1] * len(row)) for f, row in zip(fill, rows, strict=True)]
-    seen = [[*f, *row] if left else [*row, *f] for f, row in marks]
-    with torch.no_grad():
-        return model.generate(
-            torch.tensor(ids), attention_mask=torch.tensor(seen), do_sample=False, eos_token_id=list(ends),
-            pad_token_id=pad, return_dict_in_generate=True, output_scores=True, **settings,
-        )  # fmt: skip
-
-
-def prompts_for(model: Network, rows: Sequence[Sequence[int]]) -> list[Prompt]:
-    if model.config.encoder_layers:
-        return [Prompt((start_token(model),), tuple(row)) for row in rows]
-    return [Prompt(tuple(row)) for row in rows]
-
-
-def words(settings: Search) -> dict[str, object]:
-    """Our settings in their words."""
-    return {
-        "num_beams": settings.beams, "max_new_tokens": settings.max_tokens, "min_new_tokens": settings.min_tokens,
-        "length_penalty": settings.length_penalty, "early_stopping": settings.early_stopping,
-        "no_repeat_ngram_size": settings.no_repeat_ngram, "repetition_penalty": settings.repetition_penalty,
-    }  # fmt: skip
-
+from trivium.transformer import Network
 
 KINDS = ["gpt1", "gpt2", "llama", "qwen2", "t5", "t5-gated", "bart"]
 
@@ -203,16 +139,6 @@ def test_sampled_texts_are_distributed_as_the_references(kind: str, tmp_path: Pa
 Text = tuple[tuple[int, ...], float]  # tokens and the sum of their log-probabilities
 
 
-@torch.no_grad()
-def after(model: Network, prompt: Prompt, tokens: tuple[int, ...]) -> list[float]:
-    """Log-probabilities of the next token: the whole text, without cache, padding or batch."""
-    source = Tokens(torch.tensor([prompt.source])) if prompt.source else None
-    target = Tokens(torch.tensor([[*prompt.ids, *tokens]]))
-    logits = model(Inputs(source, target), at="all").logits
-    assert logits is not None
-    return [float(value) for value in logits[0, -1].double().log_softmax(0)]
-
-
 def by_hand(model: Network, prompt: Prompt, settings: Search, end: int) -> list[Text]:
     """The definition, slowly: the finished texts with their scores, by falling score."""
     live: list[Text] = [((), 0.0)]
@@ -307,80 +233,6 @@ def test_enough_beams_find_the_best_of_all_texts(penalty: float, tiny: Tiny) -> 
     assert [each.tokens for each in found[:20]] == ranked[:20]
     assert len(found) == len(ranked) == 3**length + 1 + 3 + 9 + 27  # no more texts exist, though more were asked for
     assert found[0].score >= search(model, [prompt], Search(2, length, penalty), frozenset({END}), 4)[0][0].score
-
-
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "t5", "bart"])
-def test_banned_words_are_left_out_as_by_the_reference(kind: str, tmp_path: Path) -> None:
-    model, rows = reference(kind, 3), rows_of(3)
-    ours, settings = opened(model, tmp_path), Search(3, 10, 0.6)
-    prompts = prompts_for(ours, rows)
-    free = [best[0].tokens for best in search(ours, prompts, settings, frozenset({END}), V)]
-    one, (first, second) = next(t for t in free[0] if t != END), next(t for t in free[1:] if len(t) > 4)[2:4]
-    banned = ((one,), (first, second), (5, 6, 7))
-    out = theirs(model, rows, (END,), bad_words_ids=[list(each) for each in banned], **words(settings))
-    start = 1 if model.config.is_encoder_decoder else max(map(len, rows))
-    found = search(ours, prompts, settings, frozenset({END}), V, words=Wording(banned=banned))
-    for row, best, before in zip(out.sequences[:, start:].tolist(), found, free, strict=True):
-        assert tuple(row[: len(best[0].tokens)]) == best[0].tokens and set(row[len(best[0].tokens) :]) <= {END}
-        assert one not in best[0].tokens and (best[0].tokens != before or one not in before)
-    assert [best[0].tokens for best in found] != free
-
-
-FORCED = (((3, 2),), ((0,), (2, 0)))  # the second word may be spelt in two ways
-
-
-def holds(tokens: tuple[int, ...], word: tuple[tuple[int, ...], ...]) -> bool:
-    return any(tokens[at : at + len(one)] == one for one in word for at in range(len(tokens)))
-
-
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_enough_beams_find_the_best_of_all_texts_with_the_forced_words(penalty: float, tiny: Tiny) -> None:
-    model, prompt, length = tiny(decoder=2, vocab=4, context=8), Prompt((2, 3)), 5
-    chances = cache(lambda tokens: after(model, prompt, tokens))
-    scores: dict[tuple[int, ...], float] = {}
-    for text in product(range(4), repeat=length):
-        tokens = text[: text.index(END) + 1] if END in text else text
-        if tokens not in scores and all(holds(tokens, word) for word in FORCED):
-            total = sum(chances(tokens[:at])[tokens[at]] for at in range(len(tokens)))
-            scores[tokens] = total / len(tokens) ** penalty
-    ranked = sorted(scores, key=lambda tokens: -scores[tokens])
-    settings = Search(400, length, penalty, "never")
-    found = search(model, [prompt], settings, frozenset({END}), 4, words=Wording(forced=FORCED))[0]
-    assert [each.tokens for each in found] == ranked and len(ranked) > 40
-    assert [each.score for each in found] == pytest.approx([scores[tokens] for tokens in ranked], rel=1e-4)
-    narrow = search(model, [prompt], Search(2, length, penalty), frozenset({END}), 4, words=Wording(forced=FORCED))[0]
-    assert narrow[0].tokens in ranked and narrow[0].score <= found[0].score + 1e-6
-
-
-@pytest.mark.parametrize("beams", [2, 3, 6])
-def test_forced_words_come_in_time_however_few_the_beams(beams: int, tiny: Tiny) -> None:
-    model, ends = tiny(decoder=2), frozenset(range(20, 40))
-    forced = (((4, 5), (6,)), ((4, 8, 9),), ((50,),))
-    prompts = [Prompt((5, 9, 2)), Prompt((7,)), Prompt((3, 3, 60, 11, 4, 8, 1))]
-    lengths = set()
-    for most in (6, 7, 12):
-        settings = Search(beams, most, no_repeat_ngram=0)
-        found = search(model, prompts, settings, ends, 64, words=Wording(forced=forced))
-        alone = search(model, prompts[1:2], settings, ends, 64, words=Wording(forced=forced))
-        assert [each.tokens for each in alone[0]] == [each.tokens for each in found[1]]
-        for prompt, best in zip(prompts, found, strict=True):
-            for each in best:
-                assert all(holds(each.tokens, word) for word in forced), each.tokens
-                chances = [after(model, prompt, each.tokens[:at])[token] for at, token in enumerate(each.tokens)]
-                assert each.total == pytest.approx(sum(chances), rel=1e-4)
-                lengths.add(len(each.tokens))
-    assert len(lengths) > 2
-    with pytest.raises(SettingsError, match="forced words take 6 tokens, and there is room for 5"):
-        search(model, prompts, Search(beams, 5), ends, 64, words=Wording(forced=forced))
-
-
-def test_of_missing_words_what_comes_next() -> None:
-    missing = (((4, 5), (6, 1)), ((4, 8, 9),))
-    assert (still_to_come(missing, (2,)), going_on(missing, (2,))) == (5, {4})
-    assert (still_to_come(missing, (2, 4)), going_on(missing, (2, 4))) == (4, {5, 8})
-    assert (still_to_come(missing, (4, 8)), going_on(missing, (4, 8))) == (3, {4, 9})
-    assert (still_to_come(missing, (6,)), going_on(missing, (6,))) == (4, {4, 1})
-    assert (still_to_come((), (6,)), going_on((), (6,))) == (0, set())
 
 
 def test_a_prompt_does_not_depend_on_those_beside_it(tiny: Tiny) -> None:

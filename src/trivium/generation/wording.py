@@ -33,7 +33,6 @@ class Wording:
         """How many tokens the forced words take."""
         return sum(len(spellings[0]) for spellings in self.forced)
 
-
     def check_room(self, room: int, forced: Forced) -> None:
         """Refuses words that do not fit into a text of ``room`` tokens."""
         words = self.room + (forced.last is not None)
